@@ -1,0 +1,120 @@
+// Package cloud is croft's vocabulary: ARNs, principals, the call that is being served, and the one error type that every
+// service returns. It does no I/O.
+package cloud
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// DefaultAccount and DefaultRegion are what a new cloud has until it is told otherwise.
+const (
+	DefaultAccount = "000000000000"
+	DefaultRegion  = "us-east-1"
+	// Partition is the only AWS partition that croft serves.
+	Partition = "aws"
+)
+
+// ARN is a parsed Amazon Resource Name. Source: IAM User Guide, "Identify AWS resources with Amazon Resource Names (ARNs)".
+type ARN struct {
+	Partition, Service, Region, Account, Resource string
+}
+
+// String returns the ARN's usual form.
+func (a ARN) String() string {
+	return "arn:" + a.Partition + ":" + a.Service + ":" + a.Region + ":" + a.Account + ":" + a.Resource
+}
+
+// ParseARN splits s. It checks the form alone: six parts, the first "arn"; the last part keeps its colons.
+func ParseARN(s string) (ARN, error) {
+	p := strings.SplitN(s, ":", 6)
+	if len(p) != 6 || p[0] != "arn" || p[1] == "" || p[2] == "" || p[5] == "" {
+		return ARN{}, fmt.Errorf("%q is not an ARN", s)
+	}
+	return ARN{p[1], p[2], p[3], p[4], p[5]}, nil
+}
+
+// ResolveAccount returns the account that named means to a caller of account caller. An account of fewer than twelve digits, as
+// published examples often carry, means the caller's own: a documented deviation from AWS. short reports that it applied,
+// so that the caller can warn.
+func ResolveAccount(named, caller string) (account string, short bool) {
+	if len(named) == 0 || len(named) >= 12 {
+		return named, false
+	}
+	for _, r := range named {
+		if r < '0' || r > '9' {
+			return named, false
+		}
+	}
+	return caller, true
+}
+
+// PrincipalKind says what sort of identity a Principal is.
+type PrincipalKind string
+
+// The kinds of principals.
+const (
+	Anonymous   PrincipalKind = "Anonymous"
+	Root        PrincipalKind = "Account"
+	User        PrincipalKind = "User"
+	AssumedRole PrincipalKind = "AssumedRole"
+	// ServicePrincipal is a service that acts for itself, such as sns.amazonaws.com.
+	ServicePrincipal PrincipalKind = "AWSService"
+)
+
+// Principal is who makes a call.
+type Principal struct {
+	Kind        PrincipalKind
+	Account     string
+	ARN         string
+	UserID      string
+	AccessKeyID string
+	// Service is set for a ServicePrincipal: "sns.amazonaws.com".
+	Service string
+}
+
+// Call is what a service knows of the request it serves. It is immutable once it is in a context.
+type Call struct {
+	RequestID string
+	Account   string
+	Region    string
+	Principal Principal
+	// Now is the time of the request: one for the whole call, so that what it writes agrees with itself.
+	Now time.Time
+	// Endpoint is the base URL under which the client reached croft, without a trailing slash: what queue URLs start with.
+	Endpoint string
+	// SourceIP is the client's address without a port.
+	SourceIP string
+	// Function is the ARN of the function in whose environment the call was made, empty for calls from outside.
+	Function string
+}
+
+type callKey struct{}
+
+// WithCall returns a context that carries c.
+func WithCall(ctx context.Context, c *Call) context.Context {
+	return context.WithValue(ctx, callKey{}, c)
+}
+
+// CallOf returns the call that ctx carries. A context without one is a programming error, and CallOf panics: no operation runs
+// outside a call.
+func CallOf(ctx context.Context) *Call {
+	c, ok := ctx.Value(callKey{}).(*Call)
+	if !ok {
+		panic("cloud: context carries no Call")
+	}
+	return c
+}
+
+// MaybeCall returns the call that ctx carries, or nil.
+func MaybeCall(ctx context.Context) *Call {
+	c, _ := ctx.Value(callKey{}).(*Call)
+	return c
+}
+
+// ARN returns the ARN of a resource of service in the call's account and region.
+func (c *Call) ARN(service, resource string) string {
+	return ARN{Partition, service, c.Region, c.Account, resource}.String()
+}
