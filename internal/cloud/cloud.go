@@ -118,3 +118,29 @@ func MaybeCall(ctx context.Context) *Call {
 func (c *Call) ARN(service, resource string) string {
 	return ARN{Partition, service, c.Region, c.Account, resource}.String()
 }
+
+// InternalService is the principal under which croft's own machinery (timers, outbox) acts.
+const InternalService = "croft.internal"
+
+// InternalCall returns the call under which croft's own machinery acts in an account and region.
+func InternalCall(account, region string, now time.Time) *Call {
+	return &Call{
+		RequestID: NewRequestID(), Account: account, Region: region, Now: now,
+		Principal: Principal{Kind: ServicePrincipal, Account: account, ARN: InternalService, Service: InternalService},
+	}
+}
+
+// AsService returns a context whose call is made by the service principal named, for example "sns.amazonaws.com", and otherwise as
+// the call that ctx carries.
+func AsService(ctx context.Context, service string) context.Context {
+	c := *CallOf(ctx)
+	c.Principal = Principal{Kind: ServicePrincipal, Account: c.Account, ARN: service, Service: service}
+	return WithCall(ctx, &c)
+}
+
+// In returns a context whose call acts in another account and region.
+func In(ctx context.Context, account, region string) context.Context {
+	c := *CallOf(ctx)
+	c.Account, c.Region = account, region
+	return WithCall(ctx, &c)
+}

@@ -1,0 +1,160 @@
+// Package outbox delivers what a service must tell others, written in the same transaction as the change that it tells of.
+//
+// A handler is of one of two sorts. Apply runs inside the transaction that removes the message: for effects in croft's own services, which
+// therefore happen exactly once. Deliver runs outside any transaction: for functions and outside endpoints, which may see a message more
+// than once and never less. A message that fails waits in the timer service and is tried again; after the handler's last attempt its
+// Dead function takes it, in the transaction that removes it.
+//
+// Messages are sharded by a hash of their key before time. Messages of one key are taken up in commit order; a failed
+// message does not hold up those behind it.
+//
+// Key layout, below the space "!outbox": shard (8 bytes), then the log of that shard.
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"sync"
+	"time"
+
+	"croft/internal/clock"
+	"croft/internal/cloud"
+	"croft/internal/kv"
+	"croft/internal/timer"
+)
+
+const (
+	shards = 8
+	// batch bounds how many messages one look at a shard takes up.
+	batch = 64
+	// deliveries bounds how many Deliver calls one shard has under way.
+	deliveries = 16
+	// defaultAttempts is how often a handler that does not say otherwise is tried.
+	defaultAttempts = 20
+	firstRetry      = 200 * time.Millisecond
+	maxRetry        = time.Minute
+	retryHandler    = "outbox.retry"
+)
+
+// Message is one thing to tell.
+type Message struct {
+	// Handler names who takes it: "service.purpose".
+	Handler string `json:"h"`
+	Account string `json:"a"`
+	Region  string `json:"r"`
+	// Key orders messages and spreads them over the shards.
+	Key  string `json:"k"`
+	Body []byte `json:"b"`
+	// Attempt counts the failures so far.
+	Attempt int `json:"n,omitempty"`
+	// ID is unique to the message and the same for each attempt.
+	ID string `json:"i"`
+}
+
+// Handler takes messages. Exactly one of Apply and Deliver is set. Their context carries a Call of croft's internal principal in the
+// message's account and region.
+type Handler struct {
+	Apply   func(ctx context.Context, m Message) error
+	Deliver func(ctx context.Context, m Message) error
+	// Attempts bounds the tries; zero means 20.
+	Attempts int
+	// Pause returns how long to wait after the given number of failures; nil means a doubling pause from 200 ms to a minute.
+	Pause func(failures int) time.Duration
+	// Dead takes a message whose last attempt failed, in the transaction that removes it; nil logs it as an error.
+	Dead func(ctx context.Context, m Message, cause error) error
+}
+
+// Outbox is the service. All methods are safe for concurrent use.
+type Outbox struct {
+	store    kv.Store
+	space    kv.Space
+	timers   *timer.Timers
+	clock    clock.Clock
+	log      *slog.Logger
+	handlers map[string]Handler
+	stop     context.CancelFunc
+	done     sync.WaitGroup
+}
+
+// New returns the outbox that lies in store. Messages are delivered once Start is called.
+func New(store kv.Store, timers *timer.Timers, c clock.Clock, log *slog.Logger) *Outbox {
+	return &Outbox{store: store, space: kv.NewSpace(store, "!outbox"), timers: timers, clock: c, log: log}
+}
+
+// ErrNoTransaction is returned by Put when ctx carries no transaction: an event without a change to commit with is a mistake.
+var ErrNoTransaction = errors.New("outbox: Put outside a transaction")
+
+// Put writes m in the transaction that ctx carries. Account, Region and ID may be left empty: they come from the call in ctx, and
+// from crypto/rand.
+func (o *Outbox) Put(ctx context.Context, m Message) error {
+	if !kv.InTx(ctx, o.store) {
+		return ErrNoTransaction
+	}
+	if m.Account == "" {
+		call := cloud.CallOf(ctx)
+		m.Account, m.Region = call.Account, call.Region
+	}
+	if m.ID == "" {
+		m.ID = cloud.NewRequestID()
+	}
+	value, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	return o.space.Update(ctx, func(_ context.Context, tx kv.Tx) error {
+		return tx.Append(logKey(shardOf(m)), value)
+	})
+}
+
+func shardOf(m Message) uint64 {
+	h := fnv.New32a()
+	for _, s := range []string{m.Handler, m.Account, m.Region, m.Key} {
+		h.Write([]byte(s))
+		h.Write([]byte{0})
+	}
+	return uint64(h.Sum32() % shards)
+}
+
+func logKey(shard uint64) kv.Key { return kv.Key(nil).Uint(shard) }
+
+// Timers returns the timer handlers that the outbox needs: the caller passes them to Timers.Start with everybody else's.
+func (o *Outbox) Timers() map[string]timer.Handler {
+	return map[string]timer.Handler{retryHandler: o.retry}
+}
+
+// retry puts a message that had failed back, to be taken up again.
+func (o *Outbox) retry(ctx context.Context, t timer.Timer) error {
+	var m Message
+	if err := json.Unmarshal(t.Body, &m); err != nil {
+		return fmt.Errorf("outbox: message %s: %w", t.ID, err)
+	}
+	return o.Put(ctx, m)
+}
+
+// Start begins to deliver, until Close. It is called once.
+func (o *Outbox) Start(handlers map[string]Handler) {
+	ctx, stop := context.WithCancel(context.Background())
+	o.stop, o.handlers = stop, handlers
+	for shard := range uint64(shards) {
+		w := &worker{o: o, log: logKey(shard), slots: make(chan struct{}, deliveries)}
+		watch := o.space.Watch(w.log)
+		o.done.Go(func() {
+			defer watch.Close()
+			w.run(ctx, watch)
+		})
+	}
+}
+
+// Close stops delivering and waits for what is under way, whose contexts it ends. What was not finished is delivered after the
+// next start.
+func (o *Outbox) Close() {
+	if o.stop == nil {
+		return
+	}
+	o.stop()
+	o.done.Wait()
+}
