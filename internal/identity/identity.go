@@ -1,0 +1,167 @@
+// Package identity issues and recognises the credentials of a cloud.
+//
+// Every secret is derived from the cloud's master key, 32 bytes of crypto/rand that lie in its store, so that nothing has to be looked
+// up to verify a request: a secret access key is an HMAC of its access key id, and a session token carries, sealed, whom it stands for and
+// until when. A reset makes a new master key, and with it every credential issued before stops working.
+package identity
+
+import (
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"croft/internal/clock"
+	"croft/internal/cloud"
+	"croft/internal/kv"
+)
+
+// Credentials are what a client signs with.
+type Credentials struct {
+	AccessKeyID     string
+	SecretAccessKey string
+	SessionToken    string
+	// Expires is zero for credentials that do not expire.
+	Expires time.Time
+}
+
+// Session is whom temporary credentials stand for.
+type Session struct {
+	Account string `json:"a"`
+	// ARN is the principal's: "arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION".
+	ARN string `json:"p"`
+	// UserID is "ROLEID:SESSION".
+	UserID string `json:"u"`
+	// Function is the ARN of the function that runs with these credentials, or empty.
+	Function string    `json:"f,omitempty"`
+	Expires  time.Time `json:"e"`
+	Key      string    `json:"k"`
+}
+
+// ErrExpired is returned by Open for a token whose time has passed.
+var ErrExpired = errors.New("identity: session token has expired")
+
+// ErrInvalid is returned by Open for a token that this cloud did not issue for that access key.
+var ErrInvalid = errors.New("identity: session token is invalid")
+
+// Keys issues and recognises credentials. It is safe for concurrent use.
+type Keys struct {
+	clock clock.Clock
+	space kv.Space
+	state atomic.Pointer[state]
+}
+
+type state struct {
+	master [32]byte
+	seal   cipher.AEAD
+}
+
+// New loads the master key of the cloud in store, making it on first use.
+func New(ctx context.Context, store kv.Store, c clock.Clock) (*Keys, error) {
+	k := &Keys{clock: c, space: kv.NewSpace(store, "!identity")}
+	return k, k.Load(ctx)
+}
+
+// Load reads the master key again, making one if there is none: after a reset.
+func (k *Keys) Load(ctx context.Context) error {
+	var fresh [32]byte
+	rand.Read(fresh[:])
+	s := new(state)
+	err := k.space.Update(ctx, func(_ context.Context, tx kv.Tx) error {
+		key := []byte("master")
+		v, err := tx.Get(key)
+		switch {
+		case errors.Is(err, kv.ErrNotFound):
+			s.master = fresh
+			return tx.Put(key, fresh[:])
+		case err != nil:
+			return err
+		case len(v) != len(s.master):
+			return errors.New("the master key in the store is damaged")
+		}
+		copy(s.master[:], v)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	block, err := aes.NewCipher(s.mac("seal"))
+	if err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	if s.seal, err = cipher.NewGCM(block); err != nil {
+		return fmt.Errorf("identity: %w", err)
+	}
+	k.state.Store(s)
+	return nil
+}
+
+func (s *state) mac(what string) []byte {
+	h := hmac.New(sha256.New, s.master[:])
+	h.Write([]byte(what))
+	return h.Sum(nil)
+}
+
+// secret has the 40 characters of AWS's.
+func (s *state) secret(accessKeyID string) string {
+	return base64.StdEncoding.EncodeToString(s.mac("secret:" + accessKeyID)[:30])
+}
+
+// Root returns the long-lived credentials of an account's root user: what croft's own commands sign with.
+func (k *Keys) Root(account string) Credentials {
+	s := k.state.Load()
+	const form = cloud.Base32
+	id := []byte("AKIA")
+	for _, b := range s.mac("root:" + account)[:16] {
+		id = append(id, form[int(b)%len(form)])
+	}
+	return Credentials{AccessKeyID: string(id), SecretAccessKey: s.secret(string(id))}
+}
+
+// Issue returns temporary credentials for session, whose Key and Expires it sets.
+func (k *Keys) Issue(session Session, lifetime time.Duration) (Credentials, error) {
+	s := k.state.Load()
+	session.Key = "ASIA" + cloud.RandomString(16, cloud.Base32)
+	session.Expires = k.clock.Now().Add(lifetime).UTC().Truncate(time.Second)
+	plain, err := json.Marshal(session)
+	if err != nil {
+		return Credentials{}, fmt.Errorf("identity: %w", err)
+	}
+	nonce := make([]byte, s.seal.NonceSize())
+	rand.Read(nonce)
+	token := base64.StdEncoding.EncodeToString(s.seal.Seal(nonce, nonce, plain, nil))
+	return Credentials{session.Key, s.secret(session.Key), token, session.Expires}, nil
+}
+
+// Secret returns the secret of an access key that this cloud issued: one that Root or Issue gave out for the account or token.
+func (k *Keys) Secret(accessKeyID string) string { return k.state.Load().secret(accessKeyID) }
+
+// Open returns the session that token stands for. Its access key must be accessKeyID.
+func (k *Keys) Open(token, accessKeyID string) (Session, error) {
+	s := k.state.Load()
+	raw, err := base64.StdEncoding.DecodeString(token)
+	if err != nil || len(raw) < s.seal.NonceSize() {
+		return Session{}, ErrInvalid
+	}
+	n := s.seal.NonceSize()
+	plain, err := s.seal.Open(nil, raw[:n], raw[n:], nil)
+	if err != nil {
+		return Session{}, ErrInvalid
+	}
+	var out Session
+	if err := json.Unmarshal(plain, &out); err != nil || out.Key != accessKeyID {
+		return Session{}, ErrInvalid
+	}
+	if !k.clock.Now().Before(out.Expires) {
+		return Session{}, ErrExpired
+	}
+	return out, nil
+}
