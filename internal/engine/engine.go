@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"croft/internal/clock"
+)
+
+// Function is what the engine must know of a function to run it. Two functions that differ in anything that their processes
+// can see must differ in Revision.
+type Function struct {
+	// ARN names the function without a version; with Version it names a pool of environments.
+	ARN string
+	// Name is the function's name, as AWS_LAMBDA_FUNCTION_NAME has it.
+	Name string
+	// Version is "$LATEST" or a number.
+	Version string
+	Account string
+	Region  string
+	// Runtime is an identifier of the Lambda API, such as python3.12.
+	Runtime string
+	Handler string
+	// Role is the ARN of the execution role.
+	Role     string
+	MemoryMB int
+	// Timeout bounds one invocation.
+	Timeout time.Duration
+	// Env holds the function's own variables. Those that Lambda reserves win over them.
+	Env map[string]string
+	// LogGroup is the log group's name; empty means /aws/lambda/NAME.
+	LogGroup string
+	// CodeSHA is the SHA-256 of the deployment package in hexadecimal. Config.Code is asked for it.
+	CodeSHA string
+	// Revision changes with code and configuration. Environments of another revision of the same ARN and Version are retired.
+	Revision string
+	// MaxConcurrency bounds the function's environments; zero means that only the engine's own bound holds.
+	MaxConcurrency int
+}
+
+// Invocation is one event for a function.
+type Invocation struct {
+	// RequestID is the invocation's identifier, a UUID.
+	RequestID string
+	// Payload is the event, JSON.
+	Payload []byte
+	// ClientContext is the JSON that the caller sent as X-Amz-Client-Context, decoded from base64; empty when there was none.
+	ClientContext []byte
+	// InvokedARN is the ARN that the caller named, with its qualifier; empty means the function's.
+	InvokedARN string
+	// TraceID is the X-Ray trace header; empty when there is none.
+	TraceID string
+	// Tail asks for Result.LogTail.
+	Tail bool
+}
+
+// Result is how an invocation ended. A failure of the function is a Result with FunctionError set, not an error.
+type Result struct {
+	// Payload is the function's answer, or Lambda's error document when FunctionError is set.
+	Payload []byte
+	// FunctionError is empty or "Unhandled".
+	FunctionError string
+	// LogTail is the last 4 KB of the invocation's log lines when Invocation.Tail asked for them.
+	LogTail []byte
+	// Cold reports that an environment was started for this invocation.
+	Cold bool
+	// Duration is what the handler took, Billed the same with Init added and rounded up to a millisecond, Init the time the
+	// environment took to start; zero when it was warm.
+	Duration, Billed, Init time.Duration
+	// MaxMemoryMB is the largest resident size of the environment's main process so far.
+	MaxMemoryMB int
+}
+
+// Credentials are what the function's SDK signs with.
+type Credentials struct {
+	AccessKeyID, SecretAccessKey, SessionToken string
+	// Expires is when they end; environments are replaced before. The zero time means never.
+	Expires time.Time
+}
+
+// LogValue keeps the secrets out of logs.
+func (c Credentials) LogValue() slog.Value { return slog.StringValue(c.AccessKeyID) }
+
+// String keeps the secrets out of formatted text.
+func (c Credentials) String() string { return c.AccessKeyID }
+
+// Environment identifies one execution environment to what lies outside the engine.
+type Environment struct {
+	// ID is unique among all environments that ever were: 32 hexadecimal digits, also the end of the log stream's name.
+	ID       string
+	Function Function
+	// Credentials are those the environment was started with.
+	Credentials Credentials
+	// LogStream is the name of the environment's log stream.
+	LogStream string
+}
+
+// LogLine is one log event.
+type LogLine struct {
+	Time time.Time
+	// Text has no newline at its end.
+	Text string
+}
+
+// LogBatch is log lines of one environment, in order.
+type LogBatch struct {
+	Account, Region string
+	Group, Stream   string
+	Lines           []LogLine
+}
+
+// Config is what an engine needs of its surroundings. Clock, Dir and Code are required.
+type Config struct {
+	Clock clock.Clock
+	// Log receives the engine's own messages; nil discards them.
+	Log *slog.Logger
+	// Dir is the engine's data folder: unpacked code, installed SDKs. It is created when missing.
+	Dir string
+	// Code opens the deployment package (zip) with the given SHA-256. The engine closes it.
+	Code func(ctx context.Context, sha string) (io.ReaderAt, int64, io.Closer, error)
+	// Credentials returns temporary credentials of the function's role. Nil starts functions without credentials.
+	Credentials func(ctx context.Context, fn Function) (Credentials, error)
+	// Logs stores log lines. It is called by one goroutine at a time for one environment; what it refuses is lost and reported to Log.
+	// Nil discards them.
+	Logs func(ctx context.Context, batch LogBatch) error
+	// Endpoint returns what the function reaches at AWS_ENDPOINT_URL. Nil gives it no endpoint.
+	Endpoint func(env Environment) http.Handler
+	// EndpointAddr is the loopback address, inside the environment, of Endpoint: "127.0.0.1:4566" when empty.
+	EndpointAddr string
+	// Progress receives what a person should see, such as "installing boto3 …". Nil discards it. It may be called from any goroutine.
+	Progress func(message string)
+	// MaxEnvironments bounds the environments that exist at once; zero means 64.
+	MaxEnvironments int
+	// IdleTimeout is how long an unused environment is kept; zero means five minutes.
+	IdleTimeout time.Duration
+	// MaxWait is how long a caller waits for an environment before it gets TooManyRequestsException; zero means thirty seconds.
+	MaxWait time.Duration
+}
