@@ -1,0 +1,193 @@
+package wire
+
+import "context"
+
+// Kind is what sort of value a shape describes.
+type Kind uint8
+
+// The kinds of shapes. The zero value is none.
+const (
+	NoKind Kind = iota
+	Structure
+	List
+	Map
+	String
+	Blob
+	Boolean
+	Integer
+	Long
+	Float
+	Double
+	Timestamp
+	Document
+)
+
+// Ref is a shape's index in its Schema. Shapes refer to each other by index and not by pointer so that recursive shapes can be
+// static tables, which cost nothing at start-up.
+type Ref uint16
+
+// NoRef is the Ref of no shape: the output of an operation that answers nothing.
+const NoRef Ref = 0
+
+// Schema holds the shapes of one service. Shapes[0] is unused: it is what NoRef names.
+type Schema struct {
+	Shapes []Shape
+	// Validation says how the service reports input that breaks a constraint.
+	Validation Validation
+}
+
+// Shape returns the shape that r names.
+func (s *Schema) Shape(r Ref) *Shape { return &s.Shapes[r] }
+
+// Shape is one shape of a service's model.
+type Shape struct {
+	Name string
+	Kind Kind
+	// Members are a structure's members. Member i is field i of the Go struct.
+	Members []Member
+	// Elem is a list's element or a map's value, Key a map's key.
+	Elem, Key Ref
+	// ElemName and KeyName are the XML and query names of Elem and Key; empty means the protocol's own.
+	ElemName, KeyName string
+	// Flat lists and maps have no element of their own in XML and query.
+	Flat    bool
+	Limits  *Limits
+	Pattern *Pattern
+	Enum    []string
+	Time    TimeFormat
+	// Payload is one more than the index of the member that is a REST message's whole body; zero means that the body holds all
+	// members that lie nowhere else.
+	Payload int
+	// Sensitive values never appear in messages.
+	Sensitive bool
+	// Error is set for shapes that are errors.
+	Error *ErrorTrait
+}
+
+// Limits bound a string's length in characters, a blob's in bytes, a collection's size, or a number's value.
+type Limits struct {
+	Min, Max       int64
+	HasMin, HasMax bool
+}
+
+// ErrorTrait says how an error shape looks on the wire.
+type ErrorTrait struct {
+	Code      string
+	QueryCode string
+	Status    int
+}
+
+// Member is one member of a structure.
+type Member struct {
+	// Name is the model's name, Wire the name outside JSON-RPC: of the XML element, form parameter, header, or REST JSON key.
+	Name, Wire string
+	Shape      Ref
+	Required   bool
+	// Flat is set where the member or its shape is flattened.
+	Flat bool
+	In   Location
+	// Token members are filled with a fresh identifier when the caller leaves them out.
+	Token bool
+}
+
+// Location is where a REST protocol carries a member.
+type Location uint8
+
+// The locations of members.
+const (
+	InBody Location = iota
+	InHeader
+	// InHeaders is a map of headers that share a prefix.
+	InHeaders
+	InQuery
+	InURI
+	InStatus
+)
+
+// TimeFormat is how a timestamp is written; Default leaves it to the protocol and location.
+type TimeFormat uint8
+
+// The formats of timestamps.
+const (
+	DefaultTime TimeFormat = iota
+	UnixTime
+	ISOTime
+	HTTPTime
+)
+
+// Protocol is one of the ways an AWS service speaks.
+type Protocol uint8
+
+// The protocols that AWS models name. Match refuses those that this package does not speak.
+const (
+	AWSJSON Protocol = iota + 1
+	Query
+	EC2Query
+	RESTJSON
+	RESTXML
+	RPCv2CBOR
+)
+
+// Service describes one service: what its model says, and what croft adds to it.
+type Service struct {
+	// Name is the service's name in croft, its API package and botocore: "sqs".
+	Name           string
+	ServiceID      string
+	SigningName    string
+	EndpointPrefix string
+	TargetPrefix   string
+	// JSONVersion is "1.0" or "1.1" for services that speak awsJson.
+	JSONVersion  string
+	XMLNamespace string
+	APIVersion   string
+	// Protocols are the ways to call it, the preferred one first.
+	Protocols []Protocol
+	// QueryCompatible services carry the older error codes in the header x-amzn-query-error.
+	QueryCompatible bool
+	// ErrorPrefix stands before the error's name in __type: "com.amazonaws.sqs#".
+	ErrorPrefix string
+	// CRC32 services send the header x-amz-crc32.
+	CRC32 bool
+	// Operations are those that croft knows in full, by name.
+	Operations []*Operation
+	// Others are the rest of the model's operations, by name: enough to name them in the answer that refuses them.
+	Others []OtherOperation
+	// Errors are the error shapes that Operations name, by code.
+	Errors []Ref
+	Schema *Schema
+}
+
+// Operation describes one operation. Operations are static tables; do not change them.
+type Operation struct {
+	Name   string
+	Route  Route
+	Status int
+	// Input and Output name structures of Schema; Output may be NoRef.
+	Input, Output Ref
+	Schema        *Schema
+	// New returns a pointer to a new input structure.
+	New func() any
+	// Invoke calls the operation's method on api, which implements the service's API interface, and returns a pointer to the
+	// output structure.
+	Invoke func(ctx context.Context, api, in any) (any, error)
+}
+
+// OtherOperation is an operation of the model that croft does not know in full.
+type OtherOperation struct {
+	Name  string
+	Route Route
+}
+
+// Route is an operation's HTTP method and path. A Segment that is "{Name}" takes one path segment, "{Name+}" one or more.
+type Route struct {
+	Method   string
+	Segments []string
+	// Query holds the literal query parameters that belong to the route, "name" or "name=value".
+	Query []string
+}
+
+// Caller makes calls for the generated clients. The dispatcher implements it: validation, authorisation and the service's own
+// method, without HTTP. The result is a pointer to the operation's output structure.
+type Caller interface {
+	Call(ctx context.Context, svc *Service, op *Operation, in any) (any, error)
+}

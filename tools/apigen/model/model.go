@@ -1,0 +1,139 @@
+// Package model reads AWS service models in botocore's format, corrects them with croft's patches, and keeps what the listed
+// operations reach.
+package model
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Service is a service's model.
+type Service struct {
+	// Name is botocore's folder name, which is also the name of the generated package.
+	Name       string
+	Meta       Meta
+	Operations []*Operation // the listed ones, by name
+	Others     []*Operation // the rest, by name, without shapes
+	Shapes     []*Shape     // those that Operations reach, by name
+	Errors     []*Shape     // the error shapes among Shapes, by name
+}
+
+// Meta is the model's metadata.
+type Meta struct {
+	ServiceID, SigningName, EndpointPrefix, TargetPrefix string
+	JSONVersion, XMLNamespace, APIVersion                string
+	ErrorPrefix                                          string
+	Protocols                                            []string
+	QueryCompatible, CRC32                               bool
+	Validation                                           Validation
+}
+
+// Validation mirrors wire.Validation.
+type Validation struct {
+	Code, Missing, MissingFormat string
+	Off                          []string
+}
+
+// Operation is one operation.
+type Operation struct {
+	Name, Method, URI string
+	Status            int64
+	Input, Output     *Shape // nil for none
+	Errors            []*Shape
+}
+
+// Shape is one shape. Structures that are only one operation's input or output bear that operation's name.
+type Shape struct {
+	Name, GoName      string
+	Type              string
+	Members           []Member
+	Elem, Key         *Shape
+	ElemName, KeyName string
+	Flat, Sensitive   bool
+	HasMin, HasMax    bool
+	Min, Max          int64
+	Pattern           string
+	GoPattern         string // the same in Go's syntax, where a patch gives it
+	Enum              []string
+	TimeFormat        string
+	Payload           string
+	Error             *Error
+	// Index is the shape's place in the generated table.
+	Index int
+}
+
+// Error is an error shape's trait.
+type Error struct {
+	Code, QueryCode string
+	Status          int64
+}
+
+// Member is one member of a structure.
+type Member struct {
+	Name, GoName, Wire, Location string
+	Shape                        *Shape
+	Required, Flat, Token        bool
+}
+
+// Export returns the exported Go name for a model's name.
+func Export(name string) string {
+	name = strings.TrimLeft(name, "_")
+	if name == "" {
+		return "X"
+	}
+	return strings.ToUpper(name[:1]) + name[1:]
+}
+
+func (r *reader) operation(name string) (*Operation, error) {
+	n := r.root.get("operations", name)
+	if n == nil {
+		return nil, fmt.Errorf("the model has no operation %s", name)
+	}
+	op := &Operation{Name: name, Method: n.str("http", "method"), URI: n.str("http", "requestUri")}
+	status, ok, err := n.number("http", "responseCode")
+	if err != nil {
+		return nil, err
+	}
+	if op.Status = status; !ok {
+		op.Status = 200
+	}
+	return op, nil
+}
+
+// shapesOf reads the shapes that op reaches.
+func (r *reader) shapesOf(op *Operation) error {
+	n := r.root.get("operations", op.Name)
+	var err error
+	if in := n.str("input", "shape"); in != "" {
+		if op.Input, err = r.shape(in); err != nil {
+			return err
+		}
+	} else {
+		op.Input = r.empty(op.Name + "Input")
+	}
+	if out := n.str("output", "shape"); out != "" {
+		if op.Output, err = r.shape(out); err != nil {
+			return err
+		}
+	} else {
+		op.Output = r.empty(op.Name + "Output")
+	}
+	errs := n.get("errors")
+	for i := 0; errs != nil && i < len(errs.items); i++ {
+		s, err := r.shape(errs.items[i].str("shape"))
+		if err != nil {
+			return err
+		}
+		op.Errors = append(op.Errors, s)
+	}
+	sort.Slice(op.Errors, func(i, j int) bool { return op.Errors[i].Name < op.Errors[j].Name })
+	return nil
+}
+
+// empty makes the structure of an operation whose model has none, so that every method has the same form.
+func (r *reader) empty(name string) *Shape {
+	s := &Shape{Name: name, Type: "structure"}
+	r.shapes[name] = s
+	return s
+}

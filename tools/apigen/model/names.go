@@ -1,0 +1,46 @@
+package model
+
+import "fmt"
+
+// reserved are the names that generated packages use themselves.
+var reserved = [...]string{"API", "Client", "NewClient", "Service", "Unimplemented"}
+
+// nameTypes gives every structure its Go name: OpInput and OpOutput to those that belong to one operation alone.
+func nameTypes(svc *Service) error {
+	uses := map[*Shape]int{}
+	for _, s := range svc.Shapes {
+		for _, m := range s.Members {
+			uses[m.Shape]++
+		}
+		uses[s.Elem]++
+	}
+	for _, op := range svc.Operations {
+		uses[op.Input]++
+		uses[op.Output]++
+	}
+	for _, op := range svc.Operations {
+		if uses[op.Input] == 1 {
+			op.Input.GoName = op.Name + "Input"
+		}
+		if uses[op.Output] == 1 {
+			op.Output.GoName = op.Name + "Output"
+		}
+	}
+	taken := map[string]string{}
+	for _, name := range reserved {
+		taken[name] = "the generated package itself"
+	}
+	for _, s := range svc.Shapes {
+		if s.GoName == "" {
+			s.GoName = Export(s.Name)
+		}
+		if s.Type != "structure" || s.Error != nil {
+			continue
+		}
+		if other, clash := taken[s.GoName]; clash {
+			return fmt.Errorf("shape %s would be called %s, which is the name of %s: patch the model", s.Name, s.GoName, other)
+		}
+		taken[s.GoName] = s.Name
+	}
+	return nil
+}
