@@ -30,6 +30,16 @@ type Deps struct {
 	// transaction joins it.
 	Caller wire.Caller
 	Log    *slog.Logger
+	// BaseURL is under which the cloud can be reached from its own machine, without a trailing slash.
+	BaseURL string
+}
+
+// Endpoint returns the base of URLs in answers: as the client addressed the cloud, or BaseURL for calls of the cloud's own machinery.
+func (d Deps) Endpoint(ctx context.Context) string {
+	if e := cloud.CallOf(ctx).Endpoint; e != "" {
+		return e
+	}
+	return d.BaseURL
 }
 
 // Space returns the part of the store that belongs to the service in the account and region of ctx's call.

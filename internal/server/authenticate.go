@@ -1,0 +1,145 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"croft/internal/cloud"
+	"croft/internal/identity"
+	"croft/internal/sigv4"
+	"croft/internal/wire"
+)
+
+// developmentKey is an access key that every cloud on a loopback address knows, with the secret of the same spelling: what
+// people put into an AWS profile for local work.
+const developmentKey = "test"
+
+// authenticate finds out who signed the request.
+//
+// Keys that this cloud issued, and the development key, are verified. A server on a loopback address also takes access keys that it
+// does not know, so that tools work with whatever credentials they have; such a request is the root user's, of the account that
+// the key names if it has twelve digits. Its signature cannot be checked, its form and date are. In a function's
+// environment only the credentials of its own role are taken.
+func (s *Server) authenticate(r *request, api *wire.Service, x *wire.Exchange, scope sigv4.Scope, body []byte) (*cloud.Call, *cloud.Error) {
+	if scope.AccessKey == "" {
+		return nil, s.spell(x, missingToken())
+	}
+	if cerr := checkScope(scope, api); cerr != nil {
+		return nil, s.spell(x, cerr)
+	}
+	call := s.call(r)
+	call.Region = scope.Region
+	keys := &keyRing{server: s, scope: scope, env: r.env, account: s.Account}
+	_, cerr := sigv4.Verify(r.Request, body, call.Now, keys)
+	if cerr != nil {
+		return nil, s.spell(x, cerr)
+	}
+	call.Account, call.Principal = keys.account, keys.principal
+	return call, nil
+}
+
+// checkScope checks the region and service of a signature's scope.
+func checkScope(scope sigv4.Scope, api *wire.Service) *cloud.Error {
+	if !isRegion(scope.Region) {
+		return cloud.Errorf(sigv4.SignatureDoesNotMatch, "Credential should be scoped to a valid region.").WithStatus(http.StatusForbidden)
+	}
+	if scope.Service != api.SigningName {
+		return cloud.Errorf(sigv4.SignatureDoesNotMatch, "Credential should be scoped to correct service: '%s'. ", api.SigningName).WithStatus(http.StatusForbidden)
+	}
+	return nil
+}
+
+// isRegion reports whether s has the form of a region: "us-east-1", "us-gov-west-1".
+func isRegion(s string) bool {
+	parts := strings.Split(s, "-")
+	if len(parts) < 3 || len(parts) > 5 || len(parts[0]) != 2 || len(s) > 32 {
+		return false
+	}
+	for i, p := range parts {
+		lo, hi := byte('a'), byte('z')
+		if i == len(parts)-1 {
+			lo, hi = '0', '9'
+		}
+		if p == "" || strings.ContainsFunc(p, func(c rune) bool { return c < rune(lo) || c > rune(hi) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// keyRing looks up the secret of the one access key of a request, and learns whom it stands for.
+type keyRing struct {
+	server    *Server
+	scope     sigv4.Scope
+	env       *Environment
+	account   string
+	principal cloud.Principal
+}
+
+// Secret implements sigv4.Keys.
+func (k *keyRing) Secret(_ context.Context, accessKey string) (secret string, known bool, err error) {
+	if k.scope.Token != "" {
+		session, err := k.server.Keys.Open(k.scope.Token, accessKey)
+		switch {
+		case err == nil && (k.env == nil || k.env.Function == session.Function):
+			k.account = session.Account
+			k.principal = cloud.Principal{Kind: cloud.AssumedRole, Account: session.Account, ARN: session.ARN, UserID: session.UserID, AccessKeyID: accessKey}
+			return k.server.Keys.Secret(accessKey), true, nil
+		case errors.Is(err, identity.ErrExpired):
+			return "", false, cloud.Errorf("ExpiredToken", "The security token included in the request is expired").WithStatus(http.StatusForbidden)
+		}
+	}
+	if k.env != nil {
+		return "", false, invalidKey()
+	}
+	k.setRoot(accessKey)
+	if root := k.server.Keys.Root(k.server.Account); accessKey == root.AccessKeyID {
+		return root.SecretAccessKey, true, nil
+	}
+	if accessKey == developmentKey {
+		return developmentKey, true, nil
+	}
+	return "", false, nil
+}
+
+func invalidKey() *cloud.Error {
+	return cloud.Errorf("InvalidClientTokenId", "The security token included in the request is invalid.").WithStatus(http.StatusForbidden)
+}
+
+func (k *keyRing) setRoot(accessKey string) {
+	if len(accessKey) == 12 && !strings.ContainsFunc(accessKey, func(c rune) bool { return c < '0' || c > '9' }) {
+		k.account = accessKey
+	}
+	k.principal = cloud.Principal{
+		Kind: cloud.Root, Account: k.account, UserID: k.account, AccessKeyID: accessKey,
+		ARN: "arn:" + cloud.Partition + ":iam::" + k.account + ":root",
+	}
+}
+
+// jsonSpelling is how the JSON protocols name the errors of authentication.
+func jsonSpelling(code string) string {
+	switch code {
+	case sigv4.SignatureDoesNotMatch:
+		return "InvalidSignatureException"
+	case "InvalidClientTokenId":
+		return "UnrecognizedClientException"
+	case "ExpiredToken", "IncompleteSignature", "MissingAuthenticationToken":
+		return code + "Exception"
+	}
+	return code
+}
+
+// spell names an error of authentication as the request's protocol does.
+func (s *Server) spell(x *wire.Exchange, e *cloud.Error) *cloud.Error {
+	if x.Protocol != wire.AWSJSON && x.Protocol != wire.RESTJSON {
+		return e
+	}
+	c := *e
+	c.Code = jsonSpelling(e.Code)
+	if x.Protocol == wire.AWSJSON {
+		c.Status = http.StatusBadRequest
+	}
+	return &c
+}

@@ -1,0 +1,141 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+
+	"croft/internal/cloud"
+	"croft/internal/kv"
+	"croft/internal/wire"
+)
+
+// ControlHeader must be present on every control call that changes something. A web page cannot send it without a preflight
+// request, which is never granted.
+const ControlHeader = "X-Croft-Control"
+
+const controlPrefix = "/_croft/"
+
+// refuse answers with err in the shape that the request's client expects.
+func (s *Server) refuse(w http.ResponseWriter, r *request, err *cloud.Error) {
+	wire.WriteError(w, r.Request, r.id, err)
+}
+
+func forbidden(format string, args ...any) *cloud.Error {
+	return cloud.Errorf("AccessDenied", format, args...).WithStatus(http.StatusForbidden)
+}
+
+// guardHost refuses requests for names that are not ours. A hostile page whose own name resolves to this machine (DNS
+// rebinding) is of the same origin as its requests; only the Host header gives it away.
+func (s *Server) guardHost(w http.ResponseWriter, r *request, next func()) {
+	if !s.knownHost(hostname(r.Host)) {
+		s.refuse(w, r, forbidden("The host %q is not served here. Use 127.0.0.1, localhost or a name below it.", hostname(r.Host)))
+		return
+	}
+	next()
+}
+
+func hostname(hostport string) string {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+}
+
+func (s *Server) knownHost(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".amazonaws.com") {
+		return true
+	}
+	if ip := net.ParseIP(host); ip != nil {
+		return ip.IsLoopback()
+	}
+	for _, h := range s.Hosts {
+		if host == h || strings.HasSuffix(host, "."+h) {
+			return true
+		}
+	}
+	return false
+}
+
+// foreign reports whether a browser says that the request comes from a page of another origin.
+func foreign(r *http.Request) bool {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		return true
+	}
+	origins, given := r.Header["Origin"]
+	if !given {
+		return false
+	}
+	if len(origins) != 1 {
+		return true
+	}
+	u, err := url.Parse(origins[0])
+	return err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host)
+}
+
+// guardBrowser refuses what a page of another origin sends, whatever credentials it carries.
+func (s *Server) guardBrowser(w http.ResponseWriter, r *request, next func()) {
+	if foreign(r.Request) {
+		s.refuse(w, r, forbidden("Requests from web pages of another origin are refused."))
+		return
+	}
+	next()
+}
+
+// guardControl serves /_croft/: never to functions, never to foreign pages, and for changes only with the control header.
+func (s *Server) guardControl(w http.ResponseWriter, r *request, next func()) {
+	if !strings.HasPrefix(r.URL.Path, controlPrefix) {
+		next()
+		return
+	}
+	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
+	switch {
+	case r.env != nil:
+		s.refuse(w, r, forbidden("Functions may not make control calls."))
+	case foreign(r.Request):
+		s.refuse(w, r, forbidden("Control calls from web pages of another origin are refused."))
+	case !reading && r.Header.Get(ControlHeader) == "":
+		s.refuse(w, r, forbidden("Control calls that change something need the header %s, with any value.", ControlHeader))
+	default:
+		s.Control.ServeHTTP(w, r.Request)
+	}
+}
+
+func stack() string { return string(debug.Stack()) }
+
+func endpoint(r *http.Request) string {
+	scheme := "http://"
+	if r.TLS != nil {
+		scheme = "https://"
+	}
+	return scheme + r.Host
+}
+
+func sourceIP(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return remote
+	}
+	return host
+}
+
+// clientError returns the part of err that a client may see, or nil if there is none.
+func clientError(err error) *cloud.Error {
+	var e *cloud.Error
+	switch {
+	case errors.As(err, &e):
+		return e
+	case errors.Is(err, kv.ErrConflict):
+		return cloud.Errorf("ServiceUnavailable", "Too many requests changed the same thing at once. Try again.").WithStatus(http.StatusServiceUnavailable)
+	case errors.Is(err, kv.ErrTooLarge):
+		return cloud.Errorf("RequestEntityTooLarge", "The request changes more than fits into one transaction.").WithStatus(http.StatusRequestEntityTooLarge)
+	case errors.Is(err, kv.ErrClosed):
+		return cloud.Errorf("ServiceUnavailable", "The cloud is stopping.").WithStatus(http.StatusServiceUnavailable)
+	}
+	return nil
+}

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"croft/internal/cloud"
+	"croft/internal/service"
+	"croft/internal/sigv4"
+)
+
+// index finds the service that a request is for.
+type index struct {
+	byTarget  map[string]service.Descriptor
+	bySigning map[string][]service.Descriptor
+	byHost    map[string]service.Descriptor
+	byVersion map[string][]service.Descriptor
+}
+
+func newIndex(all []service.Descriptor) index {
+	x := index{map[string]service.Descriptor{}, map[string][]service.Descriptor{}, map[string]service.Descriptor{}, map[string][]service.Descriptor{}}
+	for _, d := range all {
+		if d.API.TargetPrefix != "" {
+			x.byTarget[d.API.TargetPrefix] = d
+		}
+		x.bySigning[d.API.SigningName] = append(x.bySigning[d.API.SigningName], d)
+		x.byHost[d.API.EndpointPrefix] = d
+		x.byVersion[d.API.APIVersion] = append(x.byVersion[d.API.APIVersion], d)
+	}
+	return x
+}
+
+// find resolves the service as SDKs name it: by X-Amz-Target, by the scope of the signature, by the host, or by the version of the
+// query protocol. The error names what was asked for.
+func (x index) find(r *http.Request, scope sigv4.Scope, signed bool) (service.Descriptor, *cloud.Error) {
+	target := r.Header.Get("X-Amz-Target")
+	if prefix, _, ok := cutLast(target, "."); ok {
+		if d, known := x.byTarget[prefix]; known {
+			return d, nil
+		}
+		if !signed {
+			return service.Descriptor{}, unknownService(prefix)
+		}
+	}
+	if signed {
+		return pick(x.bySigning[scope.Service], r.URL.Path, scope.Service)
+	}
+	if label, _, ok := strings.Cut(hostname(r.Host), "."); ok {
+		if d, known := x.byHost[label]; known {
+			return d, nil
+		}
+	}
+	if v := version(r.URL); v != "" && len(x.byVersion[v]) == 1 {
+		return x.byVersion[v][0], nil
+	}
+	return service.Descriptor{}, missingToken()
+}
+
+func missingToken() *cloud.Error {
+	return cloud.Errorf("MissingAuthenticationToken", "Missing Authentication Token").WithStatus(http.StatusForbidden)
+}
+
+func unknownService(name string) *cloud.Error {
+	return cloud.Errorf("NotImplemented", "croft does not implement the service %q.", name).WithStatus(http.StatusNotImplemented)
+}
+
+// pick chooses between services that share a signing name by the version that their paths begin with, as the two APIs of API
+// Gateway do.
+func pick(candidates []service.Descriptor, path, name string) (service.Descriptor, *cloud.Error) {
+	var plain *service.Descriptor
+	for _, d := range candidates {
+		v := pathVersion(d)
+		if v == "" {
+			plain = &d
+		} else if path == "/"+v || strings.HasPrefix(path, "/"+v+"/") {
+			return d, nil
+		}
+	}
+	if plain == nil {
+		return service.Descriptor{}, unknownService(name)
+	}
+	return *plain, nil
+}
+
+// pathVersion returns the first segment of a REST service's paths where that is a version such as "v2".
+func pathVersion(d service.Descriptor) string {
+	if ops := d.API.Operations; len(ops) > 0 && len(ops[0].Route.Segments) > 0 && isVersion(ops[0].Route.Segments[0]) {
+		return ops[0].Route.Segments[0]
+	}
+	return ""
+}
+
+func isVersion(segment string) bool {
+	return len(segment) >= 2 && segment[0] == 'v' && segment[1] >= '0' && segment[1] <= '9'
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+func version(u *url.URL) string {
+	if u.RawQuery == "" {
+		return ""
+	}
+	return u.Query().Get("Version")
+}
