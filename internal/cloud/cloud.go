@@ -89,6 +89,9 @@ type Call struct {
 	SourceIP string
 	// Function is the ARN of the function in whose environment the call was made, empty for calls from outside.
 	Function string
+	// SourceARN is the resource on whose behalf a service principal makes the call: what policies know as aws:SourceArn. Empty
+	// when the service names none.
+	SourceARN string
 }
 
 type callKey struct{}
@@ -133,8 +136,14 @@ func InternalCall(account, region string, now time.Time) *Call {
 // AsService returns a context whose call is made by the service principal named, for example "sns.amazonaws.com", and otherwise as
 // the call that ctx carries.
 func AsService(ctx context.Context, service string) context.Context {
+	return AsServiceFor(ctx, service, "")
+}
+
+// AsServiceFor is AsService for a service that acts on behalf of one of its resources, for example an API.
+func AsServiceFor(ctx context.Context, service, sourceARN string) context.Context {
 	c := *CallOf(ctx)
 	c.Principal = Principal{Kind: ServicePrincipal, Account: c.Account, ARN: service, Service: service}
+	c.SourceARN = sourceARN
 	return WithCall(ctx, &c)
 }
 
