@@ -57,6 +57,15 @@ func Sleep(ctx context.Context, c Clock, d time.Duration) error {
 	}
 }
 
+// At returns a timer on c that fires when c reaches t. Unlike NewTimer with a difference to Now, it cannot be late by what a Manual is
+// advanced between the two calls. The caller stops it.
+func At(c Clock, t time.Time) Timer {
+	if m, ok := c.(*Manual); ok {
+		return m.timerAt(t)
+	}
+	return c.NewTimer(t.Sub(c.Now()))
+}
+
 // ErrTimeout is the cause of a context that WithTimeout ended because its time had passed.
 var ErrTimeout = errors.New("clock: the time allowed has passed")
 

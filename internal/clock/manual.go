@@ -31,9 +31,20 @@ func (m *Manual) Now() time.Time {
 func (m *Manual) NewTimer(d time.Duration) Timer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	t := &manualTimer{owner: m, c: make(chan time.Time, 1), due: m.now.Add(d), seq: m.seq, index: -1}
+	return m.arm(m.now.Add(d))
+}
+
+func (m *Manual) timerAt(due time.Time) Timer {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.arm(due)
+}
+
+// arm is called with mu held.
+func (m *Manual) arm(due time.Time) Timer {
+	t := &manualTimer{owner: m, c: make(chan time.Time, 1), due: due, seq: m.seq, index: -1}
 	m.seq++
-	if d <= 0 {
+	if !due.After(m.now) {
 		t.c <- m.now
 		return t
 	}

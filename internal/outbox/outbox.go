@@ -3,7 +3,7 @@
 // A handler is of one of two sorts. Apply runs inside the transaction that removes the message: for effects in croft's own services, which
 // therefore happen exactly once. Deliver runs outside any transaction: for functions and outside endpoints, which may see a message more
 // than once and never less. A message that fails waits in the timer service and is tried again; after the handler's last attempt its
-// Dead function takes it, in the transaction that removes it.
+// Dead function takes it, in the transaction that removes it. A message that no handler knows is kept and tried again without end.
 //
 // Messages are sharded by a hash of their key before time. Messages of one key are taken up in commit order; a failed
 // message does not hold up those behind it.
@@ -13,7 +13,6 @@ package outbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -31,8 +30,10 @@ const (
 	shards = 8
 	// batch bounds how many messages one look at a shard takes up.
 	batch = 64
-	// deliveries bounds how many Deliver calls one shard has under way.
+	// deliveries bounds how many Deliver calls one shard has under way, queued how many messages wait for one in memory. Beyond
+	// that the shard waits.
 	deliveries = 16
+	queued     = 256
 	// defaultAttempts is how often a handler that does not say otherwise is tried.
 	defaultAttempts = 20
 	firstRetry      = 200 * time.Millisecond
@@ -43,16 +44,16 @@ const (
 // Message is one thing to tell.
 type Message struct {
 	// Handler names who takes it: "service.purpose".
-	Handler string `json:"h"`
-	Account string `json:"a"`
-	Region  string `json:"r"`
+	Handler string
+	Account string
+	Region  string
 	// Key orders messages and spreads them over the shards.
-	Key  string `json:"k"`
-	Body []byte `json:"b"`
+	Key  string
+	Body []byte
 	// Attempt counts the failures so far.
-	Attempt int `json:"n,omitempty"`
+	Attempt int
 	// ID is unique to the message and the same for each attempt.
-	ID string `json:"i"`
+	ID string
 }
 
 // Handler takes messages. Exactly one of Apply and Deliver is set. Their context carries a Call of croft's internal principal in the
@@ -64,7 +65,8 @@ type Handler struct {
 	Attempts int
 	// Pause returns how long to wait after the given number of failures; nil means a doubling pause from 200 ms to a minute.
 	Pause func(failures int) time.Duration
-	// Dead takes a message whose last attempt failed, in the transaction that removes it; nil logs it as an error.
+	// Dead takes a message whose last attempt failed, in the transaction that removes it; nil logs it as an error. When Dead fails,
+	// the message is tried once more later.
 	Dead func(ctx context.Context, m Message, cause error) error
 }
 
@@ -101,12 +103,8 @@ func (o *Outbox) Put(ctx context.Context, m Message) error {
 	if m.ID == "" {
 		m.ID = cloud.NewRequestID()
 	}
-	value, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("outbox: %w", err)
-	}
 	return o.space.Update(ctx, func(_ context.Context, tx kv.Tx) error {
-		return tx.Append(logKey(shardOf(m)), value)
+		return tx.Append(logKey(shardOf(m)), encode(m))
 	})
 }
 
@@ -128,11 +126,25 @@ func (o *Outbox) Timers() map[string]timer.Handler {
 
 // retry puts a message that had failed back, to be taken up again.
 func (o *Outbox) retry(ctx context.Context, t timer.Timer) error {
-	var m Message
-	if err := json.Unmarshal(t.Body, &m); err != nil {
+	m, err := decode(t.Body)
+	if err != nil {
 		return fmt.Errorf("outbox: message %s: %w", t.ID, err)
 	}
 	return o.Put(ctx, m)
+}
+
+// Idle reports whether nothing is left to deliver but messages that wait in the timers for their next attempt. It joins the snapshot
+// that ctx carries.
+func (o *Outbox) Idle(ctx context.Context) (idle bool, err error) {
+	err = o.space.View(ctx, func(_ context.Context, r kv.Reader) error {
+		idle = true
+		for _, err := range r.Scan(kv.PrefixRange(nil), kv.ScanOptions{Limit: 1}) {
+			idle = false
+			return err
+		}
+		return nil
+	})
+	return idle, err
 }
 
 // Start begins to deliver, until Close. It is called once.
@@ -140,7 +152,7 @@ func (o *Outbox) Start(handlers map[string]Handler) {
 	ctx, stop := context.WithCancel(context.Background())
 	o.stop, o.handlers = stop, handlers
 	for shard := range uint64(shards) {
-		w := &worker{o: o, log: logKey(shard), slots: make(chan struct{}, deliveries)}
+		w := &worker{o: o, log: logKey(shard), queue: make(chan pending, queued), slots: make(chan struct{}, deliveries)}
 		watch := o.space.Watch(w.log)
 		o.done.Go(func() {
 			defer watch.Close()

@@ -2,9 +2,9 @@ package outbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"croft/internal/clock"
@@ -18,6 +18,8 @@ type worker struct {
 	o     *Outbox
 	log   kv.Key
 	after uint64
+	// queue holds what waits for a Deliver, and slots a token for each goroutine that works it off.
+	queue chan pending
 	slots chan struct{}
 }
 
@@ -25,6 +27,8 @@ type pending struct {
 	key []byte
 	seq uint64
 	m   Message
+	// damaged rows are passed over; they stay where they are.
+	damaged bool
 }
 
 func (w *worker) run(ctx context.Context, watch kv.Watch) {
@@ -38,10 +42,18 @@ func (w *worker) run(ctx context.Context, watch kv.Watch) {
 			continue
 		}
 		for _, p := range batch {
+			if ctx.Err() != nil {
+				return
+			}
 			w.take(ctx, p)
 			w.after = p.seq
 		}
 		if len(batch) > 0 {
+			// The removals just made have poked the watch; what came meanwhile is seen by the next read all the same.
+			select {
+			case <-watch.C():
+			default:
+			}
 			continue
 		}
 		select {
@@ -62,8 +74,9 @@ func (w *worker) read(ctx context.Context) (out []pending, err error) {
 				return err
 			}
 			p := pending{key: append([]byte(nil), e.Key...), seq: seq}
-			if err := json.Unmarshal(e.Value, &p.m); err != nil {
-				return fmt.Errorf("outbox: row %d: %w", seq, err)
+			if p.m, err = decode(e.Value); err != nil {
+				w.o.log.Error("a message's row cannot be read and is passed over", "row", seq, "err", err)
+				p.damaged = true
 			}
 			out = append(out, p)
 		}
@@ -72,37 +85,66 @@ func (w *worker) read(ctx context.Context) (out []pending, err error) {
 	return out, err
 }
 
-// take handles one message. A Deliver goes on in its own goroutine, so that a slow endpoint does not hold up the shard.
+// take handles one message. Deliver goes on in other goroutines, so that slow endpoints hold up neither each other nor, until very many
+// wait, the rest of the shard.
 func (w *worker) take(ctx context.Context, p pending) {
 	h, ok := w.o.handlers[p.m.Handler]
 	switch {
+	case p.damaged:
 	case !ok:
-		w.fail(ctx, p, Handler{}, fmt.Errorf("no handler named %q", p.m.Handler))
+		// An older or newer build may know the handler: the message is kept for it.
+		w.fail(ctx, p, Handler{Attempts: math.MaxInt}, fmt.Errorf("no handler named %q", p.m.Handler))
 	case h.Apply != nil:
-		if err := w.remove(ctx, p, h.Apply); err != nil && ctx.Err() == nil {
+		if err := w.remove(ctx, p, h.Apply); err != nil {
 			w.fail(ctx, p, h, err)
 		}
 	default:
 		select {
-		case w.slots <- struct{}{}:
+		case w.queue <- p:
 		case <-ctx.Done():
 			return
 		}
-		w.o.done.Go(func() {
-			defer func() { <-w.slots }()
-			w.deliver(ctx, p, h)
-		})
+		select {
+		case w.slots <- struct{}{}:
+			w.o.done.Go(func() { w.drain(ctx) })
+		default:
+		}
 	}
 }
 
-func (w *worker) deliver(ctx context.Context, p pending, h Handler) {
-	err := h.Deliver(w.o.call(ctx, p.m), p.m)
-	if err == nil {
-		err = w.remove(ctx, p, nil)
+// drain delivers what is queued, and gives its slot back once nothing is.
+func (w *worker) drain(ctx context.Context) {
+	for {
+		select {
+		case p := <-w.queue:
+			w.deliver(ctx, p)
+			continue
+		default:
+			<-w.slots
+		}
+		// What was queued between the look at the queue and the return of the slot found no free slot.
+		if len(w.queue) == 0 {
+			return
+		}
+		select {
+		case w.slots <- struct{}{}:
+		default:
+			return
+		}
 	}
-	if err != nil && ctx.Err() == nil {
+}
+
+func (w *worker) deliver(ctx context.Context, p pending) {
+	if ctx.Err() != nil {
+		return
+	}
+	h := w.o.handlers[p.m.Handler]
+	if err := h.Deliver(w.o.call(ctx, p.m), p.m); err != nil {
 		w.fail(ctx, p, h, err)
+		return
 	}
+	// The effect has happened: only the removal is tried again.
+	w.persist(ctx, p, nil)
 }
 
 func (o *Outbox) call(ctx context.Context, m Message) context.Context {
@@ -128,47 +170,72 @@ func (w *worker) remove(ctx context.Context, p pending, apply func(context.Conte
 	})
 }
 
-// fail moves a message to the timers, or gives it up.
+// persist runs then in the transaction that removes the message, again and again until the store takes it.
+func (w *worker) persist(ctx context.Context, p pending, then func(context.Context, Message) error) {
+	for ctx.Err() == nil {
+		err := w.remove(ctx, p, then)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		w.o.log.Error("a message cannot be removed from the outbox; trying again in a second", "handler", p.m.Handler, "id", p.m.ID, "err", err)
+		if clock.Sleep(ctx, w.o.clock, time.Second) != nil {
+			return
+		}
+	}
+}
+
+// fail moves a message to the timers, or gives it up. A transaction that lost against others is no failure of the handler: it is
+// put off and does not count.
 func (w *worker) fail(ctx context.Context, p pending, h Handler, cause error) {
+	if ctx.Err() != nil {
+		return
+	}
 	m := p.m
-	m.Attempt++
 	limit := h.Attempts
 	if limit == 0 {
 		limit = defaultAttempts
 	}
+	if !errors.Is(cause, kv.ErrConflict) {
+		m.Attempt++
+	}
 	last := m.Attempt >= limit
-	err := w.remove(ctx, p, func(ctx context.Context, _ Message) error {
-		if !last {
+	w.persist(ctx, p, func(ctx context.Context, _ Message) error {
+		switch {
+		case !last:
 			return w.o.later(ctx, m, h)
+		case h.Dead != nil:
+			return w.bury(ctx, m, h, cause)
+		default:
+			return nil
 		}
-		if h.Dead != nil {
-			return h.Dead(ctx, m, cause)
-		}
-		return nil
 	})
-	switch {
-	case err != nil && ctx.Err() == nil:
-		w.o.log.Error("a failed message cannot be put off; it is delivered again after a restart", "handler", m.Handler, "id", m.ID, "err", err)
-	case last:
+	if last {
 		w.o.log.Error("a message is given up after its last attempt", "handler", m.Handler, "id", m.ID, "attempts", m.Attempt, "err", cause)
-	default:
+	} else {
 		w.o.log.Debug("a message failed and is tried again", "handler", m.Handler, "id", m.ID, "attempt", m.Attempt, "err", cause)
 	}
+}
+
+// bury gives a message to its Dead function. If that fails too, nothing of it remains, and the message is put off once more.
+func (w *worker) bury(ctx context.Context, m Message, h Handler, cause error) error {
+	err := w.o.space.Update(ctx, func(ctx context.Context, _ kv.Tx) error { return h.Dead(ctx, m, cause) })
+	if err == nil {
+		return nil
+	}
+	w.o.log.Error("a message that is given up cannot be handed on; trying again", "handler", m.Handler, "id", m.ID, "err", err)
+	m.Attempt--
+	return w.o.later(ctx, m, h)
 }
 
 func (o *Outbox) later(ctx context.Context, m Message, h Handler) error {
 	pause := maxRetry
 	if m.Attempt < 10 {
-		pause = min(maxRetry, firstRetry<<(m.Attempt-1))
+		pause = min(maxRetry, firstRetry<<max(0, m.Attempt-1))
 	}
-	if h.Pause != nil {
+	if h.Pause != nil && m.Attempt > 0 {
 		pause = h.Pause(m.Attempt)
 	}
-	body, err := json.Marshal(m)
-	if err != nil {
-		return fmt.Errorf("outbox: %w", err)
-	}
 	return o.timers.Set(ctx, timer.Timer{
-		Handler: retryHandler, ID: m.ID, Account: m.Account, Region: m.Region, Due: o.clock.Now().Add(pause), Body: body,
+		Handler: retryHandler, ID: m.ID, Account: m.Account, Region: m.Region, Due: o.clock.Now().Add(pause), Body: encode(m),
 	})
 }
