@@ -34,6 +34,8 @@ type Schema struct {
 	Shapes []Shape
 	// Validation says how the service reports input that breaks a constraint.
 	Validation Validation
+	// Wording says how it reports JSON of the wrong type.
+	Wording Wording
 }
 
 // Shape returns the shape that r names.
@@ -58,6 +60,8 @@ type Shape struct {
 	// Payload is one more than the index of the member that is a REST message's whole body; zero means that the body holds all
 	// members that lie nowhere else.
 	Payload int
+	// Checked is set when the shape or one that it reaches has something to validate.
+	Checked bool
 	// Sensitive values never appear in messages.
 	Sensitive bool
 	// Error is set for shapes that are errors.
@@ -86,8 +90,6 @@ type Member struct {
 	// Flat is set where the member or its shape is flattened.
 	Flat bool
 	In   Location
-	// Token members are filled with a fresh identifier when the caller leaves them out.
-	Token bool
 }
 
 // Location is where a REST protocol carries a member.
@@ -146,6 +148,8 @@ type Service struct {
 	QueryCompatible bool
 	// ErrorPrefix stands before the error's name in __type: "com.amazonaws.sqs#".
 	ErrorPrefix string
+	// PathMember, when set, is the member that a query request may leave to its own URL: SQS's QueueUrl.
+	PathMember string
 	// CRC32 services send the header x-amz-crc32.
 	CRC32 bool
 	// Operations are those that croft knows in full, by name.
@@ -162,9 +166,11 @@ type Operation struct {
 	Name   string
 	Route  Route
 	Status int
-	// Input and Output name structures of Schema; Output may be NoRef.
+	// Input and Output name structures of Schema; NoRef means one without members, which the model does not have.
 	Input, Output Ref
 	Schema        *Schema
+	// ContentType is that of an answer whose body is a blob; empty means application/octet-stream.
+	ContentType string
 	// New returns a pointer to a new input structure.
 	New func() any
 	// Invoke calls the operation's method on api, which implements the service's API interface, and returns a pointer to the
@@ -191,3 +197,12 @@ type Route struct {
 type Caller interface {
 	Call(ctx context.Context, svc *Service, op *Operation, in any) (any, error)
 }
+
+// Wording is how a service words a JSON value of the wrong type.
+type Wording uint8
+
+// The wordings.
+const (
+	CommonWords Wording = iota
+	DynamoWords
+)

@@ -59,7 +59,7 @@ var opCreateStage = wire.Operation{
 
 var opDeleteApi = wire.Operation{
 	Name: "DeleteApi", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"v2", "apis", "{apiId}"}},
-	Input: 23, Output: 22, Schema: &schema,
+	Input: 22, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteApiInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteApi(ctx, in.(*DeleteApiInput))
@@ -72,7 +72,7 @@ var opDeleteApi = wire.Operation{
 
 var opDeleteIntegration = wire.Operation{
 	Name: "DeleteIntegration", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"v2", "apis", "{apiId}", "integrations", "{integrationId}"}},
-	Input: 25, Output: 24, Schema: &schema,
+	Input: 23, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteIntegrationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteIntegration(ctx, in.(*DeleteIntegrationInput))
@@ -85,7 +85,7 @@ var opDeleteIntegration = wire.Operation{
 
 var opDeleteRoute = wire.Operation{
 	Name: "DeleteRoute", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"v2", "apis", "{apiId}", "routes", "{routeId}"}},
-	Input: 27, Output: 26, Schema: &schema,
+	Input: 24, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteRouteInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteRoute(ctx, in.(*DeleteRouteInput))
@@ -98,7 +98,7 @@ var opDeleteRoute = wire.Operation{
 
 var opDeleteStage = wire.Operation{
 	Name: "DeleteStage", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"v2", "apis", "{apiId}", "stages", "{stageName}"}},
-	Input: 29, Output: 28, Schema: &schema,
+	Input: 25, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteStageInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteStage(ctx, in.(*DeleteStageInput))
@@ -111,7 +111,7 @@ var opDeleteStage = wire.Operation{
 
 var opGetApi = wire.Operation{
 	Name: "GetApi", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"v2", "apis", "{apiId}"}},
-	Input: 30, Output: 31, Schema: &schema,
+	Input: 26, Output: 27, Schema: &schema,
 	New: func() any { return new(GetApiInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetApi(ctx, in.(*GetApiInput))
@@ -124,7 +124,7 @@ var opGetApi = wire.Operation{
 
 var opGetApis = wire.Operation{
 	Name: "GetApis", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"v2", "apis"}},
-	Input: 32, Output: 33, Schema: &schema,
+	Input: 28, Output: 29, Schema: &schema,
 	New: func() any { return new(GetApisInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetApis(ctx, in.(*GetApisInput))
@@ -137,7 +137,7 @@ var opGetApis = wire.Operation{
 
 var opGetIntegration = wire.Operation{
 	Name: "GetIntegration", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"v2", "apis", "{apiId}", "integrations", "{integrationId}"}},
-	Input: 34, Output: 35, Schema: &schema,
+	Input: 30, Output: 31, Schema: &schema,
 	New: func() any { return new(GetIntegrationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetIntegration(ctx, in.(*GetIntegrationInput))
@@ -150,7 +150,7 @@ var opGetIntegration = wire.Operation{
 
 var opGetIntegrations = wire.Operation{
 	Name: "GetIntegrations", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"v2", "apis", "{apiId}", "integrations"}},
-	Input: 36, Output: 37, Schema: &schema,
+	Input: 32, Output: 33, Schema: &schema,
 	New: func() any { return new(GetIntegrationsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetIntegrations(ctx, in.(*GetIntegrationsInput))
@@ -163,7 +163,7 @@ var opGetIntegrations = wire.Operation{
 
 var opGetRoute = wire.Operation{
 	Name: "GetRoute", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"v2", "apis", "{apiId}", "routes", "{routeId}"}},
-	Input: 38, Output: 39, Schema: &schema,
+	Input: 34, Output: 35, Schema: &schema,
 	New: func() any { return new(GetRouteInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetRoute(ctx, in.(*GetRouteInput))
@@ -176,7 +176,7 @@ var opGetRoute = wire.Operation{
 
 var opGetRoutes = wire.Operation{
 	Name: "GetRoutes", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"v2", "apis", "{apiId}", "routes"}},
-	Input: 40, Output: 41, Schema: &schema,
+	Input: 36, Output: 37, Schema: &schema,
 	New: func() any { return new(GetRoutesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetRoutes(ctx, in.(*GetRoutesInput))
@@ -189,7 +189,7 @@ var opGetRoutes = wire.Operation{
 
 var opGetStage = wire.Operation{
 	Name: "GetStage", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"v2", "apis", "{apiId}", "stages", "{stageName}"}},
-	Input: 42, Output: 43, Schema: &schema,
+	Input: 38, Output: 39, Schema: &schema,
 	New: func() any { return new(GetStageInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetStage(ctx, in.(*GetStageInput))
@@ -202,7 +202,7 @@ var opGetStage = wire.Operation{
 
 var opGetStages = wire.Operation{
 	Name: "GetStages", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"v2", "apis", "{apiId}", "stages"}},
-	Input: 44, Output: 45, Schema: &schema,
+	Input: 40, Output: 41, Schema: &schema,
 	New: func() any { return new(GetStagesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetStages(ctx, in.(*GetStagesInput))
@@ -215,7 +215,7 @@ var opGetStages = wire.Operation{
 
 var opUpdateApi = wire.Operation{
 	Name: "UpdateApi", Status: 200, Route: wire.Route{Method: "PATCH", Segments: []string{"v2", "apis", "{apiId}"}},
-	Input: 82, Output: 83, Schema: &schema,
+	Input: 78, Output: 79, Schema: &schema,
 	New: func() any { return new(UpdateApiInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateApi(ctx, in.(*UpdateApiInput))

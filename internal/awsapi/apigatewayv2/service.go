@@ -11,9 +11,9 @@ var service = wire.Service{
 	Name: "apigatewayv2", ServiceID: "ApiGatewayV2", SigningName: "apigateway", EndpointPrefix: "apigateway", TargetPrefix: "",
 	JSONVersion: "1.1", XMLNamespace: "", APIVersion: "2018-11-29", ErrorPrefix: "",
 	Protocols:       []wire.Protocol{wire.RESTJSON},
-	QueryCompatible: false, CRC32: false,
+	QueryCompatible: false, CRC32: false, PathMember: "",
 	Schema: &schema,
-	Errors: []wire.Ref{6, 7, 55, 81},
+	Errors: []wire.Ref{6, 7, 51, 77},
 	Operations: []*wire.Operation{
 		&opCreateApi,
 		&opCreateIntegration,

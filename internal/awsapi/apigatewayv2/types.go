@@ -192,17 +192,9 @@ type CreateStageOutput struct {
 	Tags                        map[string]string
 }
 
-// DeleteApiOutput is the model's DeleteApiOutput.
-type DeleteApiOutput struct {
-}
-
 // DeleteApiInput is the model's DeleteApiRequest.
 type DeleteApiInput struct {
 	ApiId string
-}
-
-// DeleteIntegrationOutput is the model's DeleteIntegrationOutput.
-type DeleteIntegrationOutput struct {
 }
 
 // DeleteIntegrationInput is the model's DeleteIntegrationRequest.
@@ -211,18 +203,10 @@ type DeleteIntegrationInput struct {
 	IntegrationId string
 }
 
-// DeleteRouteOutput is the model's DeleteRouteOutput.
-type DeleteRouteOutput struct {
-}
-
 // DeleteRouteInput is the model's DeleteRouteRequest.
 type DeleteRouteInput struct {
 	ApiId   string
 	RouteId string
-}
-
-// DeleteStageOutput is the model's DeleteStageOutput.
-type DeleteStageOutput struct {
 }
 
 // DeleteStageInput is the model's DeleteStageRequest.
@@ -505,3 +489,15 @@ type UpdateApiOutput struct {
 	Version                   *string
 	Warnings                  []string
 }
+
+// DeleteApiOutput is the output of DeleteApi.
+type DeleteApiOutput struct{}
+
+// DeleteIntegrationOutput is the output of DeleteIntegration.
+type DeleteIntegrationOutput struct{}
+
+// DeleteRouteOutput is the output of DeleteRoute.
+type DeleteRouteOutput struct{}
+
+// DeleteStageOutput is the output of DeleteStage.
+type DeleteStageOutput struct{}

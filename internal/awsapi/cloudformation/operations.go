@@ -46,7 +46,7 @@ var opDeleteChangeSet = wire.Operation{
 
 var opDeleteStack = wire.Operation{
 	Name: "DeleteStack", Status: 200, Route: wire.Route{},
-	Input: 37, Output: 38, Schema: &schema,
+	Input: 37, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteStackInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteStack(ctx, in.(*DeleteStackInput))
@@ -59,7 +59,7 @@ var opDeleteStack = wire.Operation{
 
 var opDescribeChangeSet = wire.Operation{
 	Name: "DescribeChangeSet", Status: 200, Route: wire.Route{},
-	Input: 42, Output: 43, Schema: &schema,
+	Input: 41, Output: 42, Schema: &schema,
 	New: func() any { return new(DescribeChangeSetInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeChangeSet(ctx, in.(*DescribeChangeSetInput))
@@ -72,7 +72,7 @@ var opDescribeChangeSet = wire.Operation{
 
 var opDescribeStackEvents = wire.Operation{
 	Name: "DescribeStackEvents", Status: 200, Route: wire.Route{},
-	Input: 44, Output: 45, Schema: &schema,
+	Input: 43, Output: 44, Schema: &schema,
 	New: func() any { return new(DescribeStackEventsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeStackEvents(ctx, in.(*DescribeStackEventsInput))
@@ -85,7 +85,7 @@ var opDescribeStackEvents = wire.Operation{
 
 var opDescribeStackResource = wire.Operation{
 	Name: "DescribeStackResource", Status: 200, Route: wire.Route{},
-	Input: 46, Output: 47, Schema: &schema,
+	Input: 45, Output: 46, Schema: &schema,
 	New: func() any { return new(DescribeStackResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeStackResource(ctx, in.(*DescribeStackResourceInput))
@@ -98,7 +98,7 @@ var opDescribeStackResource = wire.Operation{
 
 var opDescribeStackResources = wire.Operation{
 	Name: "DescribeStackResources", Status: 200, Route: wire.Route{},
-	Input: 48, Output: 49, Schema: &schema,
+	Input: 47, Output: 48, Schema: &schema,
 	New: func() any { return new(DescribeStackResourcesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeStackResources(ctx, in.(*DescribeStackResourcesInput))
@@ -111,7 +111,7 @@ var opDescribeStackResources = wire.Operation{
 
 var opDescribeStacks = wire.Operation{
 	Name: "DescribeStacks", Status: 200, Route: wire.Route{},
-	Input: 50, Output: 51, Schema: &schema,
+	Input: 49, Output: 50, Schema: &schema,
 	New: func() any { return new(DescribeStacksInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeStacks(ctx, in.(*DescribeStacksInput))
@@ -124,7 +124,7 @@ var opDescribeStacks = wire.Operation{
 
 var opExecuteChangeSet = wire.Operation{
 	Name: "ExecuteChangeSet", Status: 200, Route: wire.Route{},
-	Input: 59, Output: 60, Schema: &schema,
+	Input: 58, Output: 59, Schema: &schema,
 	New: func() any { return new(ExecuteChangeSetInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ExecuteChangeSet(ctx, in.(*ExecuteChangeSetInput))
@@ -137,7 +137,7 @@ var opExecuteChangeSet = wire.Operation{
 
 var opGetTemplate = wire.Operation{
 	Name: "GetTemplate", Status: 200, Route: wire.Route{},
-	Input: 63, Output: 64, Schema: &schema,
+	Input: 62, Output: 63, Schema: &schema,
 	New: func() any { return new(GetTemplateInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetTemplate(ctx, in.(*GetTemplateInput))
@@ -150,7 +150,7 @@ var opGetTemplate = wire.Operation{
 
 var opListChangeSets = wire.Operation{
 	Name: "ListChangeSets", Status: 200, Route: wire.Route{},
-	Input: 80, Output: 81, Schema: &schema,
+	Input: 79, Output: 80, Schema: &schema,
 	New: func() any { return new(ListChangeSetsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListChangeSets(ctx, in.(*ListChangeSetsInput))
@@ -163,7 +163,7 @@ var opListChangeSets = wire.Operation{
 
 var opListStackResources = wire.Operation{
 	Name: "ListStackResources", Status: 200, Route: wire.Route{},
-	Input: 82, Output: 83, Schema: &schema,
+	Input: 81, Output: 82, Schema: &schema,
 	New: func() any { return new(ListStackResourcesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListStackResources(ctx, in.(*ListStackResourcesInput))
@@ -176,7 +176,7 @@ var opListStackResources = wire.Operation{
 
 var opListStacks = wire.Operation{
 	Name: "ListStacks", Status: 200, Route: wire.Route{},
-	Input: 84, Output: 85, Schema: &schema,
+	Input: 83, Output: 84, Schema: &schema,
 	New: func() any { return new(ListStacksInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListStacks(ctx, in.(*ListStacksInput))
@@ -189,7 +189,7 @@ var opListStacks = wire.Operation{
 
 var opUpdateStack = wire.Operation{
 	Name: "UpdateStack", Status: 200, Route: wire.Route{},
-	Input: 187, Output: 188, Schema: &schema,
+	Input: 186, Output: 187, Schema: &schema,
 	New: func() any { return new(UpdateStackInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateStack(ctx, in.(*UpdateStackInput))
@@ -202,7 +202,7 @@ var opUpdateStack = wire.Operation{
 
 var opValidateTemplate = wire.Operation{
 	Name: "ValidateTemplate", Status: 200, Route: wire.Route{},
-	Input: 191, Output: 192, Schema: &schema,
+	Input: 190, Output: 191, Schema: &schema,
 	New: func() any { return new(ValidateTemplateInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ValidateTemplate(ctx, in.(*ValidateTemplateInput))

@@ -11,9 +11,9 @@ var service = wire.Service{
 	Name: "cloudformation", ServiceID: "CloudFormation", SigningName: "cloudformation", EndpointPrefix: "cloudformation", TargetPrefix: "",
 	JSONVersion: "", XMLNamespace: "http://cloudformation.amazonaws.com/doc/2010-05-15/", APIVersion: "2010-05-15", ErrorPrefix: "",
 	Protocols:       []wire.Protocol{wire.Query},
-	QueryCompatible: false, CRC32: false,
+	QueryCompatible: false, CRC32: false, PathMember: "",
 	Schema: &schema,
-	Errors: []wire.Ref{4, 19, 75, 76, 79, 182},
+	Errors: []wire.Ref{4, 19, 74, 75, 78, 181},
 	Operations: []*wire.Operation{
 		&opCreateChangeSet,
 		&opCreateStack,

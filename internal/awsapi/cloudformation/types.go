@@ -105,10 +105,6 @@ type DeleteStackInput struct {
 	DeletionMode       *string
 }
 
-// DeleteStackOutput is the model's DeleteStackOutput.
-type DeleteStackOutput struct {
-}
-
 // DescribeChangeSetInput is the model's DescribeChangeSetInput.
 type DescribeChangeSetInput struct {
 	ChangeSetName         string
@@ -546,3 +542,6 @@ type ValidateTemplateOutput struct {
 	CapabilitiesReason *string
 	DeclaredTransforms []string
 }
+
+// DeleteStackOutput is the output of DeleteStack.
+type DeleteStackOutput struct{}

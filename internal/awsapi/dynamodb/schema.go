@@ -5,24 +5,25 @@ package dynamodb
 import "croft/internal/wire"
 
 var schema = wire.Schema{
-	Validation: wire.Validation{Code: "ValidationException"},
+	Wording:    wire.DynamoWords,
+	Validation: wire.Validation{Code: "ValidationException", QueryCode: "", HideValues: false},
 	Shapes: []wire.Shape{
 		{},
 		1: {Name: "ArchivalReason", Kind: wire.String},
-		2: {Name: "ArchivalSummary", Kind: wire.Structure, Members: []wire.Member{
+		2: {Name: "ArchivalSummary", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ArchivalDateTime", Wire: "ArchivalDateTime", Shape: 30},
 			{Name: "ArchivalReason", Wire: "ArchivalReason", Shape: 1},
 			{Name: "ArchivalBackupArn", Wire: "ArchivalBackupArn", Shape: 12},
 		}},
-		3: {Name: "AttributeDefinition", Kind: wire.Structure, Members: []wire.Member{
+		3: {Name: "AttributeDefinition", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "AttributeName", Wire: "AttributeName", Shape: 70, Required: true},
 			{Name: "AttributeType", Wire: "AttributeType", Shape: 131, Required: true},
 		}},
-		4: {Name: "AttributeDefinitions", Kind: wire.List, Elem: 3, ElemName: ""},
-		5: {Name: "AttributeMap", Kind: wire.Map, Elem: 8, ElemName: "", Key: 6, KeyName: ""},
-		6: {Name: "AttributeName", Kind: wire.String, Limits: &wire.Limits{Min: 0, Max: 65535, HasMin: false, HasMax: true}},
-		7: {Name: "AttributeNameList", Kind: wire.List, Elem: 6, ElemName: "", Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}},
-		8: {Name: "AttributeValue", Kind: wire.Structure, Members: []wire.Member{
+		4: {Name: "AttributeDefinitions", Kind: wire.List, Elem: 3, ElemName: "", Checked: true},
+		5: {Name: "AttributeMap", Kind: wire.Map, Elem: 8, ElemName: "", Key: 6, KeyName: "", Checked: true},
+		6: {Name: "AttributeName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 65535, HasMin: false, HasMax: true}},
+		7: {Name: "AttributeNameList", Kind: wire.List, Elem: 6, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}},
+		8: {Name: "AttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "S", Wire: "S", Shape: 143},
 			{Name: "N", Wire: "N", Shape: 89},
 			{Name: "B", Wire: "B", Shape: 15},
@@ -34,12 +35,12 @@ var schema = wire.Schema{
 			{Name: "NULL", Wire: "NULL", Shape: 88},
 			{Name: "BOOL", Wire: "BOOL", Shape: 17},
 		}},
-		9:  {Name: "AttributeValueList", Kind: wire.List, Elem: 8, ElemName: ""},
+		9:  {Name: "AttributeValueList", Kind: wire.List, Elem: 8, ElemName: "", Checked: true},
 		10: {Name: "AvailabilityErrorMessage", Kind: wire.String},
 		11: {Name: "Backfilling", Kind: wire.Boolean},
-		12: {Name: "BackupArn", Kind: wire.String, Limits: &wire.Limits{Min: 37, Max: 1024, HasMin: true, HasMax: true}},
-		13: {Name: "BillingMode", Kind: wire.String, Enum: []string{"PROVISIONED", "PAY_PER_REQUEST"}},
-		14: {Name: "BillingModeSummary", Kind: wire.Structure, Members: []wire.Member{
+		12: {Name: "BackupArn", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 37, Max: 1024, HasMin: true, HasMax: true}},
+		13: {Name: "BillingMode", Kind: wire.String, Checked: true, Enum: []string{"PROVISIONED", "PAY_PER_REQUEST"}},
+		14: {Name: "BillingModeSummary", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "BillingMode", Wire: "BillingMode", Shape: 13},
 			{Name: "LastUpdateToPayPerRequestDateTime", Wire: "LastUpdateToPayPerRequestDateTime", Shape: 30},
 		}},
@@ -52,19 +53,19 @@ var schema = wire.Schema{
 			{Name: "WriteCapacityUnits", Wire: "WriteCapacityUnits", Shape: 27},
 			{Name: "CapacityUnits", Wire: "CapacityUnits", Shape: 27},
 		}},
-		20: {Name: "ComparisonOperator", Kind: wire.String, Enum: []string{"EQ", "NE", "IN", "LE", "LT", "GE", "GT", "BETWEEN", "NOT_NULL", "NULL", "CONTAINS", "NOT_CONTAINS", "BEGINS_WITH"}},
-		21: {Name: "Condition", Kind: wire.Structure, Members: []wire.Member{
+		20: {Name: "ComparisonOperator", Kind: wire.String, Checked: true, Enum: []string{"EQ", "NE", "IN", "LE", "LT", "GE", "GT", "BETWEEN", "NOT_NULL", "NULL", "CONTAINS", "NOT_CONTAINS", "BEGINS_WITH"}},
+		21: {Name: "Condition", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "AttributeValueList", Wire: "AttributeValueList", Shape: 9},
 			{Name: "ComparisonOperator", Wire: "ComparisonOperator", Shape: 20, Required: true},
 		}},
 		22: {Name: "ConditionExpression", Kind: wire.String},
-		23: {Name: "ConditionalCheckFailedException", Kind: wire.Structure, Error: &errorConditionalCheckFailedException, Members: []wire.Member{
+		23: {Name: "ConditionalCheckFailedException", Kind: wire.Structure, Checked: true, Error: &errorConditionalCheckFailedException, Members: []wire.Member{
 			{Name: "message", Wire: "message", Shape: 38},
 			{Name: "Item", Wire: "Item", Shape: 5},
 		}},
-		24: {Name: "ConditionalOperator", Kind: wire.String, Enum: []string{"AND", "OR"}},
+		24: {Name: "ConditionalOperator", Kind: wire.String, Checked: true, Enum: []string{"AND", "OR"}},
 		25: {Name: "ConsistentRead", Kind: wire.Boolean},
-		26: {Name: "ConsumedCapacity", Kind: wire.Structure, Members: []wire.Member{
+		26: {Name: "ConsumedCapacity", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableName", Wire: "TableName", Shape: 145},
 			{Name: "CapacityUnits", Wire: "CapacityUnits", Shape: 27},
 			{Name: "ReadCapacityUnits", Wire: "ReadCapacityUnits", Shape: 27},
@@ -74,7 +75,7 @@ var schema = wire.Schema{
 			{Name: "GlobalSecondaryIndexes", Wire: "GlobalSecondaryIndexes", Shape: 136},
 		}},
 		27: {Name: "ConsumedCapacityUnits", Kind: wire.Double},
-		28: {Name: "CreateTableInput", Kind: wire.Structure, Members: []wire.Member{
+		28: {Name: "CreateTableInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "AttributeDefinitions", Wire: "AttributeDefinitions", Shape: 4},
 			{Name: "TableName", Wire: "TableName", Shape: 145, Required: true},
 			{Name: "KeySchema", Wire: "KeySchema", Shape: 69},
@@ -93,11 +94,11 @@ var schema = wire.Schema{
 			{Name: "GlobalTableSourceArn", Wire: "GlobalTableSourceArn", Shape: 145},
 			{Name: "GlobalTableSettingsReplicationMode", Wire: "GlobalTableSettingsReplicationMode", Shape: 53},
 		}},
-		29: {Name: "CreateTableOutput", Kind: wire.Structure, Members: []wire.Member{
+		29: {Name: "CreateTableOutput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableDescription", Wire: "TableDescription", Shape: 148},
 		}},
 		30: {Name: "Date", Kind: wire.Timestamp},
-		31: {Name: "DeleteItemInput", Kind: wire.Structure, Members: []wire.Member{
+		31: {Name: "DeleteItemInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableName", Wire: "TableName", Shape: 145, Required: true},
 			{Name: "Key", Wire: "Key", Shape: 68, Required: true},
 			{Name: "Expected", Wire: "Expected", Shape: 39},
@@ -110,38 +111,38 @@ var schema = wire.Schema{
 			{Name: "ExpressionAttributeValues", Wire: "ExpressionAttributeValues", Shape: 43},
 			{Name: "ReturnValuesOnConditionCheckFailure", Wire: "ReturnValuesOnConditionCheckFailure", Shape: 125},
 		}},
-		32: {Name: "DeleteItemOutput", Kind: wire.Structure, Members: []wire.Member{
+		32: {Name: "DeleteItemOutput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Attributes", Wire: "Attributes", Shape: 5},
 			{Name: "ConsumedCapacity", Wire: "ConsumedCapacity", Shape: 26},
 			{Name: "ItemCollectionMetrics", Wire: "ItemCollectionMetrics", Shape: 61},
 		}},
-		33: {Name: "DeleteTableInput", Kind: wire.Structure, Members: []wire.Member{
+		33: {Name: "DeleteTableInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableName", Wire: "TableName", Shape: 145, Required: true},
 		}},
-		34: {Name: "DeleteTableOutput", Kind: wire.Structure, Members: []wire.Member{
+		34: {Name: "DeleteTableOutput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableDescription", Wire: "TableDescription", Shape: 148},
 		}},
 		35: {Name: "DeletionProtectionEnabled", Kind: wire.Boolean},
-		36: {Name: "DescribeTableInput", Kind: wire.Structure, Members: []wire.Member{
+		36: {Name: "DescribeTableInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableName", Wire: "TableName", Shape: 145, Required: true},
 		}},
-		37: {Name: "DescribeTableOutput", Kind: wire.Structure, Members: []wire.Member{
+		37: {Name: "DescribeTableOutput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Table", Wire: "Table", Shape: 148},
 		}},
 		38: {Name: "ErrorMessage", Kind: wire.String},
-		39: {Name: "ExpectedAttributeMap", Kind: wire.Map, Elem: 40, ElemName: "", Key: 6, KeyName: ""},
-		40: {Name: "ExpectedAttributeValue", Kind: wire.Structure, Members: []wire.Member{
+		39: {Name: "ExpectedAttributeMap", Kind: wire.Map, Elem: 40, ElemName: "", Key: 6, KeyName: "", Checked: true},
+		40: {Name: "ExpectedAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Value", Wire: "Value", Shape: 8},
 			{Name: "Exists", Wire: "Exists", Shape: 18},
 			{Name: "ComparisonOperator", Wire: "ComparisonOperator", Shape: 20},
 			{Name: "AttributeValueList", Wire: "AttributeValueList", Shape: 9},
 		}},
-		41: {Name: "ExpressionAttributeNameMap", Kind: wire.Map, Elem: 6, ElemName: "", Key: 42, KeyName: ""},
+		41: {Name: "ExpressionAttributeNameMap", Kind: wire.Map, Elem: 6, ElemName: "", Key: 42, KeyName: "", Checked: true},
 		42: {Name: "ExpressionAttributeNameVariable", Kind: wire.String},
-		43: {Name: "ExpressionAttributeValueMap", Kind: wire.Map, Elem: 8, ElemName: "", Key: 44, KeyName: ""},
+		43: {Name: "ExpressionAttributeValueMap", Kind: wire.Map, Elem: 8, ElemName: "", Key: 44, KeyName: "", Checked: true},
 		44: {Name: "ExpressionAttributeValueVariable", Kind: wire.String},
-		45: {Name: "FilterConditionMap", Kind: wire.Map, Elem: 21, ElemName: "", Key: 6, KeyName: ""},
-		46: {Name: "GetItemInput", Kind: wire.Structure, Members: []wire.Member{
+		45: {Name: "FilterConditionMap", Kind: wire.Map, Elem: 21, ElemName: "", Key: 6, KeyName: "", Checked: true},
+		46: {Name: "GetItemInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableName", Wire: "TableName", Shape: 145, Required: true},
 			{Name: "Key", Wire: "Key", Shape: 68, Required: true},
 			{Name: "AttributesToGet", Wire: "AttributesToGet", Shape: 7},
@@ -150,11 +151,11 @@ var schema = wire.Schema{
 			{Name: "ProjectionExpression", Wire: "ProjectionExpression", Shape: 96},
 			{Name: "ExpressionAttributeNames", Wire: "ExpressionAttributeNames", Shape: 41},
 		}},
-		47: {Name: "GetItemOutput", Kind: wire.Structure, Members: []wire.Member{
+		47: {Name: "GetItemOutput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Item", Wire: "Item", Shape: 5},
 			{Name: "ConsumedCapacity", Wire: "ConsumedCapacity", Shape: 26},
 		}},
-		48: {Name: "GlobalSecondaryIndex", Kind: wire.Structure, Members: []wire.Member{
+		48: {Name: "GlobalSecondaryIndex", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "IndexName", Wire: "IndexName", Shape: 56, Required: true},
 			{Name: "KeySchema", Wire: "KeySchema", Shape: 69, Required: true},
 			{Name: "Projection", Wire: "Projection", Shape: 95, Required: true},
@@ -162,7 +163,7 @@ var schema = wire.Schema{
 			{Name: "OnDemandThroughput", Wire: "OnDemandThroughput", Shape: 91},
 			{Name: "WarmThroughput", Wire: "WarmThroughput", Shape: 162},
 		}},
-		49: {Name: "GlobalSecondaryIndexDescription", Kind: wire.Structure, Members: []wire.Member{
+		49: {Name: "GlobalSecondaryIndexDescription", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "IndexName", Wire: "IndexName", Shape: 56},
 			{Name: "KeySchema", Wire: "KeySchema", Shape: 69},
 			{Name: "Projection", Wire: "Projection", Shape: 95},
@@ -175,27 +176,27 @@ var schema = wire.Schema{
 			{Name: "OnDemandThroughput", Wire: "OnDemandThroughput", Shape: 91},
 			{Name: "WarmThroughput", Wire: "WarmThroughput", Shape: 52},
 		}},
-		50: {Name: "GlobalSecondaryIndexDescriptionList", Kind: wire.List, Elem: 49, ElemName: ""},
-		51: {Name: "GlobalSecondaryIndexList", Kind: wire.List, Elem: 48, ElemName: ""},
-		52: {Name: "GlobalSecondaryIndexWarmThroughputDescription", Kind: wire.Structure, Members: []wire.Member{
+		50: {Name: "GlobalSecondaryIndexDescriptionList", Kind: wire.List, Elem: 49, ElemName: "", Checked: true},
+		51: {Name: "GlobalSecondaryIndexList", Kind: wire.List, Elem: 48, ElemName: "", Checked: true},
+		52: {Name: "GlobalSecondaryIndexWarmThroughputDescription", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ReadUnitsPerSecond", Wire: "ReadUnitsPerSecond", Shape: 94},
 			{Name: "WriteUnitsPerSecond", Wire: "WriteUnitsPerSecond", Shape: 94},
 			{Name: "Status", Wire: "Status", Shape: 57},
 		}},
-		53: {Name: "GlobalTableSettingsReplicationMode", Kind: wire.String, Enum: []string{"ENABLED", "DISABLED", "ENABLED_WITH_OVERRIDES"}},
-		54: {Name: "GlobalTableWitnessDescription", Kind: wire.Structure, Members: []wire.Member{
+		53: {Name: "GlobalTableSettingsReplicationMode", Kind: wire.String, Checked: true, Enum: []string{"ENABLED", "DISABLED", "ENABLED_WITH_OVERRIDES"}},
+		54: {Name: "GlobalTableWitnessDescription", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "RegionName", Wire: "RegionName", Shape: 106},
 			{Name: "WitnessStatus", Wire: "WitnessStatus", Shape: 163},
 		}},
-		55: {Name: "GlobalTableWitnessDescriptionList", Kind: wire.List, Elem: 54, ElemName: ""},
-		56: {Name: "IndexName", Kind: wire.String, Limits: &wire.Limits{Min: 3, Max: 255, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[a-zA-Z0-9_.-]+"}},
-		57: {Name: "IndexStatus", Kind: wire.String, Enum: []string{"CREATING", "UPDATING", "DELETING", "ACTIVE"}},
+		55: {Name: "GlobalTableWitnessDescriptionList", Kind: wire.List, Elem: 54, ElemName: "", Checked: true},
+		56: {Name: "IndexName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 3, Max: 255, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[a-zA-Z0-9_.-]+"}},
+		57: {Name: "IndexStatus", Kind: wire.String, Checked: true, Enum: []string{"CREATING", "UPDATING", "DELETING", "ACTIVE"}},
 		58: {Name: "Integer", Kind: wire.Integer},
 		59: {Name: "InternalServerError", Kind: wire.Structure, Error: &errorInternalServerError, Members: []wire.Member{
 			{Name: "message", Wire: "message", Shape: 38},
 		}},
-		60: {Name: "ItemCollectionKeyAttributeMap", Kind: wire.Map, Elem: 8, ElemName: "", Key: 6, KeyName: ""},
-		61: {Name: "ItemCollectionMetrics", Kind: wire.Structure, Members: []wire.Member{
+		60: {Name: "ItemCollectionKeyAttributeMap", Kind: wire.Map, Elem: 8, ElemName: "", Key: 6, KeyName: "", Checked: true},
+		61: {Name: "ItemCollectionMetrics", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ItemCollectionKey", Wire: "ItemCollectionKey", Shape: 60},
 			{Name: "SizeEstimateRangeGB", Wire: "SizeEstimateRangeGB", Shape: 63},
 		}},
@@ -204,36 +205,36 @@ var schema = wire.Schema{
 		64: {Name: "ItemCollectionSizeLimitExceededException", Kind: wire.Structure, Error: &errorItemCollectionSizeLimitExceededException, Members: []wire.Member{
 			{Name: "message", Wire: "message", Shape: 38},
 		}},
-		65: {Name: "ItemList", Kind: wire.List, Elem: 5, ElemName: ""},
+		65: {Name: "ItemList", Kind: wire.List, Elem: 5, ElemName: "", Checked: true},
 		66: {Name: "KMSMasterKeyArn", Kind: wire.String},
 		67: {Name: "KMSMasterKeyId", Kind: wire.String},
-		68: {Name: "Key", Kind: wire.Map, Elem: 8, ElemName: "", Key: 6, KeyName: ""},
-		69: {Name: "KeySchema", Kind: wire.List, Elem: 71, ElemName: "", Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}},
-		70: {Name: "KeySchemaAttributeName", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 255, HasMin: true, HasMax: true}},
-		71: {Name: "KeySchemaElement", Kind: wire.Structure, Members: []wire.Member{
+		68: {Name: "Key", Kind: wire.Map, Elem: 8, ElemName: "", Key: 6, KeyName: "", Checked: true},
+		69: {Name: "KeySchema", Kind: wire.List, Elem: 71, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}},
+		70: {Name: "KeySchemaAttributeName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 255, HasMin: true, HasMax: true}},
+		71: {Name: "KeySchemaElement", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "AttributeName", Wire: "AttributeName", Shape: 70, Required: true},
 			{Name: "KeyType", Wire: "KeyType", Shape: 72, Required: true},
 		}},
-		72: {Name: "KeyType", Kind: wire.String, Enum: []string{"HASH", "RANGE"}},
+		72: {Name: "KeyType", Kind: wire.String, Checked: true, Enum: []string{"HASH", "RANGE"}},
 		73: {Name: "LimitExceededException", Kind: wire.Structure, Error: &errorLimitExceededException, Members: []wire.Member{
 			{Name: "message", Wire: "message", Shape: 38},
 		}},
-		74: {Name: "ListAttributeValue", Kind: wire.List, Elem: 8, ElemName: ""},
-		75: {Name: "ListTablesInput", Kind: wire.Structure, Members: []wire.Member{
+		74: {Name: "ListAttributeValue", Kind: wire.List, Elem: 8, ElemName: "", Checked: true},
+		75: {Name: "ListTablesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ExclusiveStartTableName", Wire: "ExclusiveStartTableName", Shape: 150},
 			{Name: "Limit", Wire: "Limit", Shape: 76},
 		}},
-		76: {Name: "ListTablesInputLimit", Kind: wire.Integer, Limits: &wire.Limits{Min: 1, Max: 100, HasMin: true, HasMax: true}},
-		77: {Name: "ListTablesOutput", Kind: wire.Structure, Members: []wire.Member{
+		76: {Name: "ListTablesInputLimit", Kind: wire.Integer, Checked: true, Limits: &wire.Limits{Min: 1, Max: 100, HasMin: true, HasMax: true}},
+		77: {Name: "ListTablesOutput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableNames", Wire: "TableNames", Shape: 151},
 			{Name: "LastEvaluatedTableName", Wire: "LastEvaluatedTableName", Shape: 150},
 		}},
-		78: {Name: "LocalSecondaryIndex", Kind: wire.Structure, Members: []wire.Member{
+		78: {Name: "LocalSecondaryIndex", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "IndexName", Wire: "IndexName", Shape: 56, Required: true},
 			{Name: "KeySchema", Wire: "KeySchema", Shape: 69, Required: true},
 			{Name: "Projection", Wire: "Projection", Shape: 95, Required: true},
 		}},
-		79: {Name: "LocalSecondaryIndexDescription", Kind: wire.Structure, Members: []wire.Member{
+		79: {Name: "LocalSecondaryIndexDescription", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "IndexName", Wire: "IndexName", Shape: 56},
 			{Name: "KeySchema", Wire: "KeySchema", Shape: 69},
 			{Name: "Projection", Wire: "Projection", Shape: 95},
@@ -241,14 +242,14 @@ var schema = wire.Schema{
 			{Name: "ItemCount", Wire: "ItemCount", Shape: 82},
 			{Name: "IndexArn", Wire: "IndexArn", Shape: 142},
 		}},
-		80: {Name: "LocalSecondaryIndexDescriptionList", Kind: wire.List, Elem: 79, ElemName: ""},
-		81: {Name: "LocalSecondaryIndexList", Kind: wire.List, Elem: 78, ElemName: ""},
+		80: {Name: "LocalSecondaryIndexDescriptionList", Kind: wire.List, Elem: 79, ElemName: "", Checked: true},
+		81: {Name: "LocalSecondaryIndexList", Kind: wire.List, Elem: 78, ElemName: "", Checked: true},
 		82: {Name: "LongObject", Kind: wire.Long},
-		83: {Name: "MapAttributeValue", Kind: wire.Map, Elem: 8, ElemName: "", Key: 6, KeyName: ""},
-		84: {Name: "MultiRegionConsistency", Kind: wire.String, Enum: []string{"EVENTUAL", "STRONG"}},
-		85: {Name: "NonKeyAttributeName", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 255, HasMin: true, HasMax: true}},
-		86: {Name: "NonKeyAttributeNameList", Kind: wire.List, Elem: 85, ElemName: "", Limits: &wire.Limits{Min: 1, Max: 20, HasMin: true, HasMax: true}},
-		87: {Name: "NonNegativeLongObject", Kind: wire.Long, Limits: &wire.Limits{Min: 0, Max: 0, HasMin: true, HasMax: false}},
+		83: {Name: "MapAttributeValue", Kind: wire.Map, Elem: 8, ElemName: "", Key: 6, KeyName: "", Checked: true},
+		84: {Name: "MultiRegionConsistency", Kind: wire.String, Checked: true, Enum: []string{"EVENTUAL", "STRONG"}},
+		85: {Name: "NonKeyAttributeName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 255, HasMin: true, HasMax: true}},
+		86: {Name: "NonKeyAttributeNameList", Kind: wire.List, Elem: 85, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 1, Max: 20, HasMin: true, HasMax: true}},
+		87: {Name: "NonNegativeLongObject", Kind: wire.Long, Checked: true, Limits: &wire.Limits{Min: 0, Max: 0, HasMin: true, HasMax: false}},
 		88: {Name: "NullAttributeValue", Kind: wire.Boolean},
 		89: {Name: "NumberAttributeValue", Kind: wire.String},
 		90: {Name: "NumberSetAttributeValue", Kind: wire.List, Elem: 89, ElemName: ""},
@@ -259,19 +260,19 @@ var schema = wire.Schema{
 		92: {Name: "OnDemandThroughputOverride", Kind: wire.Structure, Members: []wire.Member{
 			{Name: "MaxReadRequestUnits", Wire: "MaxReadRequestUnits", Shape: 82},
 		}},
-		93: {Name: "PositiveIntegerObject", Kind: wire.Integer, Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}},
-		94: {Name: "PositiveLongObject", Kind: wire.Long, Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}},
-		95: {Name: "Projection", Kind: wire.Structure, Members: []wire.Member{
+		93: {Name: "PositiveIntegerObject", Kind: wire.Integer, Checked: true, Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}},
+		94: {Name: "PositiveLongObject", Kind: wire.Long, Checked: true, Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}},
+		95: {Name: "Projection", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ProjectionType", Wire: "ProjectionType", Shape: 97},
 			{Name: "NonKeyAttributes", Wire: "NonKeyAttributes", Shape: 86},
 		}},
 		96: {Name: "ProjectionExpression", Kind: wire.String},
-		97: {Name: "ProjectionType", Kind: wire.String, Enum: []string{"ALL", "KEYS_ONLY", "INCLUDE"}},
-		98: {Name: "ProvisionedThroughput", Kind: wire.Structure, Members: []wire.Member{
+		97: {Name: "ProjectionType", Kind: wire.String, Checked: true, Enum: []string{"ALL", "KEYS_ONLY", "INCLUDE"}},
+		98: {Name: "ProvisionedThroughput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ReadCapacityUnits", Wire: "ReadCapacityUnits", Shape: 94, Required: true},
 			{Name: "WriteCapacityUnits", Wire: "WriteCapacityUnits", Shape: 94, Required: true},
 		}},
-		99: {Name: "ProvisionedThroughputDescription", Kind: wire.Structure, Members: []wire.Member{
+		99: {Name: "ProvisionedThroughputDescription", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "LastIncreaseDateTime", Wire: "LastIncreaseDateTime", Shape: 30},
 			{Name: "LastDecreaseDateTime", Wire: "LastDecreaseDateTime", Shape: 30},
 			{Name: "NumberOfDecreasesToday", Wire: "NumberOfDecreasesToday", Shape: 94},
@@ -282,10 +283,10 @@ var schema = wire.Schema{
 			{Name: "message", Wire: "message", Shape: 38},
 			{Name: "ThrottlingReasons", Wire: "ThrottlingReasons", Shape: 160},
 		}},
-		101: {Name: "ProvisionedThroughputOverride", Kind: wire.Structure, Members: []wire.Member{
+		101: {Name: "ProvisionedThroughputOverride", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ReadCapacityUnits", Wire: "ReadCapacityUnits", Shape: 94},
 		}},
-		102: {Name: "PutItemInput", Kind: wire.Structure, Members: []wire.Member{
+		102: {Name: "PutItemInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableName", Wire: "TableName", Shape: 145, Required: true},
 			{Name: "Item", Wire: "Item", Shape: 103, Required: true},
 			{Name: "Expected", Wire: "Expected", Shape: 39},
@@ -298,15 +299,15 @@ var schema = wire.Schema{
 			{Name: "ExpressionAttributeValues", Wire: "ExpressionAttributeValues", Shape: 43},
 			{Name: "ReturnValuesOnConditionCheckFailure", Wire: "ReturnValuesOnConditionCheckFailure", Shape: 125},
 		}},
-		103: {Name: "PutItemInputAttributeMap", Kind: wire.Map, Elem: 8, ElemName: "", Key: 6, KeyName: ""},
-		104: {Name: "PutItemOutput", Kind: wire.Structure, Members: []wire.Member{
+		103: {Name: "PutItemInputAttributeMap", Kind: wire.Map, Elem: 8, ElemName: "", Key: 6, KeyName: "", Checked: true},
+		104: {Name: "PutItemOutput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Attributes", Wire: "Attributes", Shape: 5},
 			{Name: "ConsumedCapacity", Wire: "ConsumedCapacity", Shape: 26},
 			{Name: "ItemCollectionMetrics", Wire: "ItemCollectionMetrics", Shape: 61},
 		}},
 		105: {Name: "Reason", Kind: wire.String},
 		106: {Name: "RegionName", Kind: wire.String},
-		107: {Name: "ReplicaDescription", Kind: wire.Structure, Members: []wire.Member{
+		107: {Name: "ReplicaDescription", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "RegionName", Wire: "RegionName", Shape: 106},
 			{Name: "ReplicaStatus", Wire: "ReplicaStatus", Shape: 111},
 			{Name: "ReplicaArn", Wire: "ReplicaArn", Shape: 142},
@@ -321,15 +322,15 @@ var schema = wire.Schema{
 			{Name: "ReplicaTableClassSummary", Wire: "ReplicaTableClassSummary", Shape: 147},
 			{Name: "GlobalTableSettingsReplicationMode", Wire: "GlobalTableSettingsReplicationMode", Shape: 53},
 		}},
-		108: {Name: "ReplicaDescriptionList", Kind: wire.List, Elem: 107, ElemName: ""},
-		109: {Name: "ReplicaGlobalSecondaryIndexDescription", Kind: wire.Structure, Members: []wire.Member{
+		108: {Name: "ReplicaDescriptionList", Kind: wire.List, Elem: 107, ElemName: "", Checked: true},
+		109: {Name: "ReplicaGlobalSecondaryIndexDescription", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "IndexName", Wire: "IndexName", Shape: 56},
 			{Name: "ProvisionedThroughputOverride", Wire: "ProvisionedThroughputOverride", Shape: 101},
 			{Name: "OnDemandThroughputOverride", Wire: "OnDemandThroughputOverride", Shape: 92},
 			{Name: "WarmThroughput", Wire: "WarmThroughput", Shape: 52},
 		}},
-		110: {Name: "ReplicaGlobalSecondaryIndexDescriptionList", Kind: wire.List, Elem: 109, ElemName: ""},
-		111: {Name: "ReplicaStatus", Kind: wire.String, Enum: []string{"CREATING", "CREATION_FAILED", "UPDATING", "DELETING", "ACTIVE", "REGION_DISABLED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS", "ARCHIVING", "ARCHIVED", "REPLICATION_NOT_AUTHORIZED"}},
+		110: {Name: "ReplicaGlobalSecondaryIndexDescriptionList", Kind: wire.List, Elem: 109, ElemName: "", Checked: true},
+		111: {Name: "ReplicaStatus", Kind: wire.String, Checked: true, Enum: []string{"CREATING", "CREATION_FAILED", "UPDATING", "DELETING", "ACTIVE", "REGION_DISABLED", "INACCESSIBLE_ENCRYPTION_CREDENTIALS", "ARCHIVING", "ARCHIVED", "REPLICATION_NOT_AUTHORIZED"}},
 		112: {Name: "ReplicaStatusDescription", Kind: wire.String},
 		113: {Name: "ReplicaStatusPercentProgress", Kind: wire.String},
 		114: {Name: "ReplicatedWriteConflictException", Kind: wire.Structure, Error: &errorReplicatedWriteConflictException, Members: []wire.Member{
@@ -348,32 +349,32 @@ var schema = wire.Schema{
 		}},
 		119: {Name: "ResourcePolicy", Kind: wire.String},
 		120: {Name: "RestoreInProgress", Kind: wire.Boolean},
-		121: {Name: "RestoreSummary", Kind: wire.Structure, Members: []wire.Member{
+		121: {Name: "RestoreSummary", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "SourceBackupArn", Wire: "SourceBackupArn", Shape: 12},
 			{Name: "SourceTableArn", Wire: "SourceTableArn", Shape: 145},
 			{Name: "RestoreDateTime", Wire: "RestoreDateTime", Shape: 30, Required: true},
 			{Name: "RestoreInProgress", Wire: "RestoreInProgress", Shape: 120, Required: true},
 		}},
-		122: {Name: "ReturnConsumedCapacity", Kind: wire.String, Enum: []string{"INDEXES", "TOTAL", "NONE"}},
-		123: {Name: "ReturnItemCollectionMetrics", Kind: wire.String, Enum: []string{"SIZE", "NONE"}},
-		124: {Name: "ReturnValue", Kind: wire.String, Enum: []string{"NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"}},
-		125: {Name: "ReturnValuesOnConditionCheckFailure", Kind: wire.String, Enum: []string{"ALL_OLD", "NONE"}},
-		126: {Name: "SSEDescription", Kind: wire.Structure, Members: []wire.Member{
+		122: {Name: "ReturnConsumedCapacity", Kind: wire.String, Checked: true, Enum: []string{"INDEXES", "TOTAL", "NONE"}},
+		123: {Name: "ReturnItemCollectionMetrics", Kind: wire.String, Checked: true, Enum: []string{"SIZE", "NONE"}},
+		124: {Name: "ReturnValue", Kind: wire.String, Checked: true, Enum: []string{"NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"}},
+		125: {Name: "ReturnValuesOnConditionCheckFailure", Kind: wire.String, Checked: true, Enum: []string{"ALL_OLD", "NONE"}},
+		126: {Name: "SSEDescription", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Status", Wire: "Status", Shape: 129},
 			{Name: "SSEType", Wire: "SSEType", Shape: 130},
 			{Name: "KMSMasterKeyArn", Wire: "KMSMasterKeyArn", Shape: 66},
 			{Name: "InaccessibleEncryptionDateTime", Wire: "InaccessibleEncryptionDateTime", Shape: 30},
 		}},
 		127: {Name: "SSEEnabled", Kind: wire.Boolean},
-		128: {Name: "SSESpecification", Kind: wire.Structure, Members: []wire.Member{
+		128: {Name: "SSESpecification", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Enabled", Wire: "Enabled", Shape: 127},
 			{Name: "SSEType", Wire: "SSEType", Shape: 130},
 			{Name: "KMSMasterKeyId", Wire: "KMSMasterKeyId", Shape: 67},
 		}},
-		129: {Name: "SSEStatus", Kind: wire.String, Enum: []string{"ENABLING", "ENABLED", "DISABLING", "DISABLED", "UPDATING"}},
-		130: {Name: "SSEType", Kind: wire.String, Enum: []string{"AES256", "KMS"}},
-		131: {Name: "ScalarAttributeType", Kind: wire.String, Enum: []string{"S", "N", "B"}},
-		132: {Name: "ScanInput", Kind: wire.Structure, Members: []wire.Member{
+		129: {Name: "SSEStatus", Kind: wire.String, Checked: true, Enum: []string{"ENABLING", "ENABLED", "DISABLING", "DISABLED", "UPDATING"}},
+		130: {Name: "SSEType", Kind: wire.String, Checked: true, Enum: []string{"AES256", "KMS"}},
+		131: {Name: "ScalarAttributeType", Kind: wire.String, Checked: true, Enum: []string{"S", "N", "B"}},
+		132: {Name: "ScanInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableName", Wire: "TableName", Shape: 145, Required: true},
 			{Name: "IndexName", Wire: "IndexName", Shape: 56},
 			{Name: "AttributesToGet", Wire: "AttributesToGet", Shape: 7},
@@ -391,34 +392,34 @@ var schema = wire.Schema{
 			{Name: "ExpressionAttributeValues", Wire: "ExpressionAttributeValues", Shape: 43},
 			{Name: "ConsistentRead", Wire: "ConsistentRead", Shape: 25},
 		}},
-		133: {Name: "ScanOutput", Kind: wire.Structure, Members: []wire.Member{
+		133: {Name: "ScanOutput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Items", Wire: "Items", Shape: 65},
 			{Name: "Count", Wire: "Count", Shape: 58},
 			{Name: "ScannedCount", Wire: "ScannedCount", Shape: 58},
 			{Name: "LastEvaluatedKey", Wire: "LastEvaluatedKey", Shape: 68},
 			{Name: "ConsumedCapacity", Wire: "ConsumedCapacity", Shape: 26},
 		}},
-		134: {Name: "ScanSegment", Kind: wire.Integer, Limits: &wire.Limits{Min: 0, Max: 999999, HasMin: true, HasMax: true}},
-		135: {Name: "ScanTotalSegments", Kind: wire.Integer, Limits: &wire.Limits{Min: 1, Max: 1000000, HasMin: true, HasMax: true}},
-		136: {Name: "SecondaryIndexesCapacityMap", Kind: wire.Map, Elem: 19, ElemName: "", Key: 56, KeyName: ""},
-		137: {Name: "Select", Kind: wire.String, Enum: []string{"ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"}},
-		138: {Name: "StreamArn", Kind: wire.String, Limits: &wire.Limits{Min: 37, Max: 1024, HasMin: true, HasMax: true}},
+		134: {Name: "ScanSegment", Kind: wire.Integer, Checked: true, Limits: &wire.Limits{Min: 0, Max: 999999, HasMin: true, HasMax: true}},
+		135: {Name: "ScanTotalSegments", Kind: wire.Integer, Checked: true, Limits: &wire.Limits{Min: 1, Max: 1000000, HasMin: true, HasMax: true}},
+		136: {Name: "SecondaryIndexesCapacityMap", Kind: wire.Map, Elem: 19, ElemName: "", Key: 56, KeyName: "", Checked: true},
+		137: {Name: "Select", Kind: wire.String, Checked: true, Enum: []string{"ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"}},
+		138: {Name: "StreamArn", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 37, Max: 1024, HasMin: true, HasMax: true}},
 		139: {Name: "StreamEnabled", Kind: wire.Boolean},
-		140: {Name: "StreamSpecification", Kind: wire.Structure, Members: []wire.Member{
+		140: {Name: "StreamSpecification", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "StreamEnabled", Wire: "StreamEnabled", Shape: 139, Required: true},
 			{Name: "StreamViewType", Wire: "StreamViewType", Shape: 141},
 		}},
-		141: {Name: "StreamViewType", Kind: wire.String, Enum: []string{"NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY"}},
+		141: {Name: "StreamViewType", Kind: wire.String, Checked: true, Enum: []string{"NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY"}},
 		142: {Name: "String", Kind: wire.String},
 		143: {Name: "StringAttributeValue", Kind: wire.String},
 		144: {Name: "StringSetAttributeValue", Kind: wire.List, Elem: 143, ElemName: ""},
-		145: {Name: "TableArn", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 1024, HasMin: true, HasMax: true}},
-		146: {Name: "TableClass", Kind: wire.String, Enum: []string{"STANDARD", "STANDARD_INFREQUENT_ACCESS"}},
-		147: {Name: "TableClassSummary", Kind: wire.Structure, Members: []wire.Member{
+		145: {Name: "TableArn", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 1024, HasMin: true, HasMax: true}},
+		146: {Name: "TableClass", Kind: wire.String, Checked: true, Enum: []string{"STANDARD", "STANDARD_INFREQUENT_ACCESS"}},
+		147: {Name: "TableClassSummary", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableClass", Wire: "TableClass", Shape: 146},
 			{Name: "LastUpdateDateTime", Wire: "LastUpdateDateTime", Shape: 30},
 		}},
-		148: {Name: "TableDescription", Kind: wire.Structure, Members: []wire.Member{
+		148: {Name: "TableDescription", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "AttributeDefinitions", Wire: "AttributeDefinitions", Shape: 4},
 			{Name: "TableName", Wire: "TableName", Shape: 150},
 			{Name: "KeySchema", Wire: "KeySchema", Shape: 69},
@@ -448,22 +449,22 @@ var schema = wire.Schema{
 			{Name: "WarmThroughput", Wire: "WarmThroughput", Shape: 153},
 			{Name: "MultiRegionConsistency", Wire: "MultiRegionConsistency", Shape: 84},
 		}},
-		149: {Name: "TableId", Kind: wire.String, Pattern: &wire.Pattern{Source: "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"}},
-		150: {Name: "TableName", Kind: wire.String, Limits: &wire.Limits{Min: 3, Max: 255, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[a-zA-Z0-9_.-]+"}},
-		151: {Name: "TableNameList", Kind: wire.List, Elem: 150, ElemName: ""},
-		152: {Name: "TableStatus", Kind: wire.String, Enum: []string{"CREATING", "UPDATING", "DELETING", "ACTIVE", "INACCESSIBLE_ENCRYPTION_CREDENTIALS", "ARCHIVING", "ARCHIVED", "REPLICATION_NOT_AUTHORIZED"}},
-		153: {Name: "TableWarmThroughputDescription", Kind: wire.Structure, Members: []wire.Member{
+		149: {Name: "TableId", Kind: wire.String, Checked: true, Pattern: &wire.Pattern{Source: "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"}},
+		150: {Name: "TableName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 3, Max: 255, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[a-zA-Z0-9_.-]+"}},
+		151: {Name: "TableNameList", Kind: wire.List, Elem: 150, ElemName: "", Checked: true},
+		152: {Name: "TableStatus", Kind: wire.String, Checked: true, Enum: []string{"CREATING", "UPDATING", "DELETING", "ACTIVE", "INACCESSIBLE_ENCRYPTION_CREDENTIALS", "ARCHIVING", "ARCHIVED", "REPLICATION_NOT_AUTHORIZED"}},
+		153: {Name: "TableWarmThroughputDescription", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ReadUnitsPerSecond", Wire: "ReadUnitsPerSecond", Shape: 94},
 			{Name: "WriteUnitsPerSecond", Wire: "WriteUnitsPerSecond", Shape: 94},
 			{Name: "Status", Wire: "Status", Shape: 152},
 		}},
-		154: {Name: "Tag", Kind: wire.Structure, Members: []wire.Member{
+		154: {Name: "Tag", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Key", Wire: "Key", Shape: 155, Required: true},
 			{Name: "Value", Wire: "Value", Shape: 157, Required: true},
 		}},
-		155: {Name: "TagKeyString", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}},
-		156: {Name: "TagList", Kind: wire.List, Elem: 154, ElemName: ""},
-		157: {Name: "TagValueString", Kind: wire.String, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}},
+		155: {Name: "TagKeyString", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}},
+		156: {Name: "TagList", Kind: wire.List, Elem: 154, ElemName: "", Checked: true},
+		157: {Name: "TagValueString", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}},
 		158: {Name: "ThrottlingException", Kind: wire.Structure, Error: &errorThrottlingException, Members: []wire.Member{
 			{Name: "message", Wire: "message", Shape: 10},
 			{Name: "throttlingReasons", Wire: "throttlingReasons", Shape: 160},
@@ -480,6 +481,6 @@ var schema = wire.Schema{
 			{Name: "ReadUnitsPerSecond", Wire: "ReadUnitsPerSecond", Shape: 82},
 			{Name: "WriteUnitsPerSecond", Wire: "WriteUnitsPerSecond", Shape: 82},
 		}},
-		163: {Name: "WitnessStatus", Kind: wire.String, Enum: []string{"CREATING", "DELETING", "ACTIVE"}},
+		163: {Name: "WitnessStatus", Kind: wire.String, Checked: true, Enum: []string{"CREATING", "DELETING", "ACTIVE"}},
 	},
 }

@@ -11,7 +11,7 @@ var service = wire.Service{
 	Name: "dynamodb", ServiceID: "DynamoDB", SigningName: "dynamodb", EndpointPrefix: "dynamodb", TargetPrefix: "DynamoDB_20120810",
 	JSONVersion: "1.0", XMLNamespace: "", APIVersion: "2012-08-10", ErrorPrefix: "com.amazonaws.dynamodb.v20120810#",
 	Protocols:       []wire.Protocol{wire.AWSJSON},
-	QueryCompatible: false, CRC32: true,
+	QueryCompatible: false, CRC32: true, PathMember: "",
 	Schema: &schema,
 	Errors: []wire.Ref{23, 59, 64, 73, 100, 114, 115, 117, 118, 158, 161},
 	Operations: []*wire.Operation{

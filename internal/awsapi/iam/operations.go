@@ -7,7 +7,7 @@ import "croft/internal/wire"
 
 var opAttachRolePolicy = wire.Operation{
 	Name: "AttachRolePolicy", Status: 200, Route: wire.Route{},
-	Input: 2, Output: 1, Schema: &schema,
+	Input: 1, Output: 0, Schema: &schema,
 	New: func() any { return new(AttachRolePolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).AttachRolePolicy(ctx, in.(*AttachRolePolicyInput))
@@ -20,7 +20,7 @@ var opAttachRolePolicy = wire.Operation{
 
 var opCreateRole = wire.Operation{
 	Name: "CreateRole", Status: 200, Route: wire.Route{},
-	Input: 7, Output: 8, Schema: &schema,
+	Input: 6, Output: 7, Schema: &schema,
 	New: func() any { return new(CreateRoleInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateRole(ctx, in.(*CreateRoleInput))
@@ -33,7 +33,7 @@ var opCreateRole = wire.Operation{
 
 var opDeleteRole = wire.Operation{
 	Name: "DeleteRole", Status: 200, Route: wire.Route{},
-	Input: 13, Output: 10, Schema: &schema,
+	Input: 10, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteRoleInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteRole(ctx, in.(*DeleteRoleInput))
@@ -46,7 +46,7 @@ var opDeleteRole = wire.Operation{
 
 var opDeleteRolePolicy = wire.Operation{
 	Name: "DeleteRolePolicy", Status: 200, Route: wire.Route{},
-	Input: 12, Output: 11, Schema: &schema,
+	Input: 9, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteRolePolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteRolePolicy(ctx, in.(*DeleteRolePolicyInput))
@@ -59,7 +59,7 @@ var opDeleteRolePolicy = wire.Operation{
 
 var opDetachRolePolicy = wire.Operation{
 	Name: "DetachRolePolicy", Status: 200, Route: wire.Route{},
-	Input: 15, Output: 14, Schema: &schema,
+	Input: 11, Output: 0, Schema: &schema,
 	New: func() any { return new(DetachRolePolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DetachRolePolicy(ctx, in.(*DetachRolePolicyInput))
@@ -72,7 +72,7 @@ var opDetachRolePolicy = wire.Operation{
 
 var opGetRole = wire.Operation{
 	Name: "GetRole", Status: 200, Route: wire.Route{},
-	Input: 19, Output: 20, Schema: &schema,
+	Input: 15, Output: 16, Schema: &schema,
 	New: func() any { return new(GetRoleInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetRole(ctx, in.(*GetRoleInput))
@@ -85,7 +85,7 @@ var opGetRole = wire.Operation{
 
 var opGetRolePolicy = wire.Operation{
 	Name: "GetRolePolicy", Status: 200, Route: wire.Route{},
-	Input: 17, Output: 18, Schema: &schema,
+	Input: 13, Output: 14, Schema: &schema,
 	New: func() any { return new(GetRolePolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetRolePolicy(ctx, in.(*GetRolePolicyInput))
@@ -98,7 +98,7 @@ var opGetRolePolicy = wire.Operation{
 
 var opListAttachedRolePolicies = wire.Operation{
 	Name: "ListAttachedRolePolicies", Status: 200, Route: wire.Route{},
-	Input: 23, Output: 24, Schema: &schema,
+	Input: 19, Output: 20, Schema: &schema,
 	New: func() any { return new(ListAttachedRolePoliciesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListAttachedRolePolicies(ctx, in.(*ListAttachedRolePoliciesInput))
@@ -111,7 +111,7 @@ var opListAttachedRolePolicies = wire.Operation{
 
 var opListRolePolicies = wire.Operation{
 	Name: "ListRolePolicies", Status: 200, Route: wire.Route{},
-	Input: 25, Output: 26, Schema: &schema,
+	Input: 21, Output: 22, Schema: &schema,
 	New: func() any { return new(ListRolePoliciesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListRolePolicies(ctx, in.(*ListRolePoliciesInput))
@@ -124,7 +124,7 @@ var opListRolePolicies = wire.Operation{
 
 var opListRoleTags = wire.Operation{
 	Name: "ListRoleTags", Status: 200, Route: wire.Route{},
-	Input: 27, Output: 28, Schema: &schema,
+	Input: 23, Output: 24, Schema: &schema,
 	New: func() any { return new(ListRoleTagsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListRoleTags(ctx, in.(*ListRoleTagsInput))
@@ -137,7 +137,7 @@ var opListRoleTags = wire.Operation{
 
 var opListRoles = wire.Operation{
 	Name: "ListRoles", Status: 200, Route: wire.Route{},
-	Input: 29, Output: 30, Schema: &schema,
+	Input: 25, Output: 26, Schema: &schema,
 	New: func() any { return new(ListRolesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListRoles(ctx, in.(*ListRolesInput))
@@ -150,7 +150,7 @@ var opListRoles = wire.Operation{
 
 var opPutRolePolicy = wire.Operation{
 	Name: "PutRolePolicy", Status: 200, Route: wire.Route{},
-	Input: 36, Output: 35, Schema: &schema,
+	Input: 31, Output: 0, Schema: &schema,
 	New: func() any { return new(PutRolePolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutRolePolicy(ctx, in.(*PutRolePolicyInput))
@@ -163,7 +163,7 @@ var opPutRolePolicy = wire.Operation{
 
 var opTagRole = wire.Operation{
 	Name: "TagRole", Status: 200, Route: wire.Route{},
-	Input: 42, Output: 41, Schema: &schema,
+	Input: 36, Output: 0, Schema: &schema,
 	New: func() any { return new(TagRoleInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TagRole(ctx, in.(*TagRoleInput))
@@ -176,7 +176,7 @@ var opTagRole = wire.Operation{
 
 var opUntagRole = wire.Operation{
 	Name: "UntagRole", Status: 200, Route: wire.Route{},
-	Input: 45, Output: 44, Schema: &schema,
+	Input: 38, Output: 0, Schema: &schema,
 	New: func() any { return new(UntagRoleInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UntagRole(ctx, in.(*UntagRoleInput))
@@ -189,7 +189,7 @@ var opUntagRole = wire.Operation{
 
 var opUpdateAssumeRolePolicy = wire.Operation{
 	Name: "UpdateAssumeRolePolicy", Status: 200, Route: wire.Route{},
-	Input: 47, Output: 46, Schema: &schema,
+	Input: 39, Output: 0, Schema: &schema,
 	New: func() any { return new(UpdateAssumeRolePolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateAssumeRolePolicy(ctx, in.(*UpdateAssumeRolePolicyInput))

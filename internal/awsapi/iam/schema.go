@@ -5,209 +5,201 @@ package iam
 import "croft/internal/wire"
 
 var schema = wire.Schema{
-	Validation: wire.Validation{Code: "ValidationError"},
+	Validation: wire.Validation{Code: "ValidationError", QueryCode: "", HideValues: true},
 	Shapes: []wire.Shape{
 		{},
-		1: {Name: "AttachRolePolicyOutput", Kind: wire.Structure},
-		2: {Name: "AttachRolePolicyRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "PolicyArn", Wire: "PolicyArn", Shape: 48, Required: true},
+		1: {Name: "AttachRolePolicyRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "PolicyArn", Wire: "PolicyArn", Shape: 40, Required: true},
 		}},
-		3: {Name: "AttachedPermissionsBoundary", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "PermissionsBoundaryType", Wire: "PermissionsBoundaryType", Shape: 33},
-			{Name: "PermissionsBoundaryArn", Wire: "PermissionsBoundaryArn", Shape: 48},
+		2: {Name: "AttachedPermissionsBoundary", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "PermissionsBoundaryType", Wire: "PermissionsBoundaryType", Shape: 29},
+			{Name: "PermissionsBoundaryArn", Wire: "PermissionsBoundaryArn", Shape: 40},
 		}},
-		4: {Name: "AttachedPolicy", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "PolicyName", Wire: "PolicyName", Shape: 65},
-			{Name: "PolicyArn", Wire: "PolicyArn", Shape: 48},
+		3: {Name: "AttachedPolicy", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "PolicyName", Wire: "PolicyName", Shape: 57},
+			{Name: "PolicyArn", Wire: "PolicyArn", Shape: 40},
 		}},
-		5: {Name: "ConcurrentModificationException", Kind: wire.Structure, Error: &errorConcurrentModificationException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 6},
+		4: {Name: "ConcurrentModificationException", Kind: wire.Structure, Error: &errorConcurrentModificationException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 5},
 		}},
-		6: {Name: "ConcurrentModificationMessage", Kind: wire.String},
-		7: {Name: "CreateRoleRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Path", Wire: "Path", Shape: 62},
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "AssumeRolePolicyDocument", Wire: "AssumeRolePolicyDocument", Shape: 63, Required: true},
-			{Name: "Description", Wire: "Description", Shape: 69},
-			{Name: "MaxSessionDuration", Wire: "MaxSessionDuration", Shape: 71},
-			{Name: "PermissionsBoundary", Wire: "PermissionsBoundary", Shape: 48},
-			{Name: "Tags", Wire: "Tags", Shape: 77},
+		5: {Name: "ConcurrentModificationMessage", Kind: wire.String},
+		6: {Name: "CreateRoleRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Path", Wire: "Path", Shape: 54},
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "AssumeRolePolicyDocument", Wire: "AssumeRolePolicyDocument", Shape: 55, Required: true},
+			{Name: "Description", Wire: "Description", Shape: 61},
+			{Name: "MaxSessionDuration", Wire: "MaxSessionDuration", Shape: 63},
+			{Name: "PermissionsBoundary", Wire: "PermissionsBoundary", Shape: 40},
+			{Name: "Tags", Wire: "Tags", Shape: 69},
 		}},
-		8: {Name: "CreateRoleResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Role", Wire: "Role", Shape: 37, Required: true},
+		7: {Name: "CreateRoleResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Role", Wire: "Role", Shape: 32, Required: true},
 		}},
-		9: {Name: "DeleteConflictException", Kind: wire.Structure, Error: &errorDeleteConflictException, Members: []wire.Member{
+		8: {Name: "DeleteConflictException", Kind: wire.Structure, Error: &errorDeleteConflictException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 44},
+		}},
+		9: {Name: "DeleteRolePolicyRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "PolicyName", Wire: "PolicyName", Shape: 57, Required: true},
+		}},
+		10: {Name: "DeleteRoleRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+		}},
+		11: {Name: "DetachRolePolicyRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "PolicyArn", Wire: "PolicyArn", Shape: 40, Required: true},
+		}},
+		12: {Name: "EntityAlreadyExistsException", Kind: wire.Structure, Error: &errorEntityAlreadyExistsException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 45},
+		}},
+		13: {Name: "GetRolePolicyRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "PolicyName", Wire: "PolicyName", Shape: 57, Required: true},
+		}},
+		14: {Name: "GetRolePolicyResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "PolicyName", Wire: "PolicyName", Shape: 57, Required: true},
+			{Name: "PolicyDocument", Wire: "PolicyDocument", Shape: 55, Required: true},
+		}},
+		15: {Name: "GetRoleRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+		}},
+		16: {Name: "GetRoleResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Role", Wire: "Role", Shape: 32, Required: true},
+		}},
+		17: {Name: "InvalidInputException", Kind: wire.Structure, Error: &errorInvalidInputException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 47},
+		}},
+		18: {Name: "LimitExceededException", Kind: wire.Structure, Error: &errorLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 48},
+		}},
+		19: {Name: "ListAttachedRolePoliciesRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "PathPrefix", Wire: "PathPrefix", Shape: 59},
+			{Name: "Marker", Wire: "Marker", Shape: 50},
+			{Name: "MaxItems", Wire: "MaxItems", Shape: 51},
+		}},
+		20: {Name: "ListAttachedRolePoliciesResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "AttachedPolicies", Wire: "AttachedPolicies", Shape: 41},
+			{Name: "IsTruncated", Wire: "IsTruncated", Shape: 42},
+			{Name: "Marker", Wire: "Marker", Shape: 60},
+		}},
+		21: {Name: "ListRolePoliciesRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "Marker", Wire: "Marker", Shape: 50},
+			{Name: "MaxItems", Wire: "MaxItems", Shape: 51},
+		}},
+		22: {Name: "ListRolePoliciesResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "PolicyNames", Wire: "PolicyNames", Shape: 56, Required: true},
+			{Name: "IsTruncated", Wire: "IsTruncated", Shape: 42},
+			{Name: "Marker", Wire: "Marker", Shape: 60},
+		}},
+		23: {Name: "ListRoleTagsRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "Marker", Wire: "Marker", Shape: 50},
+			{Name: "MaxItems", Wire: "MaxItems", Shape: 51},
+		}},
+		24: {Name: "ListRoleTagsResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Tags", Wire: "Tags", Shape: 69, Required: true},
+			{Name: "IsTruncated", Wire: "IsTruncated", Shape: 42},
+			{Name: "Marker", Wire: "Marker", Shape: 60},
+		}},
+		25: {Name: "ListRolesRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "PathPrefix", Wire: "PathPrefix", Shape: 53},
+			{Name: "Marker", Wire: "Marker", Shape: 50},
+			{Name: "MaxItems", Wire: "MaxItems", Shape: 51},
+		}},
+		26: {Name: "ListRolesResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Roles", Wire: "Roles", Shape: 62, Required: true},
+			{Name: "IsTruncated", Wire: "IsTruncated", Shape: 42},
+			{Name: "Marker", Wire: "Marker", Shape: 60},
+		}},
+		27: {Name: "MalformedPolicyDocumentException", Kind: wire.Structure, Error: &errorMalformedPolicyDocumentException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 49},
+		}},
+		28: {Name: "NoSuchEntityException", Kind: wire.Structure, Error: &errorNoSuchEntityException, Members: []wire.Member{
 			{Name: "message", Wire: "message", Shape: 52},
 		}},
-		10: {Name: "DeleteRoleOutput", Kind: wire.Structure},
-		11: {Name: "DeleteRolePolicyOutput", Kind: wire.Structure},
-		12: {Name: "DeleteRolePolicyRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "PolicyName", Wire: "PolicyName", Shape: 65, Required: true},
+		29: {Name: "PermissionsBoundaryAttachmentType", Kind: wire.String, Checked: true, Enum: []string{"PermissionsBoundaryPolicy"}},
+		30: {Name: "PolicyNotAttachableException", Kind: wire.Structure, Error: &errorPolicyNotAttachableException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 58},
 		}},
-		13: {Name: "DeleteRoleRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
+		31: {Name: "PutRolePolicyRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "PolicyName", Wire: "PolicyName", Shape: 57, Required: true},
+			{Name: "PolicyDocument", Wire: "PolicyDocument", Shape: 55, Required: true},
 		}},
-		14: {Name: "DetachRolePolicyOutput", Kind: wire.Structure},
-		15: {Name: "DetachRolePolicyRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "PolicyArn", Wire: "PolicyArn", Shape: 48, Required: true},
+		32: {Name: "Role", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Path", Wire: "Path", Shape: 54, Required: true},
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "RoleId", Wire: "RoleId", Shape: 46, Required: true},
+			{Name: "Arn", Wire: "Arn", Shape: 40, Required: true},
+			{Name: "CreateDate", Wire: "CreateDate", Shape: 43, Required: true},
+			{Name: "AssumeRolePolicyDocument", Wire: "AssumeRolePolicyDocument", Shape: 55},
+			{Name: "Description", Wire: "Description", Shape: 61},
+			{Name: "MaxSessionDuration", Wire: "MaxSessionDuration", Shape: 63},
+			{Name: "PermissionsBoundary", Wire: "PermissionsBoundary", Shape: 2},
+			{Name: "Tags", Wire: "Tags", Shape: 69},
+			{Name: "RoleLastUsed", Wire: "RoleLastUsed", Shape: 33},
 		}},
-		16: {Name: "EntityAlreadyExistsException", Kind: wire.Structure, Error: &errorEntityAlreadyExistsException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 53},
+		33: {Name: "RoleLastUsed", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "LastUsedDate", Wire: "LastUsedDate", Shape: 43},
+			{Name: "Region", Wire: "Region", Shape: 66},
 		}},
-		17: {Name: "GetRolePolicyRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "PolicyName", Wire: "PolicyName", Shape: 65, Required: true},
+		34: {Name: "ServiceFailureException", Kind: wire.Structure, Error: &errorServiceFailureException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 65},
 		}},
-		18: {Name: "GetRolePolicyResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "PolicyName", Wire: "PolicyName", Shape: 65, Required: true},
-			{Name: "PolicyDocument", Wire: "PolicyDocument", Shape: 63, Required: true},
+		35: {Name: "Tag", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Key", Wire: "Key", Shape: 68, Required: true},
+			{Name: "Value", Wire: "Value", Shape: 70, Required: true},
 		}},
-		19: {Name: "GetRoleRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
+		36: {Name: "TagRoleRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "Tags", Wire: "Tags", Shape: 69, Required: true},
 		}},
-		20: {Name: "GetRoleResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Role", Wire: "Role", Shape: 37, Required: true},
+		37: {Name: "UnmodifiableEntityException", Kind: wire.Structure, Error: &errorUnmodifiableEntityException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 71},
 		}},
-		21: {Name: "InvalidInputException", Kind: wire.Structure, Error: &errorInvalidInputException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 55},
+		38: {Name: "UntagRoleRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "TagKeys", Wire: "TagKeys", Shape: 67, Required: true},
 		}},
-		22: {Name: "LimitExceededException", Kind: wire.Structure, Error: &errorLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 56},
+		39: {Name: "UpdateAssumeRolePolicyRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "RoleName", Wire: "RoleName", Shape: 64, Required: true},
+			{Name: "PolicyDocument", Wire: "PolicyDocument", Shape: 55, Required: true},
 		}},
-		23: {Name: "ListAttachedRolePoliciesRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "PathPrefix", Wire: "PathPrefix", Shape: 67},
-			{Name: "Marker", Wire: "Marker", Shape: 58},
-			{Name: "MaxItems", Wire: "MaxItems", Shape: 59},
-		}},
-		24: {Name: "ListAttachedRolePoliciesResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "AttachedPolicies", Wire: "AttachedPolicies", Shape: 49},
-			{Name: "IsTruncated", Wire: "IsTruncated", Shape: 50},
-			{Name: "Marker", Wire: "Marker", Shape: 68},
-		}},
-		25: {Name: "ListRolePoliciesRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "Marker", Wire: "Marker", Shape: 58},
-			{Name: "MaxItems", Wire: "MaxItems", Shape: 59},
-		}},
-		26: {Name: "ListRolePoliciesResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "PolicyNames", Wire: "PolicyNames", Shape: 64, Required: true},
-			{Name: "IsTruncated", Wire: "IsTruncated", Shape: 50},
-			{Name: "Marker", Wire: "Marker", Shape: 68},
-		}},
-		27: {Name: "ListRoleTagsRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "Marker", Wire: "Marker", Shape: 58},
-			{Name: "MaxItems", Wire: "MaxItems", Shape: 59},
-		}},
-		28: {Name: "ListRoleTagsResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Tags", Wire: "Tags", Shape: 77, Required: true},
-			{Name: "IsTruncated", Wire: "IsTruncated", Shape: 50},
-			{Name: "Marker", Wire: "Marker", Shape: 68},
-		}},
-		29: {Name: "ListRolesRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "PathPrefix", Wire: "PathPrefix", Shape: 61},
-			{Name: "Marker", Wire: "Marker", Shape: 58},
-			{Name: "MaxItems", Wire: "MaxItems", Shape: 59},
-		}},
-		30: {Name: "ListRolesResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Roles", Wire: "Roles", Shape: 70, Required: true},
-			{Name: "IsTruncated", Wire: "IsTruncated", Shape: 50},
-			{Name: "Marker", Wire: "Marker", Shape: 68},
-		}},
-		31: {Name: "MalformedPolicyDocumentException", Kind: wire.Structure, Error: &errorMalformedPolicyDocumentException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 57},
-		}},
-		32: {Name: "NoSuchEntityException", Kind: wire.Structure, Error: &errorNoSuchEntityException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 60},
-		}},
-		33: {Name: "PermissionsBoundaryAttachmentType", Kind: wire.String, Enum: []string{"PermissionsBoundaryPolicy"}},
-		34: {Name: "PolicyNotAttachableException", Kind: wire.Structure, Error: &errorPolicyNotAttachableException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 66},
-		}},
-		35: {Name: "PutRolePolicyOutput", Kind: wire.Structure},
-		36: {Name: "PutRolePolicyRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "PolicyName", Wire: "PolicyName", Shape: 65, Required: true},
-			{Name: "PolicyDocument", Wire: "PolicyDocument", Shape: 63, Required: true},
-		}},
-		37: {Name: "Role", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Path", Wire: "Path", Shape: 62, Required: true},
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "RoleId", Wire: "RoleId", Shape: 54, Required: true},
-			{Name: "Arn", Wire: "Arn", Shape: 48, Required: true},
-			{Name: "CreateDate", Wire: "CreateDate", Shape: 51, Required: true},
-			{Name: "AssumeRolePolicyDocument", Wire: "AssumeRolePolicyDocument", Shape: 63},
-			{Name: "Description", Wire: "Description", Shape: 69},
-			{Name: "MaxSessionDuration", Wire: "MaxSessionDuration", Shape: 71},
-			{Name: "PermissionsBoundary", Wire: "PermissionsBoundary", Shape: 3},
-			{Name: "Tags", Wire: "Tags", Shape: 77},
-			{Name: "RoleLastUsed", Wire: "RoleLastUsed", Shape: 38},
-		}},
-		38: {Name: "RoleLastUsed", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "LastUsedDate", Wire: "LastUsedDate", Shape: 51},
-			{Name: "Region", Wire: "Region", Shape: 74},
-		}},
-		39: {Name: "ServiceFailureException", Kind: wire.Structure, Error: &errorServiceFailureException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 73},
-		}},
-		40: {Name: "Tag", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Key", Wire: "Key", Shape: 76, Required: true},
-			{Name: "Value", Wire: "Value", Shape: 78, Required: true},
-		}},
-		41: {Name: "TagRoleOutput", Kind: wire.Structure},
-		42: {Name: "TagRoleRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "Tags", Wire: "Tags", Shape: 77, Required: true},
-		}},
-		43: {Name: "UnmodifiableEntityException", Kind: wire.Structure, Error: &errorUnmodifiableEntityException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
-		}},
-		44: {Name: "UntagRoleOutput", Kind: wire.Structure},
-		45: {Name: "UntagRoleRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "TagKeys", Wire: "TagKeys", Shape: 75, Required: true},
-		}},
-		46: {Name: "UpdateAssumeRolePolicyOutput", Kind: wire.Structure},
-		47: {Name: "UpdateAssumeRolePolicyRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "RoleName", Wire: "RoleName", Shape: 72, Required: true},
-			{Name: "PolicyDocument", Wire: "PolicyDocument", Shape: 63, Required: true},
-		}},
-		48: {Name: "arnType", Kind: wire.String, Limits: &wire.Limits{Min: 20, Max: 2048, HasMin: true, HasMax: true}},
-		49: {Name: "attachedPoliciesListType", Kind: wire.List, Elem: 4, ElemName: ""},
-		50: {Name: "booleanType", Kind: wire.Boolean},
-		51: {Name: "dateType", Kind: wire.Timestamp},
-		52: {Name: "deleteConflictMessage", Kind: wire.String},
-		53: {Name: "entityAlreadyExistsMessage", Kind: wire.String},
-		54: {Name: "idType", Kind: wire.String, Limits: &wire.Limits{Min: 16, Max: 128, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w]+"}},
-		55: {Name: "invalidInputMessage", Kind: wire.String},
-		56: {Name: "limitExceededMessage", Kind: wire.String},
-		57: {Name: "malformedPolicyDocumentMessage", Kind: wire.String},
-		58: {Name: "markerType", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 320, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\u0020-\\u00FF]+", Go: "[\\x{0020}-\\x{00FF}]+"}},
-		59: {Name: "maxItemsType", Kind: wire.Integer, Limits: &wire.Limits{Min: 1, Max: 1000, HasMin: true, HasMax: true}},
-		60: {Name: "noSuchEntityMessage", Kind: wire.String},
-		61: {Name: "pathPrefixType", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 512, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "\\u002F[\\u0021-\\u007F]*", Go: "\\x{002F}[\\x{0021}-\\x{007F}]*"}},
-		62: {Name: "pathType", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 512, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)", Go: "(\\x{002F})|(\\x{002F}[\\x{0021}-\\x{007E}]+\\x{002F})"}},
-		63: {Name: "policyDocumentType", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 131072, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", Go: "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+"}},
-		64: {Name: "policyNameListType", Kind: wire.List, Elem: 65, ElemName: ""},
-		65: {Name: "policyNameType", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@-]+"}},
-		66: {Name: "policyNotAttachableMessage", Kind: wire.String},
-		67: {Name: "policyPathType", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 512, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "((/[A-Za-z0-9\\.,\\+@=_-]+)*)/"}},
-		68: {Name: "responseMarkerType", Kind: wire.String},
-		69: {Name: "roleDescriptionType", Kind: wire.String, Limits: &wire.Limits{Min: 0, Max: 1000, HasMin: false, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*", Go: "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{007E}\\x{00A1}-\\x{00FF}]*"}},
-		70: {Name: "roleListType", Kind: wire.List, Elem: 37, ElemName: ""},
-		71: {Name: "roleMaxSessionDurationType", Kind: wire.Integer, Limits: &wire.Limits{Min: 3600, Max: 43200, HasMin: true, HasMax: true}},
-		72: {Name: "roleNameType", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 64, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@-]+"}},
-		73: {Name: "serviceFailureExceptionMessage", Kind: wire.String},
-		74: {Name: "stringType", Kind: wire.String},
-		75: {Name: "tagKeyListType", Kind: wire.List, Elem: 76, ElemName: "", Limits: &wire.Limits{Min: 0, Max: 50, HasMin: false, HasMax: true}},
-		76: {Name: "tagKeyType", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+"}},
-		77: {Name: "tagListType", Kind: wire.List, Elem: 40, ElemName: "", Limits: &wire.Limits{Min: 0, Max: 50, HasMin: false, HasMax: true}},
-		78: {Name: "tagValueType", Kind: wire.String, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*"}},
-		79: {Name: "unmodifiableEntityMessage", Kind: wire.String},
+		40: {Name: "arnType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 20, Max: 2048, HasMin: true, HasMax: true}},
+		41: {Name: "attachedPoliciesListType", Kind: wire.List, Elem: 3, ElemName: "", Checked: true},
+		42: {Name: "booleanType", Kind: wire.Boolean},
+		43: {Name: "dateType", Kind: wire.Timestamp},
+		44: {Name: "deleteConflictMessage", Kind: wire.String},
+		45: {Name: "entityAlreadyExistsMessage", Kind: wire.String},
+		46: {Name: "idType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 16, Max: 128, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w]+"}},
+		47: {Name: "invalidInputMessage", Kind: wire.String},
+		48: {Name: "limitExceededMessage", Kind: wire.String},
+		49: {Name: "malformedPolicyDocumentMessage", Kind: wire.String},
+		50: {Name: "markerType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 320, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\u0020-\\u00FF]+", Go: "[\\x{0020}-\\x{00FF}]+"}},
+		51: {Name: "maxItemsType", Kind: wire.Integer, Checked: true, Limits: &wire.Limits{Min: 1, Max: 1000, HasMin: true, HasMax: true}},
+		52: {Name: "noSuchEntityMessage", Kind: wire.String},
+		53: {Name: "pathPrefixType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 512, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "\\u002F[\\u0021-\\u007F]*", Go: "\\x{002F}[\\x{0021}-\\x{007F}]*"}},
+		54: {Name: "pathType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 512, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "(\\u002F)|(\\u002F[\\u0021-\\u007E]+\\u002F)", Go: "(\\x{002F})|(\\x{002F}[\\x{0021}-\\x{007E}]+\\x{002F})"}},
+		55: {Name: "policyDocumentType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 131072, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", Go: "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+"}},
+		56: {Name: "policyNameListType", Kind: wire.List, Elem: 57, ElemName: "", Checked: true},
+		57: {Name: "policyNameType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@-]+"}},
+		58: {Name: "policyNotAttachableMessage", Kind: wire.String},
+		59: {Name: "policyPathType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 512, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "((/[A-Za-z0-9\\.,\\+@=_-]+)*)/"}},
+		60: {Name: "responseMarkerType", Kind: wire.String},
+		61: {Name: "roleDescriptionType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 1000, HasMin: false, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u00A1-\\u00FF]*", Go: "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{007E}\\x{00A1}-\\x{00FF}]*"}},
+		62: {Name: "roleListType", Kind: wire.List, Elem: 32, ElemName: "", Checked: true},
+		63: {Name: "roleMaxSessionDurationType", Kind: wire.Integer, Checked: true, Limits: &wire.Limits{Min: 3600, Max: 43200, HasMin: true, HasMax: true}},
+		64: {Name: "roleNameType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 64, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@-]+"}},
+		65: {Name: "serviceFailureExceptionMessage", Kind: wire.String},
+		66: {Name: "stringType", Kind: wire.String},
+		67: {Name: "tagKeyListType", Kind: wire.List, Elem: 68, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 0, Max: 50, HasMin: false, HasMax: true}},
+		68: {Name: "tagKeyType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+"}},
+		69: {Name: "tagListType", Kind: wire.List, Elem: 35, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 0, Max: 50, HasMin: false, HasMax: true}},
+		70: {Name: "tagValueType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*"}},
+		71: {Name: "unmodifiableEntityMessage", Kind: wire.String},
 	},
 }

@@ -11,9 +11,9 @@ var service = wire.Service{
 	Name: "iam", ServiceID: "IAM", SigningName: "iam", EndpointPrefix: "iam", TargetPrefix: "",
 	JSONVersion: "", XMLNamespace: "https://iam.amazonaws.com/doc/2010-05-08/", APIVersion: "2010-05-08", ErrorPrefix: "",
 	Protocols:       []wire.Protocol{wire.Query},
-	QueryCompatible: false, CRC32: false,
+	QueryCompatible: false, CRC32: false, PathMember: "",
 	Schema: &schema,
-	Errors: []wire.Ref{5, 9, 16, 21, 22, 31, 32, 34, 39, 43},
+	Errors: []wire.Ref{4, 8, 12, 17, 18, 27, 28, 30, 34, 37},
 	Operations: []*wire.Operation{
 		&opAttachRolePolicy,
 		&opCreateRole,

@@ -4,10 +4,6 @@ package iam
 
 import "time"
 
-// AttachRolePolicyOutput is the model's AttachRolePolicyOutput.
-type AttachRolePolicyOutput struct {
-}
-
 // AttachRolePolicyInput is the model's AttachRolePolicyRequest.
 type AttachRolePolicyInput struct {
 	RoleName  string
@@ -42,14 +38,6 @@ type CreateRoleOutput struct {
 	Role *Role // required
 }
 
-// DeleteRoleOutput is the model's DeleteRoleOutput.
-type DeleteRoleOutput struct {
-}
-
-// DeleteRolePolicyOutput is the model's DeleteRolePolicyOutput.
-type DeleteRolePolicyOutput struct {
-}
-
 // DeleteRolePolicyInput is the model's DeleteRolePolicyRequest.
 type DeleteRolePolicyInput struct {
 	RoleName   string
@@ -59,10 +47,6 @@ type DeleteRolePolicyInput struct {
 // DeleteRoleInput is the model's DeleteRoleRequest.
 type DeleteRoleInput struct {
 	RoleName string
-}
-
-// DetachRolePolicyOutput is the model's DetachRolePolicyOutput.
-type DetachRolePolicyOutput struct {
 }
 
 // DetachRolePolicyInput is the model's DetachRolePolicyRequest.
@@ -151,10 +135,6 @@ type ListRolesOutput struct {
 	Marker      *string
 }
 
-// PutRolePolicyOutput is the model's PutRolePolicyOutput.
-type PutRolePolicyOutput struct {
-}
-
 // PutRolePolicyInput is the model's PutRolePolicyRequest.
 type PutRolePolicyInput struct {
 	RoleName       string
@@ -189,18 +169,10 @@ type Tag struct {
 	Value string
 }
 
-// TagRoleOutput is the model's TagRoleOutput.
-type TagRoleOutput struct {
-}
-
 // TagRoleInput is the model's TagRoleRequest.
 type TagRoleInput struct {
 	RoleName string
 	Tags     []Tag // required
-}
-
-// UntagRoleOutput is the model's UntagRoleOutput.
-type UntagRoleOutput struct {
 }
 
 // UntagRoleInput is the model's UntagRoleRequest.
@@ -209,12 +181,32 @@ type UntagRoleInput struct {
 	TagKeys  []string // required
 }
 
-// UpdateAssumeRolePolicyOutput is the model's UpdateAssumeRolePolicyOutput.
-type UpdateAssumeRolePolicyOutput struct {
-}
-
 // UpdateAssumeRolePolicyInput is the model's UpdateAssumeRolePolicyRequest.
 type UpdateAssumeRolePolicyInput struct {
 	RoleName       string
 	PolicyDocument string
 }
+
+// AttachRolePolicyOutput is the output of AttachRolePolicy.
+type AttachRolePolicyOutput struct{}
+
+// DeleteRoleOutput is the output of DeleteRole.
+type DeleteRoleOutput struct{}
+
+// DeleteRolePolicyOutput is the output of DeleteRolePolicy.
+type DeleteRolePolicyOutput struct{}
+
+// DetachRolePolicyOutput is the output of DetachRolePolicy.
+type DetachRolePolicyOutput struct{}
+
+// PutRolePolicyOutput is the output of PutRolePolicy.
+type PutRolePolicyOutput struct{}
+
+// TagRoleOutput is the output of TagRole.
+type TagRoleOutput struct{}
+
+// UntagRoleOutput is the output of UntagRole.
+type UntagRoleOutput struct{}
+
+// UpdateAssumeRolePolicyOutput is the output of UpdateAssumeRolePolicy.
+type UpdateAssumeRolePolicyOutput struct{}

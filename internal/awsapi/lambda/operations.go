@@ -125,7 +125,8 @@ var opGetPolicy = wire.Operation{
 var opInvoke = wire.Operation{
 	Name: "Invoke", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "invocations"}},
 	Input: 110, Output: 111, Schema: &schema,
-	New: func() any { return new(InvokeInput) },
+	ContentType: "application/json",
+	New:         func() any { return new(InvokeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Invoke(ctx, in.(*InvokeInput))
 		if err != nil {
@@ -176,7 +177,7 @@ var opListTags = wire.Operation{
 
 var opRemovePermission = wire.Operation{
 	Name: "RemovePermission", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "policy", "{StatementId}"}},
-	Input: 177, Output: 176, Schema: &schema,
+	Input: 176, Output: 0, Schema: &schema,
 	New: func() any { return new(RemovePermissionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).RemovePermission(ctx, in.(*RemovePermissionInput))
@@ -189,7 +190,7 @@ var opRemovePermission = wire.Operation{
 
 var opTagResource = wire.Operation{
 	Name: "TagResource", Status: 204, Route: wire.Route{Method: "POST", Segments: []string{"2017-03-31", "tags", "{Resource}"}},
-	Input: 231, Output: 230, Schema: &schema,
+	Input: 229, Output: 0, Schema: &schema,
 	New: func() any { return new(TagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TagResource(ctx, in.(*TagResourceInput))
@@ -202,7 +203,7 @@ var opTagResource = wire.Operation{
 
 var opUntagResource = wire.Operation{
 	Name: "UntagResource", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2017-03-31", "tags", "{Resource}"}},
-	Input: 254, Output: 253, Schema: &schema,
+	Input: 251, Output: 0, Schema: &schema,
 	New: func() any { return new(UntagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UntagResource(ctx, in.(*UntagResourceInput))
@@ -215,7 +216,7 @@ var opUntagResource = wire.Operation{
 
 var opUpdateEventSourceMapping = wire.Operation{
 	Name: "UpdateEventSourceMapping", Status: 202, Route: wire.Route{Method: "PUT", Segments: []string{"2015-03-31", "event-source-mappings", "{UUID}"}},
-	Input: 255, Output: 59, Schema: &schema,
+	Input: 252, Output: 59, Schema: &schema,
 	New: func() any { return new(UpdateEventSourceMappingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateEventSourceMapping(ctx, in.(*UpdateEventSourceMappingInput))
@@ -228,7 +229,7 @@ var opUpdateEventSourceMapping = wire.Operation{
 
 var opUpdateFunctionCode = wire.Operation{
 	Name: "UpdateFunctionCode", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "code"}},
-	Input: 256, Output: 83, Schema: &schema,
+	Input: 253, Output: 83, Schema: &schema,
 	New: func() any { return new(UpdateFunctionCodeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateFunctionCode(ctx, in.(*UpdateFunctionCodeInput))
@@ -241,7 +242,7 @@ var opUpdateFunctionCode = wire.Operation{
 
 var opUpdateFunctionConfiguration = wire.Operation{
 	Name: "UpdateFunctionConfiguration", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "configuration"}},
-	Input: 257, Output: 83, Schema: &schema,
+	Input: 254, Output: 83, Schema: &schema,
 	New: func() any { return new(UpdateFunctionConfigurationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateFunctionConfiguration(ctx, in.(*UpdateFunctionConfigurationInput))

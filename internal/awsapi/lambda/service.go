@@ -11,9 +11,9 @@ var service = wire.Service{
 	Name: "lambda", ServiceID: "Lambda", SigningName: "lambda", EndpointPrefix: "lambda", TargetPrefix: "",
 	JSONVersion: "", XMLNamespace: "", APIVersion: "2015-03-31", ErrorPrefix: "",
 	Protocols:       []wire.Protocol{wire.RESTJSON},
-	QueryCompatible: false, CRC32: false,
+	QueryCompatible: false, CRC32: false, PathMember: "",
 	Schema: &schema,
-	Errors: []wire.Ref{16, 17, 18, 34, 37, 38, 39, 40, 41, 42, 43, 44, 91, 103, 104, 105, 106, 107, 108, 109, 114, 115, 116, 118, 158, 167, 168, 175, 178, 181, 182, 183, 184, 192, 193, 194, 205, 206, 209, 210, 213, 224, 244, 252},
+	Errors: []wire.Ref{16, 17, 18, 34, 37, 38, 39, 40, 41, 42, 43, 44, 91, 103, 104, 105, 106, 107, 108, 109, 114, 115, 116, 118, 158, 167, 168, 175, 177, 180, 181, 182, 183, 191, 192, 193, 204, 205, 208, 209, 212, 223, 242, 250},
 	Operations: []*wire.Operation{
 		&opAddPermission,
 		&opCreateEventSourceMapping,

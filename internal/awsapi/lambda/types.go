@@ -475,10 +475,6 @@ type ProvisionedPollerConfig struct {
 	PollerGroupName *string
 }
 
-// RemovePermissionOutput is the model's RemovePermissionOutput.
-type RemovePermissionOutput struct {
-}
-
 // RemovePermissionInput is the model's RemovePermissionRequest.
 type RemovePermissionInput struct {
 	FunctionName string
@@ -532,10 +528,6 @@ type SourceAccessConfiguration struct {
 	URI  *string
 }
 
-// TagResourceOutput is the model's TagResourceOutput.
-type TagResourceOutput struct {
-}
-
 // TagResourceInput is the model's TagResourceRequest.
 type TagResourceInput struct {
 	Resource string
@@ -561,10 +553,6 @@ type TracingConfig struct {
 // TracingConfigResponse is the model's TracingConfigResponse.
 type TracingConfigResponse struct {
 	Mode *string
-}
-
-// UntagResourceOutput is the model's UntagResourceOutput.
-type UntagResourceOutput struct {
 }
 
 // UntagResourceInput is the model's UntagResourceRequest.
@@ -669,6 +657,15 @@ type GetEventSourceMappingOutput = EventSourceMappingConfiguration
 
 // GetFunctionConfigurationOutput is the output of GetFunctionConfiguration.
 type GetFunctionConfigurationOutput = FunctionConfiguration
+
+// RemovePermissionOutput is the output of RemovePermission.
+type RemovePermissionOutput struct{}
+
+// TagResourceOutput is the output of TagResource.
+type TagResourceOutput struct{}
+
+// UntagResourceOutput is the output of UntagResource.
+type UntagResourceOutput struct{}
 
 // UpdateEventSourceMappingOutput is the output of UpdateEventSourceMapping.
 type UpdateEventSourceMappingOutput = EventSourceMappingConfiguration

@@ -9,11 +9,11 @@ func Service() *wire.Service { return &service }
 
 var service = wire.Service{
 	Name: "logs", ServiceID: "CloudWatch Logs", SigningName: "logs", EndpointPrefix: "logs", TargetPrefix: "Logs_20140328",
-	JSONVersion: "1.1", XMLNamespace: "", APIVersion: "2014-03-28", ErrorPrefix: "com.amazonaws.logs#",
+	JSONVersion: "1.1", XMLNamespace: "", APIVersion: "2014-03-28", ErrorPrefix: "",
 	Protocols:       []wire.Protocol{wire.AWSJSON},
-	QueryCompatible: false, CRC32: false,
+	QueryCompatible: false, CRC32: false, PathMember: "",
 	Schema: &schema,
-	Errors: []wire.Ref{9, 48, 49, 51, 64, 72, 73, 77, 85, 86},
+	Errors: []wire.Ref{7, 45, 46, 48, 61, 69, 70, 74, 82, 83},
 	Operations: []*wire.Operation{
 		&opCreateLogGroup,
 		&opCreateLogStream,

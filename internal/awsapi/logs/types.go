@@ -2,10 +2,6 @@
 
 package logs
 
-// CreateLogGroupOutput is the model's CreateLogGroupOutput.
-type CreateLogGroupOutput struct {
-}
-
 // CreateLogGroupInput is the model's CreateLogGroupRequest.
 type CreateLogGroupInput struct {
 	LogGroupName              string
@@ -15,18 +11,10 @@ type CreateLogGroupInput struct {
 	DeletionProtectionEnabled *bool
 }
 
-// CreateLogStreamOutput is the model's CreateLogStreamOutput.
-type CreateLogStreamOutput struct {
-}
-
 // CreateLogStreamInput is the model's CreateLogStreamRequest.
 type CreateLogStreamInput struct {
 	LogGroupName  string
 	LogStreamName string
-}
-
-// DeleteLogGroupOutput is the model's DeleteLogGroupOutput.
-type DeleteLogGroupOutput struct {
 }
 
 // DeleteLogGroupInput is the model's DeleteLogGroupRequest.
@@ -201,3 +189,12 @@ type SearchedLogStream struct {
 	LogStreamName      *string
 	SearchedCompletely *bool
 }
+
+// CreateLogGroupOutput is the output of CreateLogGroup.
+type CreateLogGroupOutput struct{}
+
+// CreateLogStreamOutput is the output of CreateLogStream.
+type CreateLogStreamOutput struct{}
+
+// DeleteLogGroupOutput is the output of DeleteLogGroup.
+type DeleteLogGroupOutput struct{}

@@ -20,7 +20,7 @@ var opCreateTopic = wire.Operation{
 
 var opDeleteTopic = wire.Operation{
 	Name: "DeleteTopic", Status: 200, Route: wire.Route{},
-	Input: 7, Output: 8, Schema: &schema,
+	Input: 7, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteTopicInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteTopic(ctx, in.(*DeleteTopicInput))
@@ -33,7 +33,7 @@ var opDeleteTopic = wire.Operation{
 
 var opGetSubscriptionAttributes = wire.Operation{
 	Name: "GetSubscriptionAttributes", Status: 200, Route: wire.Route{},
-	Input: 11, Output: 12, Schema: &schema,
+	Input: 10, Output: 11, Schema: &schema,
 	New: func() any { return new(GetSubscriptionAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetSubscriptionAttributes(ctx, in.(*GetSubscriptionAttributesInput))
@@ -46,7 +46,7 @@ var opGetSubscriptionAttributes = wire.Operation{
 
 var opGetTopicAttributes = wire.Operation{
 	Name: "GetTopicAttributes", Status: 200, Route: wire.Route{},
-	Input: 13, Output: 14, Schema: &schema,
+	Input: 12, Output: 13, Schema: &schema,
 	New: func() any { return new(GetTopicAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetTopicAttributes(ctx, in.(*GetTopicAttributesInput))
@@ -59,7 +59,7 @@ var opGetTopicAttributes = wire.Operation{
 
 var opListSubscriptions = wire.Operation{
 	Name: "ListSubscriptions", Status: 200, Route: wire.Route{},
-	Input: 28, Output: 29, Schema: &schema,
+	Input: 27, Output: 28, Schema: &schema,
 	New: func() any { return new(ListSubscriptionsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListSubscriptions(ctx, in.(*ListSubscriptionsInput))
@@ -72,7 +72,7 @@ var opListSubscriptions = wire.Operation{
 
 var opListSubscriptionsByTopic = wire.Operation{
 	Name: "ListSubscriptionsByTopic", Status: 200, Route: wire.Route{},
-	Input: 26, Output: 27, Schema: &schema,
+	Input: 25, Output: 26, Schema: &schema,
 	New: func() any { return new(ListSubscriptionsByTopicInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListSubscriptionsByTopic(ctx, in.(*ListSubscriptionsByTopicInput))
@@ -85,7 +85,7 @@ var opListSubscriptionsByTopic = wire.Operation{
 
 var opListTagsForResource = wire.Operation{
 	Name: "ListTagsForResource", Status: 200, Route: wire.Route{},
-	Input: 30, Output: 31, Schema: &schema,
+	Input: 29, Output: 30, Schema: &schema,
 	New: func() any { return new(ListTagsForResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTagsForResource(ctx, in.(*ListTagsForResourceInput))
@@ -98,7 +98,7 @@ var opListTagsForResource = wire.Operation{
 
 var opListTopics = wire.Operation{
 	Name: "ListTopics", Status: 200, Route: wire.Route{},
-	Input: 32, Output: 33, Schema: &schema,
+	Input: 31, Output: 32, Schema: &schema,
 	New: func() any { return new(ListTopicsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTopics(ctx, in.(*ListTopicsInput))
@@ -111,7 +111,7 @@ var opListTopics = wire.Operation{
 
 var opPublish = wire.Operation{
 	Name: "Publish", Status: 200, Route: wire.Route{},
-	Input: 39, Output: 40, Schema: &schema,
+	Input: 38, Output: 39, Schema: &schema,
 	New: func() any { return new(PublishInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Publish(ctx, in.(*PublishInput))
@@ -124,7 +124,7 @@ var opPublish = wire.Operation{
 
 var opSetSubscriptionAttributes = wire.Operation{
 	Name: "SetSubscriptionAttributes", Status: 200, Route: wire.Route{},
-	Input: 43, Output: 44, Schema: &schema,
+	Input: 42, Output: 0, Schema: &schema,
 	New: func() any { return new(SetSubscriptionAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SetSubscriptionAttributes(ctx, in.(*SetSubscriptionAttributesInput))
@@ -137,7 +137,7 @@ var opSetSubscriptionAttributes = wire.Operation{
 
 var opSetTopicAttributes = wire.Operation{
 	Name: "SetTopicAttributes", Status: 200, Route: wire.Route{},
-	Input: 45, Output: 46, Schema: &schema,
+	Input: 43, Output: 0, Schema: &schema,
 	New: func() any { return new(SetTopicAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SetTopicAttributes(ctx, in.(*SetTopicAttributesInput))
@@ -150,7 +150,7 @@ var opSetTopicAttributes = wire.Operation{
 
 var opSubscribe = wire.Operation{
 	Name: "Subscribe", Status: 200, Route: wire.Route{},
-	Input: 49, Output: 50, Schema: &schema,
+	Input: 46, Output: 47, Schema: &schema,
 	New: func() any { return new(SubscribeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Subscribe(ctx, in.(*SubscribeInput))
@@ -163,7 +163,7 @@ var opSubscribe = wire.Operation{
 
 var opTagResource = wire.Operation{
 	Name: "TagResource", Status: 200, Route: wire.Route{},
-	Input: 61, Output: 62, Schema: &schema,
+	Input: 58, Output: 59, Schema: &schema,
 	New: func() any { return new(TagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TagResource(ctx, in.(*TagResourceInput))
@@ -176,7 +176,7 @@ var opTagResource = wire.Operation{
 
 var opUnsubscribe = wire.Operation{
 	Name: "Unsubscribe", Status: 200, Route: wire.Route{},
-	Input: 68, Output: 69, Schema: &schema,
+	Input: 65, Output: 0, Schema: &schema,
 	New: func() any { return new(UnsubscribeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Unsubscribe(ctx, in.(*UnsubscribeInput))
@@ -189,7 +189,7 @@ var opUnsubscribe = wire.Operation{
 
 var opUntagResource = wire.Operation{
 	Name: "UntagResource", Status: 200, Route: wire.Route{},
-	Input: 70, Output: 71, Schema: &schema,
+	Input: 66, Output: 67, Schema: &schema,
 	New: func() any { return new(UntagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UntagResource(ctx, in.(*UntagResourceInput))

@@ -5,234 +5,230 @@ package sns
 import "croft/internal/wire"
 
 var schema = wire.Schema{
-	Validation: wire.Validation{Code: "ValidationError"},
+	Validation: wire.Validation{Code: "ValidationError", QueryCode: "", HideValues: false},
 	Shapes: []wire.Shape{
 		{},
-		1: {Name: "AmazonResourceName", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 1011, HasMin: true, HasMax: true}},
+		1: {Name: "AmazonResourceName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 1011, HasMin: true, HasMax: true}},
 		2: {Name: "AuthorizationErrorException", Kind: wire.Structure, Error: &errorAuthorizationErrorException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
 		3: {Name: "Binary", Kind: wire.Blob},
 		4: {Name: "ConcurrentAccessException", Kind: wire.Structure, Error: &errorConcurrentAccessException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		5: {Name: "CreateTopicInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Name", Wire: "Name", Shape: 87, Required: true},
-			{Name: "Attributes", Wire: "Attributes", Shape: 65},
-			{Name: "Tags", Wire: "Tags", Shape: 59},
-			{Name: "DataProtectionPolicy", Wire: "DataProtectionPolicy", Shape: 75},
+		5: {Name: "CreateTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Name", Wire: "Name", Shape: 83, Required: true},
+			{Name: "Attributes", Wire: "Attributes", Shape: 62},
+			{Name: "Tags", Wire: "Tags", Shape: 56},
+			{Name: "DataProtectionPolicy", Wire: "DataProtectionPolicy", Shape: 71},
 		}},
 		6: {Name: "CreateTopicResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 86},
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
 		}},
-		7: {Name: "DeleteTopicInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 86, Required: true},
+		7: {Name: "DeleteTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
 		}},
-		8: {Name: "DeleteTopicOutput", Kind: wire.Structure},
-		9: {Name: "EndpointDisabledException", Kind: wire.Structure, Error: &errorEndpointDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		8: {Name: "EndpointDisabledException", Kind: wire.Structure, Error: &errorEndpointDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		10: {Name: "FilterPolicyLimitExceededException", Kind: wire.Structure, Error: &errorFilterPolicyLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		9: {Name: "FilterPolicyLimitExceededException", Kind: wire.Structure, Error: &errorFilterPolicyLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		11: {Name: "GetSubscriptionAttributesInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 85, Required: true},
+		10: {Name: "GetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81, Required: true},
 		}},
-		12: {Name: "GetSubscriptionAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Attributes", Wire: "Attributes", Shape: 52},
+		11: {Name: "GetSubscriptionAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Attributes", Wire: "Attributes", Shape: 49},
 		}},
-		13: {Name: "GetTopicAttributesInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 86, Required: true},
+		12: {Name: "GetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
 		}},
-		14: {Name: "GetTopicAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Attributes", Wire: "Attributes", Shape: 65},
+		13: {Name: "GetTopicAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Attributes", Wire: "Attributes", Shape: 62},
 		}},
-		15: {Name: "InternalErrorException", Kind: wire.Structure, Error: &errorInternalErrorException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		14: {Name: "InternalErrorException", Kind: wire.Structure, Error: &errorInternalErrorException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		16: {Name: "InvalidParameterException", Kind: wire.Structure, Error: &errorInvalidParameterException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		15: {Name: "InvalidParameterException", Kind: wire.Structure, Error: &errorInvalidParameterException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		17: {Name: "InvalidParameterValueException", Kind: wire.Structure, Error: &errorInvalidParameterValueException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		16: {Name: "InvalidParameterValueException", Kind: wire.Structure, Error: &errorInvalidParameterValueException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		18: {Name: "InvalidSecurityException", Kind: wire.Structure, Error: &errorInvalidSecurityException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		17: {Name: "InvalidSecurityException", Kind: wire.Structure, Error: &errorInvalidSecurityException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		19: {Name: "InvalidStateException", Kind: wire.Structure, Error: &errorInvalidStateException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		18: {Name: "InvalidStateException", Kind: wire.Structure, Error: &errorInvalidStateException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		20: {Name: "KMSAccessDeniedException", Kind: wire.Structure, Error: &errorKMSAccessDeniedException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		19: {Name: "KMSAccessDeniedException", Kind: wire.Structure, Error: &errorKMSAccessDeniedException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		21: {Name: "KMSDisabledException", Kind: wire.Structure, Error: &errorKMSDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		20: {Name: "KMSDisabledException", Kind: wire.Structure, Error: &errorKMSDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		22: {Name: "KMSInvalidStateException", Kind: wire.Structure, Error: &errorKMSInvalidStateException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		21: {Name: "KMSInvalidStateException", Kind: wire.Structure, Error: &errorKMSInvalidStateException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		23: {Name: "KMSNotFoundException", Kind: wire.Structure, Error: &errorKMSNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		22: {Name: "KMSNotFoundException", Kind: wire.Structure, Error: &errorKMSNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		24: {Name: "KMSOptInRequired", Kind: wire.Structure, Error: &errorKMSOptInRequired, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		23: {Name: "KMSOptInRequired", Kind: wire.Structure, Error: &errorKMSOptInRequired, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		25: {Name: "KMSThrottlingException", Kind: wire.Structure, Error: &errorKMSThrottlingException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		24: {Name: "KMSThrottlingException", Kind: wire.Structure, Error: &errorKMSThrottlingException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		26: {Name: "ListSubscriptionsByTopicInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 86, Required: true},
-			{Name: "NextToken", Wire: "NextToken", Shape: 81},
+		25: {Name: "ListSubscriptionsByTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
+			{Name: "NextToken", Wire: "NextToken", Shape: 77},
 		}},
-		27: {Name: "ListSubscriptionsByTopicResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 54},
-			{Name: "NextToken", Wire: "NextToken", Shape: 81},
+		26: {Name: "ListSubscriptionsByTopicResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 51},
+			{Name: "NextToken", Wire: "NextToken", Shape: 77},
 		}},
-		28: {Name: "ListSubscriptionsInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "NextToken", Wire: "NextToken", Shape: 81},
+		27: {Name: "ListSubscriptionsInput", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "NextToken", Wire: "NextToken", Shape: 77},
 		}},
-		29: {Name: "ListSubscriptionsResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 54},
-			{Name: "NextToken", Wire: "NextToken", Shape: 81},
+		28: {Name: "ListSubscriptionsResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 51},
+			{Name: "NextToken", Wire: "NextToken", Shape: 77},
 		}},
-		30: {Name: "ListTagsForResourceRequest", Kind: wire.Structure, Members: []wire.Member{
+		29: {Name: "ListTagsForResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
 		}},
-		31: {Name: "ListTagsForResourceResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Tags", Wire: "Tags", Shape: 59},
+		30: {Name: "ListTagsForResourceResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Tags", Wire: "Tags", Shape: 56},
 		}},
-		32: {Name: "ListTopicsInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "NextToken", Wire: "NextToken", Shape: 81},
+		31: {Name: "ListTopicsInput", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "NextToken", Wire: "NextToken", Shape: 77},
 		}},
-		33: {Name: "ListTopicsResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Topics", Wire: "Topics", Shape: 67},
-			{Name: "NextToken", Wire: "NextToken", Shape: 81},
+		32: {Name: "ListTopicsResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Topics", Wire: "Topics", Shape: 64},
+			{Name: "NextToken", Wire: "NextToken", Shape: 77},
 		}},
-		34: {Name: "MessageAttributeMap", Kind: wire.Map, Elem: 35, ElemName: "Value", Key: 48, KeyName: "Name"},
-		35: {Name: "MessageAttributeValue", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "DataType", Wire: "DataType", Shape: 48, Required: true},
-			{Name: "StringValue", Wire: "StringValue", Shape: 48},
+		33: {Name: "MessageAttributeMap", Kind: wire.Map, Elem: 34, ElemName: "Value", Key: 45, KeyName: "Name", Checked: true},
+		34: {Name: "MessageAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "DataType", Wire: "DataType", Shape: 45, Required: true},
+			{Name: "StringValue", Wire: "StringValue", Shape: 45},
 			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 3},
 		}},
-		36: {Name: "NotFoundException", Kind: wire.Structure, Error: &errorNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		35: {Name: "NotFoundException", Kind: wire.Structure, Error: &errorNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		37: {Name: "PhoneNumber", Kind: wire.String, Sensitive: true},
-		38: {Name: "PlatformApplicationDisabledException", Kind: wire.Structure, Error: &errorPlatformApplicationDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		36: {Name: "PhoneNumber", Kind: wire.String, Sensitive: true},
+		37: {Name: "PlatformApplicationDisabledException", Kind: wire.Structure, Error: &errorPlatformApplicationDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		39: {Name: "PublishInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 86},
-			{Name: "TargetArn", Wire: "TargetArn", Shape: 48},
-			{Name: "PhoneNumber", Wire: "PhoneNumber", Shape: 37},
-			{Name: "Message", Wire: "Message", Shape: 78, Required: true},
-			{Name: "Subject", Wire: "Subject", Shape: 84},
-			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 80},
-			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 34},
-			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 48},
-			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 48},
+		38: {Name: "PublishInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
+			{Name: "TargetArn", Wire: "TargetArn", Shape: 45},
+			{Name: "PhoneNumber", Wire: "PhoneNumber", Shape: 36},
+			{Name: "Message", Wire: "Message", Shape: 74, Required: true},
+			{Name: "Subject", Wire: "Subject", Shape: 80},
+			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 76},
+			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 33},
+			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 45},
+			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 45},
 		}},
-		40: {Name: "PublishResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "MessageId", Wire: "MessageId", Shape: 79},
-			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 48},
+		39: {Name: "PublishResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "MessageId", Wire: "MessageId", Shape: 75},
+			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 45},
 		}},
-		41: {Name: "ReplayLimitExceededException", Kind: wire.Structure, Error: &errorReplayLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		40: {Name: "ReplayLimitExceededException", Kind: wire.Structure, Error: &errorReplayLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		42: {Name: "ResourceNotFoundException", Kind: wire.Structure, Error: &errorResourceNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		41: {Name: "ResourceNotFoundException", Kind: wire.Structure, Error: &errorResourceNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		43: {Name: "SetSubscriptionAttributesInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 85, Required: true},
-			{Name: "AttributeName", Wire: "AttributeName", Shape: 74, Required: true},
-			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 75},
+		42: {Name: "SetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81, Required: true},
+			{Name: "AttributeName", Wire: "AttributeName", Shape: 70, Required: true},
+			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 71},
 		}},
-		44: {Name: "SetSubscriptionAttributesOutput", Kind: wire.Structure},
-		45: {Name: "SetTopicAttributesInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 86, Required: true},
-			{Name: "AttributeName", Wire: "AttributeName", Shape: 74, Required: true},
-			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 75},
+		43: {Name: "SetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
+			{Name: "AttributeName", Wire: "AttributeName", Shape: 70, Required: true},
+			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 71},
 		}},
-		46: {Name: "SetTopicAttributesOutput", Kind: wire.Structure},
-		47: {Name: "StaleTagException", Kind: wire.Structure, Error: &errorStaleTagException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		44: {Name: "StaleTagException", Kind: wire.Structure, Error: &errorStaleTagException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		48: {Name: "String", Kind: wire.String},
-		49: {Name: "SubscribeInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 86, Required: true},
-			{Name: "Protocol", Wire: "Protocol", Shape: 82, Required: true},
-			{Name: "Endpoint", Wire: "Endpoint", Shape: 77},
-			{Name: "Attributes", Wire: "Attributes", Shape: 52},
-			{Name: "ReturnSubscriptionArn", Wire: "ReturnSubscriptionArn", Shape: 76},
+		45: {Name: "String", Kind: wire.String},
+		46: {Name: "SubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
+			{Name: "Protocol", Wire: "Protocol", Shape: 78, Required: true},
+			{Name: "Endpoint", Wire: "Endpoint", Shape: 73},
+			{Name: "Attributes", Wire: "Attributes", Shape: 49},
+			{Name: "ReturnSubscriptionArn", Wire: "ReturnSubscriptionArn", Shape: 72},
 		}},
-		50: {Name: "SubscribeResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 85},
+		47: {Name: "SubscribeResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81},
 		}},
-		51: {Name: "Subscription", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 85},
-			{Name: "Owner", Wire: "Owner", Shape: 73},
-			{Name: "Protocol", Wire: "Protocol", Shape: 82},
-			{Name: "Endpoint", Wire: "Endpoint", Shape: 77},
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 86},
+		48: {Name: "Subscription", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81},
+			{Name: "Owner", Wire: "Owner", Shape: 69},
+			{Name: "Protocol", Wire: "Protocol", Shape: 78},
+			{Name: "Endpoint", Wire: "Endpoint", Shape: 73},
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
 		}},
-		52: {Name: "SubscriptionAttributesMap", Kind: wire.Map, Elem: 75, ElemName: "", Key: 74, KeyName: ""},
-		53: {Name: "SubscriptionLimitExceededException", Kind: wire.Structure, Error: &errorSubscriptionLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		49: {Name: "SubscriptionAttributesMap", Kind: wire.Map, Elem: 71, ElemName: "", Key: 70, KeyName: ""},
+		50: {Name: "SubscriptionLimitExceededException", Kind: wire.Structure, Error: &errorSubscriptionLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		54: {Name: "SubscriptionsList", Kind: wire.List, Elem: 51, ElemName: ""},
-		55: {Name: "Tag", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Key", Wire: "Key", Shape: 56, Required: true},
-			{Name: "Value", Wire: "Value", Shape: 63, Required: true},
+		51: {Name: "SubscriptionsList", Kind: wire.List, Elem: 48, ElemName: ""},
+		52: {Name: "Tag", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Key", Wire: "Key", Shape: 53, Required: true},
+			{Name: "Value", Wire: "Value", Shape: 60, Required: true},
 		}},
-		56: {Name: "TagKey", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}},
-		57: {Name: "TagKeyList", Kind: wire.List, Elem: 56, ElemName: ""},
-		58: {Name: "TagLimitExceededException", Kind: wire.Structure, Error: &errorTagLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		53: {Name: "TagKey", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}},
+		54: {Name: "TagKeyList", Kind: wire.List, Elem: 53, ElemName: "", Checked: true},
+		55: {Name: "TagLimitExceededException", Kind: wire.Structure, Error: &errorTagLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		59: {Name: "TagList", Kind: wire.List, Elem: 55, ElemName: ""},
-		60: {Name: "TagPolicyException", Kind: wire.Structure, Error: &errorTagPolicyException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		56: {Name: "TagList", Kind: wire.List, Elem: 52, ElemName: "", Checked: true},
+		57: {Name: "TagPolicyException", Kind: wire.Structure, Error: &errorTagPolicyException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		61: {Name: "TagResourceRequest", Kind: wire.Structure, Members: []wire.Member{
+		58: {Name: "TagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
-			{Name: "Tags", Wire: "Tags", Shape: 59, Required: true},
+			{Name: "Tags", Wire: "Tags", Shape: 56, Required: true},
 		}},
-		62: {Name: "TagResourceResponse", Kind: wire.Structure},
-		63: {Name: "TagValue", Kind: wire.String, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}},
-		64: {Name: "Topic", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 86},
+		59: {Name: "TagResourceResponse", Kind: wire.Structure},
+		60: {Name: "TagValue", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}},
+		61: {Name: "Topic", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
 		}},
-		65: {Name: "TopicAttributesMap", Kind: wire.Map, Elem: 75, ElemName: "", Key: 74, KeyName: ""},
-		66: {Name: "TopicLimitExceededException", Kind: wire.Structure, Error: &errorTopicLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 83},
+		62: {Name: "TopicAttributesMap", Kind: wire.Map, Elem: 71, ElemName: "", Key: 70, KeyName: ""},
+		63: {Name: "TopicLimitExceededException", Kind: wire.Structure, Error: &errorTopicLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 79},
 		}},
-		67: {Name: "TopicsList", Kind: wire.List, Elem: 64, ElemName: ""},
-		68: {Name: "UnsubscribeInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 85, Required: true},
+		64: {Name: "TopicsList", Kind: wire.List, Elem: 61, ElemName: ""},
+		65: {Name: "UnsubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81, Required: true},
 		}},
-		69: {Name: "UnsubscribeOutput", Kind: wire.Structure},
-		70: {Name: "UntagResourceRequest", Kind: wire.Structure, Members: []wire.Member{
+		66: {Name: "UntagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
-			{Name: "TagKeys", Wire: "TagKeys", Shape: 57, Required: true},
+			{Name: "TagKeys", Wire: "TagKeys", Shape: 54, Required: true},
 		}},
-		71: {Name: "UntagResourceResponse", Kind: wire.Structure},
-		72: {Name: "ValidationException", Kind: wire.Structure, Error: &errorValidationException, Members: []wire.Member{
-			{Name: "Message", Wire: "Message", Shape: 83, Required: true},
+		67: {Name: "UntagResourceResponse", Kind: wire.Structure},
+		68: {Name: "ValidationException", Kind: wire.Structure, Checked: true, Error: &errorValidationException, Members: []wire.Member{
+			{Name: "Message", Wire: "Message", Shape: 79, Required: true},
 		}},
-		73: {Name: "account", Kind: wire.String},
-		74: {Name: "attributeName", Kind: wire.String},
-		75: {Name: "attributeValue", Kind: wire.String},
-		76: {Name: "boolean", Kind: wire.Boolean},
-		77: {Name: "endpoint", Kind: wire.String},
-		78: {Name: "message", Kind: wire.String},
-		79: {Name: "messageId", Kind: wire.String},
-		80: {Name: "messageStructure", Kind: wire.String},
-		81: {Name: "nextToken", Kind: wire.String},
-		82: {Name: "protocol", Kind: wire.String},
-		83: {Name: "string", Kind: wire.String},
-		84: {Name: "subject", Kind: wire.String},
-		85: {Name: "subscriptionARN", Kind: wire.String},
-		86: {Name: "topicARN", Kind: wire.String},
-		87: {Name: "topicName", Kind: wire.String},
+		69: {Name: "account", Kind: wire.String},
+		70: {Name: "attributeName", Kind: wire.String},
+		71: {Name: "attributeValue", Kind: wire.String},
+		72: {Name: "boolean", Kind: wire.Boolean},
+		73: {Name: "endpoint", Kind: wire.String},
+		74: {Name: "message", Kind: wire.String},
+		75: {Name: "messageId", Kind: wire.String},
+		76: {Name: "messageStructure", Kind: wire.String},
+		77: {Name: "nextToken", Kind: wire.String},
+		78: {Name: "protocol", Kind: wire.String},
+		79: {Name: "string", Kind: wire.String},
+		80: {Name: "subject", Kind: wire.String},
+		81: {Name: "subscriptionARN", Kind: wire.String},
+		82: {Name: "topicARN", Kind: wire.String},
+		83: {Name: "topicName", Kind: wire.String},
 	},
 }

@@ -11,9 +11,9 @@ var service = wire.Service{
 	Name: "sns", ServiceID: "SNS", SigningName: "sns", EndpointPrefix: "sns", TargetPrefix: "",
 	JSONVersion: "", XMLNamespace: "http://sns.amazonaws.com/doc/2010-03-31/", APIVersion: "2010-03-31", ErrorPrefix: "",
 	Protocols:       []wire.Protocol{wire.Query},
-	QueryCompatible: false, CRC32: false,
+	QueryCompatible: false, CRC32: false, PathMember: "",
 	Schema: &schema,
-	Errors: []wire.Ref{2, 4, 9, 10, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 36, 38, 41, 42, 47, 53, 58, 60, 66, 72},
+	Errors: []wire.Ref{2, 4, 8, 9, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 35, 37, 40, 41, 44, 50, 55, 57, 63, 68},
 	Operations: []*wire.Operation{
 		&opCreateTopic,
 		&opDeleteTopic,

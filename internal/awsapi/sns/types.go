@@ -20,10 +20,6 @@ type DeleteTopicInput struct {
 	TopicArn string
 }
 
-// DeleteTopicOutput is the model's DeleteTopicOutput.
-type DeleteTopicOutput struct {
-}
-
 // GetSubscriptionAttributesInput is the model's GetSubscriptionAttributesInput.
 type GetSubscriptionAttributesInput struct {
 	SubscriptionArn string
@@ -121,19 +117,11 @@ type SetSubscriptionAttributesInput struct {
 	AttributeValue  *string
 }
 
-// SetSubscriptionAttributesOutput is the model's SetSubscriptionAttributesOutput.
-type SetSubscriptionAttributesOutput struct {
-}
-
 // SetTopicAttributesInput is the model's SetTopicAttributesInput.
 type SetTopicAttributesInput struct {
 	TopicArn       string
 	AttributeName  string
 	AttributeValue *string
-}
-
-// SetTopicAttributesOutput is the model's SetTopicAttributesOutput.
-type SetTopicAttributesOutput struct {
 }
 
 // SubscribeInput is the model's SubscribeInput.
@@ -185,10 +173,6 @@ type UnsubscribeInput struct {
 	SubscriptionArn string
 }
 
-// UnsubscribeOutput is the model's UnsubscribeOutput.
-type UnsubscribeOutput struct {
-}
-
 // UntagResourceInput is the model's UntagResourceRequest.
 type UntagResourceInput struct {
 	ResourceArn string
@@ -198,3 +182,15 @@ type UntagResourceInput struct {
 // UntagResourceOutput is the model's UntagResourceResponse.
 type UntagResourceOutput struct {
 }
+
+// DeleteTopicOutput is the output of DeleteTopic.
+type DeleteTopicOutput struct{}
+
+// SetSubscriptionAttributesOutput is the output of SetSubscriptionAttributes.
+type SetSubscriptionAttributesOutput struct{}
+
+// SetTopicAttributesOutput is the output of SetTopicAttributes.
+type SetTopicAttributesOutput struct{}
+
+// UnsubscribeOutput is the output of Unsubscribe.
+type UnsubscribeOutput struct{}

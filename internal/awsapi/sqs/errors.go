@@ -5,30 +5,30 @@ package sqs
 import "croft/internal/cloud"
 import "croft/internal/wire"
 
-var errorBatchEntryIdsNotDistinct = wire.ErrorTrait{Code: "BatchEntryIdsNotDistinct", QueryCode: "", Status: 400}
+var errorBatchEntryIdsNotDistinct = wire.ErrorTrait{Code: "BatchEntryIdsNotDistinct", QueryCode: "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", Status: 400}
 
 // NewBatchEntryIdsNotDistinct returns the error BatchEntryIdsNotDistinct, of HTTP status 400.
 func NewBatchEntryIdsNotDistinct(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorBatchEntryIdsNotDistinct, format, args)
 }
 
-var errorBatchRequestTooLong = wire.ErrorTrait{Code: "BatchRequestTooLong", QueryCode: "", Status: 400}
+var errorBatchRequestTooLong = wire.ErrorTrait{Code: "BatchRequestTooLong", QueryCode: "AWS.SimpleQueueService.BatchRequestTooLong", Status: 400}
 
 // NewBatchRequestTooLong returns the error BatchRequestTooLong, of HTTP status 400.
 func NewBatchRequestTooLong(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorBatchRequestTooLong, format, args)
 }
 
-var errorEmptyBatchRequest = wire.ErrorTrait{Code: "EmptyBatchRequest", QueryCode: "", Status: 400}
+var errorEmptyBatchRequest = wire.ErrorTrait{Code: "EmptyBatchRequest", QueryCode: "AWS.SimpleQueueService.EmptyBatchRequest", Status: 400}
 
 // NewEmptyBatchRequest returns the error EmptyBatchRequest, of HTTP status 400.
 func NewEmptyBatchRequest(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorEmptyBatchRequest, format, args)
 }
 
-var errorInvalidAddress = wire.ErrorTrait{Code: "InvalidAddress", QueryCode: "", Status: 400}
+var errorInvalidAddress = wire.ErrorTrait{Code: "InvalidAddress", QueryCode: "InvalidAddress", Status: 404}
 
-// NewInvalidAddress returns the error InvalidAddress, of HTTP status 400.
+// NewInvalidAddress returns the error InvalidAddress, of HTTP status 404.
 func NewInvalidAddress(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorInvalidAddress, format, args)
 }
@@ -47,7 +47,7 @@ func NewInvalidAttributeValue(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorInvalidAttributeValue, format, args)
 }
 
-var errorInvalidBatchEntryId = wire.ErrorTrait{Code: "InvalidBatchEntryId", QueryCode: "", Status: 400}
+var errorInvalidBatchEntryId = wire.ErrorTrait{Code: "InvalidBatchEntryId", QueryCode: "AWS.SimpleQueueService.InvalidBatchEntryId", Status: 400}
 
 // NewInvalidBatchEntryId returns the error InvalidBatchEntryId, of HTTP status 400.
 func NewInvalidBatchEntryId(format string, args ...any) *cloud.Error {
@@ -68,126 +68,126 @@ func NewInvalidMessageContents(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorInvalidMessageContents, format, args)
 }
 
-var errorInvalidSecurity = wire.ErrorTrait{Code: "InvalidSecurity", QueryCode: "", Status: 400}
+var errorInvalidSecurity = wire.ErrorTrait{Code: "InvalidSecurity", QueryCode: "InvalidSecurity", Status: 403}
 
-// NewInvalidSecurity returns the error InvalidSecurity, of HTTP status 400.
+// NewInvalidSecurity returns the error InvalidSecurity, of HTTP status 403.
 func NewInvalidSecurity(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorInvalidSecurity, format, args)
 }
 
-var errorKmsAccessDenied = wire.ErrorTrait{Code: "KmsAccessDenied", QueryCode: "", Status: 400}
+var errorKmsAccessDenied = wire.ErrorTrait{Code: "KmsAccessDenied", QueryCode: "KMS.AccessDeniedException", Status: 400}
 
 // NewKmsAccessDenied returns the error KmsAccessDenied, of HTTP status 400.
 func NewKmsAccessDenied(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorKmsAccessDenied, format, args)
 }
 
-var errorKmsDisabled = wire.ErrorTrait{Code: "KmsDisabled", QueryCode: "", Status: 400}
+var errorKmsDisabled = wire.ErrorTrait{Code: "KmsDisabled", QueryCode: "KMS.DisabledException", Status: 400}
 
 // NewKmsDisabled returns the error KmsDisabled, of HTTP status 400.
 func NewKmsDisabled(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorKmsDisabled, format, args)
 }
 
-var errorKmsInvalidKeyUsage = wire.ErrorTrait{Code: "KmsInvalidKeyUsage", QueryCode: "", Status: 400}
+var errorKmsInvalidKeyUsage = wire.ErrorTrait{Code: "KmsInvalidKeyUsage", QueryCode: "KMS.InvalidKeyUsageException", Status: 400}
 
 // NewKmsInvalidKeyUsage returns the error KmsInvalidKeyUsage, of HTTP status 400.
 func NewKmsInvalidKeyUsage(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorKmsInvalidKeyUsage, format, args)
 }
 
-var errorKmsInvalidState = wire.ErrorTrait{Code: "KmsInvalidState", QueryCode: "", Status: 400}
+var errorKmsInvalidState = wire.ErrorTrait{Code: "KmsInvalidState", QueryCode: "KMS.InvalidStateException", Status: 400}
 
 // NewKmsInvalidState returns the error KmsInvalidState, of HTTP status 400.
 func NewKmsInvalidState(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorKmsInvalidState, format, args)
 }
 
-var errorKmsNotFound = wire.ErrorTrait{Code: "KmsNotFound", QueryCode: "", Status: 400}
+var errorKmsNotFound = wire.ErrorTrait{Code: "KmsNotFound", QueryCode: "KMS.NotFoundException", Status: 400}
 
 // NewKmsNotFound returns the error KmsNotFound, of HTTP status 400.
 func NewKmsNotFound(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorKmsNotFound, format, args)
 }
 
-var errorKmsOptInRequired = wire.ErrorTrait{Code: "KmsOptInRequired", QueryCode: "", Status: 400}
+var errorKmsOptInRequired = wire.ErrorTrait{Code: "KmsOptInRequired", QueryCode: "KMS.OptInRequired", Status: 403}
 
-// NewKmsOptInRequired returns the error KmsOptInRequired, of HTTP status 400.
+// NewKmsOptInRequired returns the error KmsOptInRequired, of HTTP status 403.
 func NewKmsOptInRequired(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorKmsOptInRequired, format, args)
 }
 
-var errorKmsThrottled = wire.ErrorTrait{Code: "KmsThrottled", QueryCode: "", Status: 400}
+var errorKmsThrottled = wire.ErrorTrait{Code: "KmsThrottled", QueryCode: "KMS.ThrottlingException", Status: 400}
 
 // NewKmsThrottled returns the error KmsThrottled, of HTTP status 400.
 func NewKmsThrottled(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorKmsThrottled, format, args)
 }
 
-var errorMessageNotInflight = wire.ErrorTrait{Code: "MessageNotInflight", QueryCode: "", Status: 400}
+var errorMessageNotInflight = wire.ErrorTrait{Code: "MessageNotInflight", QueryCode: "AWS.SimpleQueueService.MessageNotInflight", Status: 400}
 
 // NewMessageNotInflight returns the error MessageNotInflight, of HTTP status 400.
 func NewMessageNotInflight(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorMessageNotInflight, format, args)
 }
 
-var errorOverLimit = wire.ErrorTrait{Code: "OverLimit", QueryCode: "", Status: 400}
+var errorOverLimit = wire.ErrorTrait{Code: "OverLimit", QueryCode: "OverLimit", Status: 403}
 
-// NewOverLimit returns the error OverLimit, of HTTP status 400.
+// NewOverLimit returns the error OverLimit, of HTTP status 403.
 func NewOverLimit(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorOverLimit, format, args)
 }
 
-var errorPurgeQueueInProgress = wire.ErrorTrait{Code: "PurgeQueueInProgress", QueryCode: "", Status: 400}
+var errorPurgeQueueInProgress = wire.ErrorTrait{Code: "PurgeQueueInProgress", QueryCode: "AWS.SimpleQueueService.PurgeQueueInProgress", Status: 403}
 
-// NewPurgeQueueInProgress returns the error PurgeQueueInProgress, of HTTP status 400.
+// NewPurgeQueueInProgress returns the error PurgeQueueInProgress, of HTTP status 403.
 func NewPurgeQueueInProgress(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorPurgeQueueInProgress, format, args)
 }
 
-var errorQueueDeletedRecently = wire.ErrorTrait{Code: "QueueDeletedRecently", QueryCode: "", Status: 400}
+var errorQueueDeletedRecently = wire.ErrorTrait{Code: "QueueDeletedRecently", QueryCode: "AWS.SimpleQueueService.QueueDeletedRecently", Status: 400}
 
 // NewQueueDeletedRecently returns the error QueueDeletedRecently, of HTTP status 400.
 func NewQueueDeletedRecently(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorQueueDeletedRecently, format, args)
 }
 
-var errorQueueDoesNotExist = wire.ErrorTrait{Code: "QueueDoesNotExist", QueryCode: "", Status: 400}
+var errorQueueDoesNotExist = wire.ErrorTrait{Code: "QueueDoesNotExist", QueryCode: "AWS.SimpleQueueService.NonExistentQueue", Status: 400}
 
 // NewQueueDoesNotExist returns the error QueueDoesNotExist, of HTTP status 400.
 func NewQueueDoesNotExist(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorQueueDoesNotExist, format, args)
 }
 
-var errorQueueNameExists = wire.ErrorTrait{Code: "QueueNameExists", QueryCode: "", Status: 400}
+var errorQueueNameExists = wire.ErrorTrait{Code: "QueueNameExists", QueryCode: "QueueAlreadyExists", Status: 400}
 
 // NewQueueNameExists returns the error QueueNameExists, of HTTP status 400.
 func NewQueueNameExists(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorQueueNameExists, format, args)
 }
 
-var errorReceiptHandleIsInvalid = wire.ErrorTrait{Code: "ReceiptHandleIsInvalid", QueryCode: "", Status: 400}
+var errorReceiptHandleIsInvalid = wire.ErrorTrait{Code: "ReceiptHandleIsInvalid", QueryCode: "ReceiptHandleIsInvalid", Status: 404}
 
-// NewReceiptHandleIsInvalid returns the error ReceiptHandleIsInvalid, of HTTP status 400.
+// NewReceiptHandleIsInvalid returns the error ReceiptHandleIsInvalid, of HTTP status 404.
 func NewReceiptHandleIsInvalid(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorReceiptHandleIsInvalid, format, args)
 }
 
-var errorRequestThrottled = wire.ErrorTrait{Code: "RequestThrottled", QueryCode: "", Status: 400}
+var errorRequestThrottled = wire.ErrorTrait{Code: "RequestThrottled", QueryCode: "RequestThrottled", Status: 403}
 
-// NewRequestThrottled returns the error RequestThrottled, of HTTP status 400.
+// NewRequestThrottled returns the error RequestThrottled, of HTTP status 403.
 func NewRequestThrottled(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorRequestThrottled, format, args)
 }
 
-var errorTooManyEntriesInBatchRequest = wire.ErrorTrait{Code: "TooManyEntriesInBatchRequest", QueryCode: "", Status: 400}
+var errorTooManyEntriesInBatchRequest = wire.ErrorTrait{Code: "TooManyEntriesInBatchRequest", QueryCode: "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", Status: 400}
 
 // NewTooManyEntriesInBatchRequest returns the error TooManyEntriesInBatchRequest, of HTTP status 400.
 func NewTooManyEntriesInBatchRequest(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorTooManyEntriesInBatchRequest, format, args)
 }
 
-var errorUnsupportedOperation = wire.ErrorTrait{Code: "UnsupportedOperation", QueryCode: "", Status: 400}
+var errorUnsupportedOperation = wire.ErrorTrait{Code: "UnsupportedOperation", QueryCode: "AWS.SimpleQueueService.UnsupportedOperation", Status: 400}
 
 // NewUnsupportedOperation returns the error UnsupportedOperation, of HTTP status 400.
 func NewUnsupportedOperation(format string, args ...any) *cloud.Error {

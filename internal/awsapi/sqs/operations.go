@@ -7,7 +7,7 @@ import "croft/internal/wire"
 
 var opChangeMessageVisibility = wire.Operation{
 	Name: "ChangeMessageVisibility", Status: 200, Route: wire.Route{},
-	Input: 17, Output: 16, Schema: &schema,
+	Input: 16, Output: 0, Schema: &schema,
 	New: func() any { return new(ChangeMessageVisibilityInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ChangeMessageVisibility(ctx, in.(*ChangeMessageVisibilityInput))
@@ -33,7 +33,7 @@ var opChangeMessageVisibilityBatch = wire.Operation{
 
 var opCreateQueue = wire.Operation{
 	Name: "CreateQueue", Status: 200, Route: wire.Route{},
-	Input: 18, Output: 19, Schema: &schema,
+	Input: 17, Output: 18, Schema: &schema,
 	New: func() any { return new(CreateQueueInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateQueue(ctx, in.(*CreateQueueInput))
@@ -46,7 +46,7 @@ var opCreateQueue = wire.Operation{
 
 var opDeleteMessage = wire.Operation{
 	Name: "DeleteMessage", Status: 200, Route: wire.Route{},
-	Input: 27, Output: 26, Schema: &schema,
+	Input: 25, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteMessageInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteMessage(ctx, in.(*DeleteMessageInput))
@@ -59,7 +59,7 @@ var opDeleteMessage = wire.Operation{
 
 var opDeleteMessageBatch = wire.Operation{
 	Name: "DeleteMessageBatch", Status: 200, Route: wire.Route{},
-	Input: 20, Output: 23, Schema: &schema,
+	Input: 19, Output: 22, Schema: &schema,
 	New: func() any { return new(DeleteMessageBatchInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteMessageBatch(ctx, in.(*DeleteMessageBatchInput))
@@ -72,7 +72,7 @@ var opDeleteMessageBatch = wire.Operation{
 
 var opDeleteQueue = wire.Operation{
 	Name: "DeleteQueue", Status: 200, Route: wire.Route{},
-	Input: 29, Output: 28, Schema: &schema,
+	Input: 26, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteQueueInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteQueue(ctx, in.(*DeleteQueueInput))
@@ -85,7 +85,7 @@ var opDeleteQueue = wire.Operation{
 
 var opGetQueueAttributes = wire.Operation{
 	Name: "GetQueueAttributes", Status: 200, Route: wire.Route{},
-	Input: 32, Output: 33, Schema: &schema,
+	Input: 29, Output: 30, Schema: &schema,
 	New: func() any { return new(GetQueueAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetQueueAttributes(ctx, in.(*GetQueueAttributesInput))
@@ -98,7 +98,7 @@ var opGetQueueAttributes = wire.Operation{
 
 var opGetQueueUrl = wire.Operation{
 	Name: "GetQueueUrl", Status: 200, Route: wire.Route{},
-	Input: 34, Output: 35, Schema: &schema,
+	Input: 31, Output: 32, Schema: &schema,
 	New: func() any { return new(GetQueueUrlInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetQueueUrl(ctx, in.(*GetQueueUrlInput))
@@ -111,7 +111,7 @@ var opGetQueueUrl = wire.Operation{
 
 var opListQueueTags = wire.Operation{
 	Name: "ListQueueTags", Status: 200, Route: wire.Route{},
-	Input: 50, Output: 51, Schema: &schema,
+	Input: 47, Output: 48, Schema: &schema,
 	New: func() any { return new(ListQueueTagsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListQueueTags(ctx, in.(*ListQueueTagsInput))
@@ -124,7 +124,7 @@ var opListQueueTags = wire.Operation{
 
 var opListQueues = wire.Operation{
 	Name: "ListQueues", Status: 200, Route: wire.Route{},
-	Input: 52, Output: 53, Schema: &schema,
+	Input: 49, Output: 50, Schema: &schema,
 	New: func() any { return new(ListQueuesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListQueues(ctx, in.(*ListQueuesInput))
@@ -137,7 +137,7 @@ var opListQueues = wire.Operation{
 
 var opPurgeQueue = wire.Operation{
 	Name: "PurgeQueue", Status: 200, Route: wire.Route{},
-	Input: 71, Output: 70, Schema: &schema,
+	Input: 67, Output: 0, Schema: &schema,
 	New: func() any { return new(PurgeQueueInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PurgeQueue(ctx, in.(*PurgeQueueInput))
@@ -150,7 +150,7 @@ var opPurgeQueue = wire.Operation{
 
 var opReceiveMessage = wire.Operation{
 	Name: "ReceiveMessage", Status: 200, Route: wire.Route{},
-	Input: 79, Output: 80, Schema: &schema,
+	Input: 75, Output: 76, Schema: &schema,
 	New: func() any { return new(ReceiveMessageInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ReceiveMessage(ctx, in.(*ReceiveMessageInput))
@@ -163,7 +163,7 @@ var opReceiveMessage = wire.Operation{
 
 var opSendMessage = wire.Operation{
 	Name: "SendMessage", Status: 200, Route: wire.Route{},
-	Input: 88, Output: 89, Schema: &schema,
+	Input: 84, Output: 85, Schema: &schema,
 	New: func() any { return new(SendMessageInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SendMessage(ctx, in.(*SendMessageInput))
@@ -176,7 +176,7 @@ var opSendMessage = wire.Operation{
 
 var opSendMessageBatch = wire.Operation{
 	Name: "SendMessageBatch", Status: 200, Route: wire.Route{},
-	Input: 82, Output: 85, Schema: &schema,
+	Input: 78, Output: 81, Schema: &schema,
 	New: func() any { return new(SendMessageBatchInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SendMessageBatch(ctx, in.(*SendMessageBatchInput))
@@ -189,7 +189,7 @@ var opSendMessageBatch = wire.Operation{
 
 var opSetQueueAttributes = wire.Operation{
 	Name: "SetQueueAttributes", Status: 200, Route: wire.Route{},
-	Input: 91, Output: 90, Schema: &schema,
+	Input: 86, Output: 0, Schema: &schema,
 	New: func() any { return new(SetQueueAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SetQueueAttributes(ctx, in.(*SetQueueAttributesInput))
@@ -202,7 +202,7 @@ var opSetQueueAttributes = wire.Operation{
 
 var opTagQueue = wire.Operation{
 	Name: "TagQueue", Status: 200, Route: wire.Route{},
-	Input: 98, Output: 97, Schema: &schema,
+	Input: 92, Output: 0, Schema: &schema,
 	New: func() any { return new(TagQueueInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TagQueue(ctx, in.(*TagQueueInput))
@@ -215,7 +215,7 @@ var opTagQueue = wire.Operation{
 
 var opUntagQueue = wire.Operation{
 	Name: "UntagQueue", Status: 200, Route: wire.Route{},
-	Input: 104, Output: 103, Schema: &schema,
+	Input: 97, Output: 0, Schema: &schema,
 	New: func() any { return new(UntagQueueInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UntagQueue(ctx, in.(*UntagQueueInput))

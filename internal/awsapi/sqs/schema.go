@@ -5,303 +5,296 @@ package sqs
 import "croft/internal/wire"
 
 var schema = wire.Schema{
-	Validation: wire.Validation{Code: "InvalidParameterValue", Missing: "MissingParameter", MissingFormat: "The request must contain the parameter %s.", Off: []string{"enum", "length", "range", "pattern"}},
+	Validation: wire.Validation{Code: "InvalidParameterValueException", QueryCode: "InvalidParameterValue", HideValues: false, Missing: "MissingRequiredParameterException", MissingQuery: "MissingParameter", MissingFormat: "The request must contain the parameter %s.", Off: []string{"enum", "length", "range", "pattern"}},
 	Shapes: []wire.Shape{
 		{},
-		1: {Name: "AttributeNameList", Kind: wire.List, Elem: 73, ElemName: "", Flat: true},
+		1: {Name: "AttributeNameList", Kind: wire.List, Elem: 69, ElemName: "AttributeName", Flat: true, Checked: true},
 		2: {Name: "BatchEntryIdsNotDistinct", Kind: wire.Structure, Error: &errorBatchEntryIdsNotDistinct, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
 		3: {Name: "BatchRequestTooLong", Kind: wire.Structure, Error: &errorBatchRequestTooLong, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		4: {Name: "BatchResultErrorEntry", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 92, Required: true},
+		4: {Name: "BatchResultErrorEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
 			{Name: "SenderFault", Wire: "SenderFault", Shape: 8, Required: true},
-			{Name: "Code", Wire: "Code", Shape: 92, Required: true},
-			{Name: "Message", Wire: "Message", Shape: 92},
+			{Name: "Code", Wire: "Code", Shape: 87, Required: true},
+			{Name: "Message", Wire: "Message", Shape: 87},
 		}},
-		5: {Name: "BatchResultErrorEntryList", Kind: wire.List, Elem: 4, ElemName: "", Flat: true},
+		5: {Name: "BatchResultErrorEntryList", Kind: wire.List, Elem: 4, ElemName: "BatchResultErrorEntry", Flat: true, Checked: true},
 		6: {Name: "Binary", Kind: wire.Blob},
-		7: {Name: "BinaryList", Kind: wire.List, Elem: 6, ElemName: ""},
+		7: {Name: "BinaryList", Kind: wire.List, Elem: 6, ElemName: "BinaryListValue"},
 		8: {Name: "Boolean", Kind: wire.Boolean},
 		9: {Name: "BoxedInteger", Kind: wire.Integer},
-		10: {Name: "ChangeMessageVisibilityBatchRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
+		10: {Name: "ChangeMessageVisibilityBatchRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
 			{Name: "Entries", Wire: "Entries", Shape: 12, Required: true, Flat: true},
 		}},
-		11: {Name: "ChangeMessageVisibilityBatchRequestEntry", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 92, Required: true},
-			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 92, Required: true},
-			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 67},
+		11: {Name: "ChangeMessageVisibilityBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
+			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 87, Required: true},
+			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 64},
 		}},
-		12: {Name: "ChangeMessageVisibilityBatchRequestEntryList", Kind: wire.List, Elem: 11, ElemName: "", Flat: true},
-		13: {Name: "ChangeMessageVisibilityBatchResult", Kind: wire.Structure, Members: []wire.Member{
+		12: {Name: "ChangeMessageVisibilityBatchRequestEntryList", Kind: wire.List, Elem: 11, ElemName: "ChangeMessageVisibilityBatchRequestEntry", Flat: true, Checked: true},
+		13: {Name: "ChangeMessageVisibilityBatchResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Successful", Wire: "Successful", Shape: 15, Required: true, Flat: true},
 			{Name: "Failed", Wire: "Failed", Shape: 5, Required: true, Flat: true},
 		}},
-		14: {Name: "ChangeMessageVisibilityBatchResultEntry", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 92, Required: true},
+		14: {Name: "ChangeMessageVisibilityBatchResultEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
 		}},
-		15: {Name: "ChangeMessageVisibilityBatchResultEntryList", Kind: wire.List, Elem: 14, ElemName: "", Flat: true},
-		16: {Name: "ChangeMessageVisibilityOutput", Kind: wire.Structure},
-		17: {Name: "ChangeMessageVisibilityRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
-			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 92, Required: true},
-			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 67, Required: true},
+		15: {Name: "ChangeMessageVisibilityBatchResultEntryList", Kind: wire.List, Elem: 14, ElemName: "ChangeMessageVisibilityBatchResultEntry", Flat: true, Checked: true},
+		16: {Name: "ChangeMessageVisibilityRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
+			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 87, Required: true},
+			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 64, Required: true},
 		}},
-		18: {Name: "CreateQueueRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueName", Wire: "QueueName", Shape: 92, Required: true},
-			{Name: "Attributes", Wire: "Attributes", Shape: 72, Flat: true},
-			{Name: "tags", Wire: "tags", Shape: 96, Flat: true},
+		17: {Name: "CreateQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueName", Wire: "QueueName", Shape: 87, Required: true},
+			{Name: "Attributes", Wire: "Attribute", Shape: 68, Flat: true},
+			{Name: "tags", Wire: "Tag", Shape: 91, Flat: true},
 		}},
-		19: {Name: "CreateQueueResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92},
+		18: {Name: "CreateQueueResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87},
 		}},
-		20: {Name: "DeleteMessageBatchRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
-			{Name: "Entries", Wire: "Entries", Shape: 22, Required: true, Flat: true},
+		19: {Name: "DeleteMessageBatchRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
+			{Name: "Entries", Wire: "Entries", Shape: 21, Required: true, Flat: true},
 		}},
-		21: {Name: "DeleteMessageBatchRequestEntry", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 92, Required: true},
-			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 92, Required: true},
+		20: {Name: "DeleteMessageBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
+			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 87, Required: true},
 		}},
-		22: {Name: "DeleteMessageBatchRequestEntryList", Kind: wire.List, Elem: 21, ElemName: "", Flat: true},
-		23: {Name: "DeleteMessageBatchResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Successful", Wire: "Successful", Shape: 25, Required: true, Flat: true},
+		21: {Name: "DeleteMessageBatchRequestEntryList", Kind: wire.List, Elem: 20, ElemName: "DeleteMessageBatchRequestEntry", Flat: true, Checked: true},
+		22: {Name: "DeleteMessageBatchResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Successful", Wire: "Successful", Shape: 24, Required: true, Flat: true},
 			{Name: "Failed", Wire: "Failed", Shape: 5, Required: true, Flat: true},
 		}},
-		24: {Name: "DeleteMessageBatchResultEntry", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 92, Required: true},
+		23: {Name: "DeleteMessageBatchResultEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
 		}},
-		25: {Name: "DeleteMessageBatchResultEntryList", Kind: wire.List, Elem: 24, ElemName: "", Flat: true},
-		26: {Name: "DeleteMessageOutput", Kind: wire.Structure},
-		27: {Name: "DeleteMessageRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
-			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 92, Required: true},
+		24: {Name: "DeleteMessageBatchResultEntryList", Kind: wire.List, Elem: 23, ElemName: "DeleteMessageBatchResultEntry", Flat: true, Checked: true},
+		25: {Name: "DeleteMessageRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
+			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 87, Required: true},
 		}},
-		28: {Name: "DeleteQueueOutput", Kind: wire.Structure},
-		29: {Name: "DeleteQueueRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
+		26: {Name: "DeleteQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
 		}},
-		30: {Name: "EmptyBatchRequest", Kind: wire.Structure, Error: &errorEmptyBatchRequest, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		27: {Name: "EmptyBatchRequest", Kind: wire.Structure, Error: &errorEmptyBatchRequest, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		31: {Name: "ExceptionMessage", Kind: wire.String},
-		32: {Name: "GetQueueAttributesRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
+		28: {Name: "ExceptionMessage", Kind: wire.String},
+		29: {Name: "GetQueueAttributesRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
 			{Name: "AttributeNames", Wire: "AttributeNames", Shape: 1, Flat: true},
 		}},
-		33: {Name: "GetQueueAttributesResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Attributes", Wire: "Attributes", Shape: 72, Flat: true},
+		30: {Name: "GetQueueAttributesResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Attributes", Wire: "Attribute", Shape: 68, Flat: true},
 		}},
-		34: {Name: "GetQueueUrlRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueName", Wire: "QueueName", Shape: 92, Required: true},
-			{Name: "QueueOwnerAWSAccountId", Wire: "QueueOwnerAWSAccountId", Shape: 92},
+		31: {Name: "GetQueueUrlRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueName", Wire: "QueueName", Shape: 87, Required: true},
+			{Name: "QueueOwnerAWSAccountId", Wire: "QueueOwnerAWSAccountId", Shape: 87},
 		}},
-		35: {Name: "GetQueueUrlResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92},
+		32: {Name: "GetQueueUrlResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87},
 		}},
-		36: {Name: "InvalidAddress", Kind: wire.Structure, Error: &errorInvalidAddress, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		33: {Name: "InvalidAddress", Kind: wire.Structure, Error: &errorInvalidAddress, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		37: {Name: "InvalidAttributeName", Kind: wire.Structure, Error: &errorInvalidAttributeName, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		34: {Name: "InvalidAttributeName", Kind: wire.Structure, Error: &errorInvalidAttributeName, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		38: {Name: "InvalidAttributeValue", Kind: wire.Structure, Error: &errorInvalidAttributeValue, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		35: {Name: "InvalidAttributeValue", Kind: wire.Structure, Error: &errorInvalidAttributeValue, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		39: {Name: "InvalidBatchEntryId", Kind: wire.Structure, Error: &errorInvalidBatchEntryId, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		36: {Name: "InvalidBatchEntryId", Kind: wire.Structure, Error: &errorInvalidBatchEntryId, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		40: {Name: "InvalidIdFormat", Kind: wire.Structure, Error: &errorInvalidIdFormat},
-		41: {Name: "InvalidMessageContents", Kind: wire.Structure, Error: &errorInvalidMessageContents, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		37: {Name: "InvalidIdFormat", Kind: wire.Structure, Error: &errorInvalidIdFormat},
+		38: {Name: "InvalidMessageContents", Kind: wire.Structure, Error: &errorInvalidMessageContents, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		42: {Name: "InvalidSecurity", Kind: wire.Structure, Error: &errorInvalidSecurity, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		39: {Name: "InvalidSecurity", Kind: wire.Structure, Error: &errorInvalidSecurity, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		43: {Name: "KmsAccessDenied", Kind: wire.Structure, Error: &errorKmsAccessDenied, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		40: {Name: "KmsAccessDenied", Kind: wire.Structure, Error: &errorKmsAccessDenied, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		44: {Name: "KmsDisabled", Kind: wire.Structure, Error: &errorKmsDisabled, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		41: {Name: "KmsDisabled", Kind: wire.Structure, Error: &errorKmsDisabled, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		45: {Name: "KmsInvalidKeyUsage", Kind: wire.Structure, Error: &errorKmsInvalidKeyUsage, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		42: {Name: "KmsInvalidKeyUsage", Kind: wire.Structure, Error: &errorKmsInvalidKeyUsage, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		46: {Name: "KmsInvalidState", Kind: wire.Structure, Error: &errorKmsInvalidState, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		43: {Name: "KmsInvalidState", Kind: wire.Structure, Error: &errorKmsInvalidState, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		47: {Name: "KmsNotFound", Kind: wire.Structure, Error: &errorKmsNotFound, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		44: {Name: "KmsNotFound", Kind: wire.Structure, Error: &errorKmsNotFound, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		48: {Name: "KmsOptInRequired", Kind: wire.Structure, Error: &errorKmsOptInRequired, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		45: {Name: "KmsOptInRequired", Kind: wire.Structure, Error: &errorKmsOptInRequired, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		49: {Name: "KmsThrottled", Kind: wire.Structure, Error: &errorKmsThrottled, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		46: {Name: "KmsThrottled", Kind: wire.Structure, Error: &errorKmsThrottled, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		50: {Name: "ListQueueTagsRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
+		47: {Name: "ListQueueTagsRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
 		}},
-		51: {Name: "ListQueueTagsResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Tags", Wire: "Tags", Shape: 96, Flat: true},
+		48: {Name: "ListQueueTagsResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Tags", Wire: "Tag", Shape: 91, Flat: true},
 		}},
-		52: {Name: "ListQueuesRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueNamePrefix", Wire: "QueueNamePrefix", Shape: 92},
-			{Name: "NextToken", Wire: "NextToken", Shape: 100},
+		49: {Name: "ListQueuesRequest", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "QueueNamePrefix", Wire: "QueueNamePrefix", Shape: 87},
+			{Name: "NextToken", Wire: "NextToken", Shape: 94},
 			{Name: "MaxResults", Wire: "MaxResults", Shape: 9},
 		}},
-		53: {Name: "ListQueuesResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrls", Wire: "QueueUrls", Shape: 77, Flat: true},
-			{Name: "NextToken", Wire: "NextToken", Shape: 100},
+		50: {Name: "ListQueuesResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "QueueUrls", Wire: "QueueUrls", Shape: 73, Flat: true},
+			{Name: "NextToken", Wire: "NextToken", Shape: 94},
 		}},
-		54: {Name: "Message", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "MessageId", Wire: "MessageId", Shape: 92},
-			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 92},
-			{Name: "MD5OfBody", Wire: "MD5OfBody", Shape: 92},
-			{Name: "Body", Wire: "Body", Shape: 92},
-			{Name: "Attributes", Wire: "Attributes", Shape: 63, Flat: true},
-			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 92},
-			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 58, Flat: true},
+		51: {Name: "Message", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "MessageId", Wire: "MessageId", Shape: 87},
+			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 87},
+			{Name: "MD5OfBody", Wire: "MD5OfBody", Shape: 87},
+			{Name: "Body", Wire: "Body", Shape: 87},
+			{Name: "Attributes", Wire: "Attribute", Shape: 60, Flat: true},
+			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 87},
+			{Name: "MessageAttributes", Wire: "MessageAttribute", Shape: 55, Flat: true},
 		}},
-		55: {Name: "MessageAttributeName", Kind: wire.String},
-		56: {Name: "MessageAttributeNameList", Kind: wire.List, Elem: 55, ElemName: "", Flat: true},
-		57: {Name: "MessageAttributeValue", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "StringValue", Wire: "StringValue", Shape: 92},
+		52: {Name: "MessageAttributeName", Kind: wire.String},
+		53: {Name: "MessageAttributeNameList", Kind: wire.List, Elem: 52, ElemName: "MessageAttributeName", Flat: true},
+		54: {Name: "MessageAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "StringValue", Wire: "StringValue", Shape: 87},
 			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 6},
-			{Name: "StringListValues", Wire: "StringListValues", Shape: 93, Flat: true},
+			{Name: "StringListValues", Wire: "StringListValues", Shape: 88, Flat: true},
 			{Name: "BinaryListValues", Wire: "BinaryListValues", Shape: 7, Flat: true},
-			{Name: "DataType", Wire: "DataType", Shape: 92, Required: true},
+			{Name: "DataType", Wire: "DataType", Shape: 87, Required: true},
 		}},
-		58: {Name: "MessageBodyAttributeMap", Kind: wire.Map, Elem: 57, ElemName: "", Key: 92, KeyName: "", Flat: true},
-		59: {Name: "MessageBodySystemAttributeMap", Kind: wire.Map, Elem: 66, ElemName: "", Key: 65, KeyName: "", Flat: true},
-		60: {Name: "MessageList", Kind: wire.List, Elem: 54, ElemName: "", Flat: true},
-		61: {Name: "MessageNotInflight", Kind: wire.Structure, Error: &errorMessageNotInflight},
-		62: {Name: "MessageSystemAttributeList", Kind: wire.List, Elem: 64, ElemName: "", Flat: true},
-		63: {Name: "MessageSystemAttributeMap", Kind: wire.Map, Elem: 92, ElemName: "", Key: 64, KeyName: "", Flat: true},
-		64: {Name: "MessageSystemAttributeName", Kind: wire.String, Enum: []string{"All", "SenderId", "SentTimestamp", "ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp", "SequenceNumber", "MessageDeduplicationId", "MessageGroupId", "AWSTraceHeader", "DeadLetterQueueSourceArn"}},
-		65: {Name: "MessageSystemAttributeNameForSends", Kind: wire.String, Enum: []string{"AWSTraceHeader"}},
-		66: {Name: "MessageSystemAttributeValue", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "StringValue", Wire: "StringValue", Shape: 92},
+		55: {Name: "MessageBodyAttributeMap", Kind: wire.Map, Elem: 54, ElemName: "Value", Key: 87, KeyName: "Name", Flat: true, Checked: true},
+		56: {Name: "MessageBodySystemAttributeMap", Kind: wire.Map, Elem: 63, ElemName: "Value", Key: 62, KeyName: "Name", Flat: true, Checked: true},
+		57: {Name: "MessageList", Kind: wire.List, Elem: 51, ElemName: "Message", Flat: true, Checked: true},
+		58: {Name: "MessageNotInflight", Kind: wire.Structure, Error: &errorMessageNotInflight},
+		59: {Name: "MessageSystemAttributeList", Kind: wire.List, Elem: 61, ElemName: "MessageSystemAttributeName", Flat: true, Checked: true},
+		60: {Name: "MessageSystemAttributeMap", Kind: wire.Map, Elem: 87, ElemName: "Value", Key: 61, KeyName: "Name", Flat: true, Checked: true},
+		61: {Name: "MessageSystemAttributeName", Kind: wire.String, Checked: true, Enum: []string{"All", "SenderId", "SentTimestamp", "ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp", "SequenceNumber", "MessageDeduplicationId", "MessageGroupId", "AWSTraceHeader", "DeadLetterQueueSourceArn"}},
+		62: {Name: "MessageSystemAttributeNameForSends", Kind: wire.String, Checked: true, Enum: []string{"AWSTraceHeader"}},
+		63: {Name: "MessageSystemAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "StringValue", Wire: "StringValue", Shape: 87},
 			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 6},
-			{Name: "StringListValues", Wire: "StringListValues", Shape: 93, Flat: true},
+			{Name: "StringListValues", Wire: "StringListValues", Shape: 88, Flat: true},
 			{Name: "BinaryListValues", Wire: "BinaryListValues", Shape: 7, Flat: true},
-			{Name: "DataType", Wire: "DataType", Shape: 92, Required: true},
+			{Name: "DataType", Wire: "DataType", Shape: 87, Required: true},
 		}},
-		67: {Name: "NullableInteger", Kind: wire.Integer},
-		68: {Name: "OverLimit", Kind: wire.Structure, Error: &errorOverLimit, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		64: {Name: "NullableInteger", Kind: wire.Integer},
+		65: {Name: "OverLimit", Kind: wire.Structure, Error: &errorOverLimit, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		69: {Name: "PurgeQueueInProgress", Kind: wire.Structure, Error: &errorPurgeQueueInProgress, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		66: {Name: "PurgeQueueInProgress", Kind: wire.Structure, Error: &errorPurgeQueueInProgress, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		70: {Name: "PurgeQueueOutput", Kind: wire.Structure},
-		71: {Name: "PurgeQueueRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
+		67: {Name: "PurgeQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
 		}},
-		72: {Name: "QueueAttributeMap", Kind: wire.Map, Elem: 92, ElemName: "", Key: 73, KeyName: "", Flat: true},
-		73: {Name: "QueueAttributeName", Kind: wire.String, Enum: []string{"All", "Policy", "VisibilityTimeout", "MaximumMessageSize", "MessageRetentionPeriod", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "CreatedTimestamp", "LastModifiedTimestamp", "QueueArn", "ApproximateNumberOfMessagesDelayed", "DelaySeconds", "ReceiveMessageWaitTimeSeconds", "RedrivePolicy", "FifoQueue", "ContentBasedDeduplication", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "DeduplicationScope", "FifoThroughputLimit", "RedriveAllowPolicy", "SqsManagedSseEnabled"}},
-		74: {Name: "QueueDeletedRecently", Kind: wire.Structure, Error: &errorQueueDeletedRecently, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		68: {Name: "QueueAttributeMap", Kind: wire.Map, Elem: 87, ElemName: "Value", Key: 69, KeyName: "Name", Flat: true, Checked: true},
+		69: {Name: "QueueAttributeName", Kind: wire.String, Checked: true, Enum: []string{"All", "Policy", "VisibilityTimeout", "MaximumMessageSize", "MessageRetentionPeriod", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "CreatedTimestamp", "LastModifiedTimestamp", "QueueArn", "ApproximateNumberOfMessagesDelayed", "DelaySeconds", "ReceiveMessageWaitTimeSeconds", "RedrivePolicy", "FifoQueue", "ContentBasedDeduplication", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "DeduplicationScope", "FifoThroughputLimit", "RedriveAllowPolicy", "SqsManagedSseEnabled"}},
+		70: {Name: "QueueDeletedRecently", Kind: wire.Structure, Error: &errorQueueDeletedRecently, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		75: {Name: "QueueDoesNotExist", Kind: wire.Structure, Error: &errorQueueDoesNotExist, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		71: {Name: "QueueDoesNotExist", Kind: wire.Structure, Error: &errorQueueDoesNotExist, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		76: {Name: "QueueNameExists", Kind: wire.Structure, Error: &errorQueueNameExists, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		72: {Name: "QueueNameExists", Kind: wire.Structure, Error: &errorQueueNameExists, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		77: {Name: "QueueUrlList", Kind: wire.List, Elem: 92, ElemName: "", Flat: true},
-		78: {Name: "ReceiptHandleIsInvalid", Kind: wire.Structure, Error: &errorReceiptHandleIsInvalid, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		73: {Name: "QueueUrlList", Kind: wire.List, Elem: 87, ElemName: "QueueUrl", Flat: true},
+		74: {Name: "ReceiptHandleIsInvalid", Kind: wire.Structure, Error: &errorReceiptHandleIsInvalid, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		79: {Name: "ReceiveMessageRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
+		75: {Name: "ReceiveMessageRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
 			{Name: "AttributeNames", Wire: "AttributeNames", Shape: 1, Flat: true},
-			{Name: "MessageSystemAttributeNames", Wire: "MessageSystemAttributeNames", Shape: 62, Flat: true},
-			{Name: "MessageAttributeNames", Wire: "MessageAttributeNames", Shape: 56, Flat: true},
-			{Name: "MaxNumberOfMessages", Wire: "MaxNumberOfMessages", Shape: 67},
-			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 67},
-			{Name: "WaitTimeSeconds", Wire: "WaitTimeSeconds", Shape: 67},
-			{Name: "ReceiveRequestAttemptId", Wire: "ReceiveRequestAttemptId", Shape: 92},
+			{Name: "MessageSystemAttributeNames", Wire: "MessageSystemAttributeNames", Shape: 59, Flat: true},
+			{Name: "MessageAttributeNames", Wire: "MessageAttributeNames", Shape: 53, Flat: true},
+			{Name: "MaxNumberOfMessages", Wire: "MaxNumberOfMessages", Shape: 64},
+			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 64},
+			{Name: "WaitTimeSeconds", Wire: "WaitTimeSeconds", Shape: 64},
+			{Name: "ReceiveRequestAttemptId", Wire: "ReceiveRequestAttemptId", Shape: 87},
 		}},
-		80: {Name: "ReceiveMessageResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Messages", Wire: "Messages", Shape: 60, Flat: true},
+		76: {Name: "ReceiveMessageResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Messages", Wire: "Messages", Shape: 57, Flat: true},
 		}},
-		81: {Name: "RequestThrottled", Kind: wire.Structure, Error: &errorRequestThrottled, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		77: {Name: "RequestThrottled", Kind: wire.Structure, Error: &errorRequestThrottled, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		82: {Name: "SendMessageBatchRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
-			{Name: "Entries", Wire: "Entries", Shape: 84, Required: true, Flat: true},
+		78: {Name: "SendMessageBatchRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
+			{Name: "Entries", Wire: "Entries", Shape: 80, Required: true, Flat: true},
 		}},
-		83: {Name: "SendMessageBatchRequestEntry", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 92, Required: true},
-			{Name: "MessageBody", Wire: "MessageBody", Shape: 92, Required: true},
-			{Name: "DelaySeconds", Wire: "DelaySeconds", Shape: 67},
-			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 58, Flat: true},
-			{Name: "MessageSystemAttributes", Wire: "MessageSystemAttributes", Shape: 59, Flat: true},
-			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 92},
-			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 92},
+		79: {Name: "SendMessageBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
+			{Name: "MessageBody", Wire: "MessageBody", Shape: 87, Required: true},
+			{Name: "DelaySeconds", Wire: "DelaySeconds", Shape: 64},
+			{Name: "MessageAttributes", Wire: "MessageAttribute", Shape: 55, Flat: true},
+			{Name: "MessageSystemAttributes", Wire: "MessageSystemAttribute", Shape: 56, Flat: true},
+			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 87},
+			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 87},
 		}},
-		84: {Name: "SendMessageBatchRequestEntryList", Kind: wire.List, Elem: 83, ElemName: "", Flat: true},
-		85: {Name: "SendMessageBatchResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Successful", Wire: "Successful", Shape: 87, Required: true, Flat: true},
+		80: {Name: "SendMessageBatchRequestEntryList", Kind: wire.List, Elem: 79, ElemName: "SendMessageBatchRequestEntry", Flat: true, Checked: true},
+		81: {Name: "SendMessageBatchResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Successful", Wire: "Successful", Shape: 83, Required: true, Flat: true},
 			{Name: "Failed", Wire: "Failed", Shape: 5, Required: true, Flat: true},
 		}},
-		86: {Name: "SendMessageBatchResultEntry", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 92, Required: true},
-			{Name: "MessageId", Wire: "MessageId", Shape: 92, Required: true},
-			{Name: "MD5OfMessageBody", Wire: "MD5OfMessageBody", Shape: 92, Required: true},
-			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 92},
-			{Name: "MD5OfMessageSystemAttributes", Wire: "MD5OfMessageSystemAttributes", Shape: 92},
-			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 92},
+		82: {Name: "SendMessageBatchResultEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
+			{Name: "MessageId", Wire: "MessageId", Shape: 87, Required: true},
+			{Name: "MD5OfMessageBody", Wire: "MD5OfMessageBody", Shape: 87, Required: true},
+			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 87},
+			{Name: "MD5OfMessageSystemAttributes", Wire: "MD5OfMessageSystemAttributes", Shape: 87},
+			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 87},
 		}},
-		87: {Name: "SendMessageBatchResultEntryList", Kind: wire.List, Elem: 86, ElemName: "", Flat: true},
-		88: {Name: "SendMessageRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
-			{Name: "MessageBody", Wire: "MessageBody", Shape: 92, Required: true},
-			{Name: "DelaySeconds", Wire: "DelaySeconds", Shape: 67},
-			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 58, Flat: true},
-			{Name: "MessageSystemAttributes", Wire: "MessageSystemAttributes", Shape: 59, Flat: true},
-			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 92},
-			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 92},
+		83: {Name: "SendMessageBatchResultEntryList", Kind: wire.List, Elem: 82, ElemName: "SendMessageBatchResultEntry", Flat: true, Checked: true},
+		84: {Name: "SendMessageRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
+			{Name: "MessageBody", Wire: "MessageBody", Shape: 87, Required: true},
+			{Name: "DelaySeconds", Wire: "DelaySeconds", Shape: 64},
+			{Name: "MessageAttributes", Wire: "MessageAttribute", Shape: 55, Flat: true},
+			{Name: "MessageSystemAttributes", Wire: "MessageSystemAttribute", Shape: 56, Flat: true},
+			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 87},
+			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 87},
 		}},
-		89: {Name: "SendMessageResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "MD5OfMessageBody", Wire: "MD5OfMessageBody", Shape: 92},
-			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 92},
-			{Name: "MD5OfMessageSystemAttributes", Wire: "MD5OfMessageSystemAttributes", Shape: 92},
-			{Name: "MessageId", Wire: "MessageId", Shape: 92},
-			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 92},
+		85: {Name: "SendMessageResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "MD5OfMessageBody", Wire: "MD5OfMessageBody", Shape: 87},
+			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 87},
+			{Name: "MD5OfMessageSystemAttributes", Wire: "MD5OfMessageSystemAttributes", Shape: 87},
+			{Name: "MessageId", Wire: "MessageId", Shape: 87},
+			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 87},
 		}},
-		90: {Name: "SetQueueAttributesOutput", Kind: wire.Structure},
-		91: {Name: "SetQueueAttributesRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
-			{Name: "Attributes", Wire: "Attributes", Shape: 72, Required: true, Flat: true},
+		86: {Name: "SetQueueAttributesRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
+			{Name: "Attributes", Wire: "Attribute", Shape: 68, Required: true, Flat: true},
 		}},
-		92: {Name: "String", Kind: wire.String},
-		93: {Name: "StringList", Kind: wire.List, Elem: 92, ElemName: ""},
-		94: {Name: "TagKey", Kind: wire.String},
-		95: {Name: "TagKeyList", Kind: wire.List, Elem: 94, ElemName: "", Flat: true},
-		96: {Name: "TagMap", Kind: wire.Map, Elem: 99, ElemName: "", Key: 94, KeyName: "", Flat: true},
-		97: {Name: "TagQueueOutput", Kind: wire.Structure},
-		98: {Name: "TagQueueRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
-			{Name: "Tags", Wire: "Tags", Shape: 96, Required: true, Flat: true},
+		87: {Name: "String", Kind: wire.String},
+		88: {Name: "StringList", Kind: wire.List, Elem: 87, ElemName: "StringListValue"},
+		89: {Name: "TagKey", Kind: wire.String},
+		90: {Name: "TagKeyList", Kind: wire.List, Elem: 89, ElemName: "TagKey", Flat: true},
+		91: {Name: "TagMap", Kind: wire.Map, Elem: 93, ElemName: "Value", Key: 89, KeyName: "Key", Flat: true},
+		92: {Name: "TagQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
+			{Name: "Tags", Wire: "Tag", Shape: 91, Required: true, Flat: true},
 		}},
-		99:  {Name: "TagValue", Kind: wire.String},
-		100: {Name: "Token", Kind: wire.String},
-		101: {Name: "TooManyEntriesInBatchRequest", Kind: wire.Structure, Error: &errorTooManyEntriesInBatchRequest, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		93: {Name: "TagValue", Kind: wire.String},
+		94: {Name: "Token", Kind: wire.String},
+		95: {Name: "TooManyEntriesInBatchRequest", Kind: wire.Structure, Error: &errorTooManyEntriesInBatchRequest, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		102: {Name: "UnsupportedOperation", Kind: wire.Structure, Error: &errorUnsupportedOperation, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 31},
+		96: {Name: "UnsupportedOperation", Kind: wire.Structure, Error: &errorUnsupportedOperation, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		103: {Name: "UntagQueueOutput", Kind: wire.Structure},
-		104: {Name: "UntagQueueRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 92, Required: true},
-			{Name: "TagKeys", Wire: "TagKeys", Shape: 95, Required: true, Flat: true},
+		97: {Name: "UntagQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
+			{Name: "TagKeys", Wire: "TagKeys", Shape: 90, Required: true, Flat: true},
 		}},
 	},
 }

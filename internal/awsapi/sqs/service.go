@@ -11,9 +11,9 @@ var service = wire.Service{
 	Name: "sqs", ServiceID: "SQS", SigningName: "sqs", EndpointPrefix: "sqs", TargetPrefix: "AmazonSQS",
 	JSONVersion: "1.0", XMLNamespace: "http://queue.amazonaws.com/doc/2012-11-05/", APIVersion: "2012-11-05", ErrorPrefix: "com.amazonaws.sqs#",
 	Protocols:       []wire.Protocol{wire.AWSJSON, wire.Query},
-	QueryCompatible: true, CRC32: false,
+	QueryCompatible: true, CRC32: false, PathMember: "QueueUrl",
 	Schema: &schema,
-	Errors: []wire.Ref{2, 3, 30, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 61, 68, 69, 74, 75, 76, 78, 81, 101, 102},
+	Errors: []wire.Ref{2, 3, 27, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 58, 65, 66, 70, 71, 72, 74, 77, 95, 96},
 	Operations: []*wire.Operation{
 		&opChangeMessageVisibility,
 		&opChangeMessageVisibilityBatch,

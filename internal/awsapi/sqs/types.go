@@ -34,10 +34,6 @@ type ChangeMessageVisibilityBatchResultEntry struct {
 	Id string
 }
 
-// ChangeMessageVisibilityOutput is the model's ChangeMessageVisibilityOutput.
-type ChangeMessageVisibilityOutput struct {
-}
-
 // ChangeMessageVisibilityInput is the model's ChangeMessageVisibilityRequest.
 type ChangeMessageVisibilityInput struct {
 	QueueUrl          string
@@ -80,18 +76,10 @@ type DeleteMessageBatchResultEntry struct {
 	Id string
 }
 
-// DeleteMessageOutput is the model's DeleteMessageOutput.
-type DeleteMessageOutput struct {
-}
-
 // DeleteMessageInput is the model's DeleteMessageRequest.
 type DeleteMessageInput struct {
 	QueueUrl      string
 	ReceiptHandle string
-}
-
-// DeleteQueueOutput is the model's DeleteQueueOutput.
-type DeleteQueueOutput struct {
 }
 
 // DeleteQueueInput is the model's DeleteQueueRequest.
@@ -173,10 +161,6 @@ type MessageSystemAttributeValue struct {
 	DataType         string
 }
 
-// PurgeQueueOutput is the model's PurgeQueueOutput.
-type PurgeQueueOutput struct {
-}
-
 // PurgeQueueInput is the model's PurgeQueueRequest.
 type PurgeQueueInput struct {
 	QueueUrl string
@@ -252,18 +236,10 @@ type SendMessageOutput struct {
 	SequenceNumber               *string
 }
 
-// SetQueueAttributesOutput is the model's SetQueueAttributesOutput.
-type SetQueueAttributesOutput struct {
-}
-
 // SetQueueAttributesInput is the model's SetQueueAttributesRequest.
 type SetQueueAttributesInput struct {
 	QueueUrl   string
 	Attributes map[string]string // required
-}
-
-// TagQueueOutput is the model's TagQueueOutput.
-type TagQueueOutput struct {
 }
 
 // TagQueueInput is the model's TagQueueRequest.
@@ -272,12 +248,29 @@ type TagQueueInput struct {
 	Tags     map[string]string // required
 }
 
-// UntagQueueOutput is the model's UntagQueueOutput.
-type UntagQueueOutput struct {
-}
-
 // UntagQueueInput is the model's UntagQueueRequest.
 type UntagQueueInput struct {
 	QueueUrl string
 	TagKeys  []string // required
 }
+
+// ChangeMessageVisibilityOutput is the output of ChangeMessageVisibility.
+type ChangeMessageVisibilityOutput struct{}
+
+// DeleteMessageOutput is the output of DeleteMessage.
+type DeleteMessageOutput struct{}
+
+// DeleteQueueOutput is the output of DeleteQueue.
+type DeleteQueueOutput struct{}
+
+// PurgeQueueOutput is the output of PurgeQueue.
+type PurgeQueueOutput struct{}
+
+// SetQueueAttributesOutput is the output of SetQueueAttributes.
+type SetQueueAttributesOutput struct{}
+
+// TagQueueOutput is the output of TagQueue.
+type TagQueueOutput struct{}
+
+// UntagQueueOutput is the output of UntagQueue.
+type UntagQueueOutput struct{}

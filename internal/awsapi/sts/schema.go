@@ -5,10 +5,10 @@ package sts
 import "croft/internal/wire"
 
 var schema = wire.Schema{
-	Validation: wire.Validation{Code: "ValidationError"},
+	Validation: wire.Validation{Code: "ValidationError", QueryCode: "", HideValues: false},
 	Shapes: []wire.Shape{
 		{},
-		1: {Name: "AssumeRoleRequest", Kind: wire.Structure, Members: []wire.Member{
+		1: {Name: "AssumeRoleRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "RoleArn", Wire: "RoleArn", Shape: 18, Required: true},
 			{Name: "RoleSessionName", Wire: "RoleSessionName", Shape: 30, Required: true},
 			{Name: "PolicyArns", Wire: "PolicyArns", Shape: 27},
@@ -22,17 +22,17 @@ var schema = wire.Schema{
 			{Name: "SourceIdentity", Wire: "SourceIdentity", Shape: 32},
 			{Name: "ProvidedContexts", Wire: "ProvidedContexts", Shape: 12},
 		}},
-		2: {Name: "AssumeRoleResponse", Kind: wire.Structure, Members: []wire.Member{
+		2: {Name: "AssumeRoleResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Credentials", Wire: "Credentials", Shape: 4},
 			{Name: "AssumedRoleUser", Wire: "AssumedRoleUser", Shape: 3},
 			{Name: "PackedPolicySize", Wire: "PackedPolicySize", Shape: 25},
 			{Name: "SourceIdentity", Wire: "SourceIdentity", Shape: 32},
 		}},
-		3: {Name: "AssumedRoleUser", Kind: wire.Structure, Members: []wire.Member{
+		3: {Name: "AssumedRoleUser", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "AssumedRoleId", Wire: "AssumedRoleId", Shape: 19, Required: true},
 			{Name: "Arn", Wire: "Arn", Shape: 18, Required: true},
 		}},
-		4: {Name: "Credentials", Kind: wire.Structure, Members: []wire.Member{
+		4: {Name: "Credentials", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "AccessKeyId", Wire: "AccessKeyId", Shape: 15, Required: true},
 			{Name: "SecretAccessKey", Wire: "SecretAccessKey", Shape: 16, Required: true},
 			{Name: "SessionToken", Wire: "SessionToken", Shape: 38, Required: true},
@@ -42,7 +42,7 @@ var schema = wire.Schema{
 			{Name: "message", Wire: "message", Shape: 22},
 		}},
 		6: {Name: "GetCallerIdentityRequest", Kind: wire.Structure},
-		7: {Name: "GetCallerIdentityResponse", Kind: wire.Structure, Members: []wire.Member{
+		7: {Name: "GetCallerIdentityResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "UserId", Wire: "UserId", Shape: 40},
 			{Name: "Account", Wire: "Account", Shape: 17},
 			{Name: "Arn", Wire: "Arn", Shape: 18},
@@ -53,46 +53,46 @@ var schema = wire.Schema{
 		9: {Name: "PackedPolicyTooLargeException", Kind: wire.Structure, Error: &errorPackedPolicyTooLargeException, Members: []wire.Member{
 			{Name: "message", Wire: "message", Shape: 26},
 		}},
-		10: {Name: "PolicyDescriptorType", Kind: wire.Structure, Members: []wire.Member{
+		10: {Name: "PolicyDescriptorType", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "arn", Wire: "arn", Shape: 18},
 		}},
-		11: {Name: "ProvidedContext", Kind: wire.Structure, Members: []wire.Member{
+		11: {Name: "ProvidedContext", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ProviderArn", Wire: "ProviderArn", Shape: 18},
 			{Name: "ContextAssertion", Wire: "ContextAssertion", Shape: 20},
 		}},
-		12: {Name: "ProvidedContextsListType", Kind: wire.List, Elem: 11, ElemName: "", Limits: &wire.Limits{Min: 1, Max: 5, HasMin: true, HasMax: true}},
+		12: {Name: "ProvidedContextsListType", Kind: wire.List, Elem: 11, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 1, Max: 5, HasMin: true, HasMax: true}},
 		13: {Name: "RegionDisabledException", Kind: wire.Structure, Error: &errorRegionDisabledException, Members: []wire.Member{
 			{Name: "message", Wire: "message", Shape: 28},
 		}},
-		14: {Name: "Tag", Kind: wire.Structure, Members: []wire.Member{
+		14: {Name: "Tag", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Key", Wire: "Key", Shape: 34, Required: true},
 			{Name: "Value", Wire: "Value", Shape: 36, Required: true},
 		}},
-		15: {Name: "accessKeyIdType", Kind: wire.String, Limits: &wire.Limits{Min: 16, Max: 128, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w]*"}},
+		15: {Name: "accessKeyIdType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 16, Max: 128, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w]*"}},
 		16: {Name: "accessKeySecretType", Kind: wire.String, Sensitive: true},
 		17: {Name: "accountType", Kind: wire.String},
-		18: {Name: "arnType", Kind: wire.String, Limits: &wire.Limits{Min: 20, Max: 2048, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u0085\\u00A0-\\uD7FF\\uE000-\\uFFFD\\u10000-\\u10FFFF]+", Go: "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{007E}\\x{0085}\\x{00A0}-\\x{D7FF}\\x{E000}-\\x{FFFD}\\x{1000}0-\\x{10FF}FF]+"}},
-		19: {Name: "assumedRoleIdType", Kind: wire.String, Limits: &wire.Limits{Min: 2, Max: 193, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@:-]*"}},
-		20: {Name: "contextAssertionType", Kind: wire.String, Limits: &wire.Limits{Min: 4, Max: 2048, HasMin: true, HasMax: true}},
+		18: {Name: "arnType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 20, Max: 2048, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\u0009\\u000A\\u000D\\u0020-\\u007E\\u0085\\u00A0-\\uD7FF\\uE000-\\uFFFD\\u10000-\\u10FFFF]+", Go: "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{007E}\\x{0085}\\x{00A0}-\\x{D7FF}\\x{E000}-\\x{FFFD}\\x{1000}0-\\x{10FF}FF]+"}},
+		19: {Name: "assumedRoleIdType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 2, Max: 193, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@:-]*"}},
+		20: {Name: "contextAssertionType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 4, Max: 2048, HasMin: true, HasMax: true}},
 		21: {Name: "dateType", Kind: wire.Timestamp},
 		22: {Name: "expiredIdentityTokenMessage", Kind: wire.String},
-		23: {Name: "externalIdType", Kind: wire.String, Limits: &wire.Limits{Min: 2, Max: 1224, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@:\\/-]*"}},
+		23: {Name: "externalIdType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 2, Max: 1224, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@:\\/-]*"}},
 		24: {Name: "malformedPolicyDocumentMessage", Kind: wire.String},
-		25: {Name: "nonNegativeIntegerType", Kind: wire.Integer, Limits: &wire.Limits{Min: 0, Max: 0, HasMin: true, HasMax: false}},
+		25: {Name: "nonNegativeIntegerType", Kind: wire.Integer, Checked: true, Limits: &wire.Limits{Min: 0, Max: 0, HasMin: true, HasMax: false}},
 		26: {Name: "packedPolicyTooLargeMessage", Kind: wire.String},
-		27: {Name: "policyDescriptorListType", Kind: wire.List, Elem: 10, ElemName: ""},
+		27: {Name: "policyDescriptorListType", Kind: wire.List, Elem: 10, ElemName: "", Checked: true},
 		28: {Name: "regionDisabledMessage", Kind: wire.String},
-		29: {Name: "roleDurationSecondsType", Kind: wire.Integer, Limits: &wire.Limits{Min: 900, Max: 43200, HasMin: true, HasMax: true}},
-		30: {Name: "roleSessionNameType", Kind: wire.String, Limits: &wire.Limits{Min: 2, Max: 64, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@-]*"}},
-		31: {Name: "serialNumberType", Kind: wire.String, Limits: &wire.Limits{Min: 9, Max: 256, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=/:,.@-]*"}},
-		32: {Name: "sourceIdentityType", Kind: wire.String, Limits: &wire.Limits{Min: 2, Max: 64, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@-]*"}},
-		33: {Name: "tagKeyListType", Kind: wire.List, Elem: 34, ElemName: "", Limits: &wire.Limits{Min: 0, Max: 50, HasMin: false, HasMax: true}},
-		34: {Name: "tagKeyType", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+"}},
-		35: {Name: "tagListType", Kind: wire.List, Elem: 14, ElemName: "", Limits: &wire.Limits{Min: 0, Max: 50, HasMin: false, HasMax: true}},
-		36: {Name: "tagValueType", Kind: wire.String, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*"}},
-		37: {Name: "tokenCodeType", Kind: wire.String, Limits: &wire.Limits{Min: 6, Max: 6, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\d]*"}},
+		29: {Name: "roleDurationSecondsType", Kind: wire.Integer, Checked: true, Limits: &wire.Limits{Min: 900, Max: 43200, HasMin: true, HasMax: true}},
+		30: {Name: "roleSessionNameType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 2, Max: 64, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@-]*"}},
+		31: {Name: "serialNumberType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 9, Max: 256, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=/:,.@-]*"}},
+		32: {Name: "sourceIdentityType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 2, Max: 64, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w+=,.@-]*"}},
+		33: {Name: "tagKeyListType", Kind: wire.List, Elem: 34, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 0, Max: 50, HasMin: false, HasMax: true}},
+		34: {Name: "tagKeyType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]+"}},
+		35: {Name: "tagListType", Kind: wire.List, Elem: 14, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 0, Max: 50, HasMin: false, HasMax: true}},
+		36: {Name: "tagValueType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\p{L}\\p{Z}\\p{N}_.:/=+\\-@]*"}},
+		37: {Name: "tokenCodeType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 6, Max: 6, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\d]*"}},
 		38: {Name: "tokenType", Kind: wire.String},
-		39: {Name: "unrestrictedSessionPolicyDocumentType", Kind: wire.String, Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}, Pattern: &wire.Pattern{Source: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", Go: "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+"}},
+		39: {Name: "unrestrictedSessionPolicyDocumentType", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}, Pattern: &wire.Pattern{Source: "[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", Go: "[\\x{0009}\\x{000A}\\x{000D}\\x{0020}-\\x{00FF}]+"}},
 		40: {Name: "userIdType", Kind: wire.String},
 	},
 }

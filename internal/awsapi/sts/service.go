@@ -11,7 +11,7 @@ var service = wire.Service{
 	Name: "sts", ServiceID: "STS", SigningName: "sts", EndpointPrefix: "sts", TargetPrefix: "",
 	JSONVersion: "", XMLNamespace: "https://sts.amazonaws.com/doc/2011-06-15/", APIVersion: "2011-06-15", ErrorPrefix: "",
 	Protocols:       []wire.Protocol{wire.Query},
-	QueryCompatible: false, CRC32: false,
+	QueryCompatible: false, CRC32: false, PathMember: "",
 	Schema: &schema,
 	Errors: []wire.Ref{5, 8, 9, 13},
 	Operations: []*wire.Operation{

@@ -26,7 +26,7 @@ func service(w *writer, svc *model.Service) {
 	for _, p := range m.Protocols {
 		w.f("wire.%s,", protocolName(p))
 	}
-	w.f("},\nQueryCompatible: %t, CRC32: %t,\nSchema: &schema,\n", m.QueryCompatible, m.CRC32)
+	w.f("},\nQueryCompatible: %t, CRC32: %t, PathMember: %q,\nSchema: &schema,\n", m.QueryCompatible, m.CRC32, m.PathMember)
 	w.f("Errors: []wire.Ref{")
 	for _, s := range svc.Errors {
 		w.f("%d,", ref(s))
@@ -86,6 +86,9 @@ func operations(w *writer, svc *model.Service) {
 	for _, op := range svc.Operations {
 		w.f("var op%s = wire.Operation{\nName: %q, Status: %d, Route: %s,\nInput: %d, Output: %d, Schema: &schema,\n",
 			op.Name, op.Name, op.Status, route(svc, op), ref(op.Input), ref(op.Output))
+		if op.ContentType != "" {
+			w.f("ContentType: %q,\n", op.ContentType)
+		}
 		w.f("New: func() any { return new(%s) },\n", inputName(op))
 		w.f("Invoke: func(ctx context.Context, api, in any) (any, error) {\n"+
 			"out, err := api.(API).%s(ctx, in.(*%s))\nif err != nil {\nreturn nil, err\n}\nreturn out, nil\n},\n}\n\n", op.Name, inputName(op))
@@ -94,9 +97,13 @@ func operations(w *writer, svc *model.Service) {
 
 func schema(w *writer, svc *model.Service) {
 	v := svc.Meta.Validation
-	w.f("var schema = wire.Schema{\nValidation: wire.Validation{Code: %q", v.Code)
+	w.f("var schema = wire.Schema{\n")
+	if svc.Meta.Wording != "" {
+		w.f("Wording: wire.%s,\n", svc.Meta.Wording)
+	}
+	w.f("Validation: wire.Validation{Code: %q, QueryCode: %q, HideValues: %t", v.Code, v.QueryCode, v.HideValues)
 	if v.Missing != "" {
-		w.f(", Missing: %q, MissingFormat: %q", v.Missing, v.MissingFormat)
+		w.f(", Missing: %q, MissingQuery: %q, MissingFormat: %q", v.Missing, v.MissingQuery, v.MissingFormat)
 	}
 	if len(v.Off) > 0 {
 		w.f(", Off: %s", stringSlice(v.Off))
@@ -118,6 +125,9 @@ func shape(w *writer, s *model.Shape) {
 	}
 	if s.Flat {
 		w.f(", Flat: true")
+	}
+	if s.Checked {
+		w.f(", Checked: true")
 	}
 	if s.Sensitive {
 		w.f(", Sensitive: true")
@@ -158,9 +168,6 @@ func members(w *writer, s *model.Shape) {
 		}
 		if m.Flat {
 			w.f(", Flat: true")
-		}
-		if m.Token {
-			w.f(", Token: true")
 		}
 		if m.Location != "" {
 			w.f(", In: wire.%s", location(m.Location))

@@ -18,12 +18,21 @@ func types(w *writer, svc *model.Service) {
 	}
 	for _, op := range svc.Operations {
 		if !names[inputName(op)] {
-			w.f("// %s is the input of %s.\ntype %s = %s\n\n", inputName(op), op.Name, inputName(op), op.Input.GoName)
+			w.f("// %s is the input of %s.\ntype %s %s\n\n", inputName(op), op.Name, inputName(op), definition(op.Input))
 		}
 		if !names[outputName(op)] {
-			w.f("// %s is the output of %s.\ntype %s = %s\n\n", outputName(op), op.Name, outputName(op), op.Output.GoName)
+			w.f("// %s is the output of %s.\ntype %s %s\n\n", outputName(op), op.Name, outputName(op), definition(op.Output))
 		}
 	}
+}
+
+// definition is what an operation's own name for its input or output stands for: a structure without members where the model has
+// none, so that every method has the same form.
+func definition(s *model.Shape) string {
+	if s == nil {
+		return "struct{}"
+	}
+	return "= " + s.GoName
 }
 
 func structure(w *writer, s *model.Shape) {

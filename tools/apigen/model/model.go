@@ -26,13 +26,15 @@ type Meta struct {
 	ErrorPrefix                                          string
 	Protocols                                            []string
 	QueryCompatible, CRC32                               bool
+	Wording, PathMember                                  string
 	Validation                                           Validation
 }
 
 // Validation mirrors wire.Validation.
 type Validation struct {
-	Code, Missing, MissingFormat string
-	Off                          []string
+	Code, QueryCode, Missing, MissingQuery, MissingFormat string
+	Off                                                   []string
+	HideValues                                            bool
 }
 
 // Operation is one operation.
@@ -40,6 +42,7 @@ type Operation struct {
 	Name, Method, URI string
 	Status            int64
 	Input, Output     *Shape // nil for none
+	ContentType       string // of a raw body in the answer, where a patch gives it
 	Errors            []*Shape
 }
 
@@ -61,6 +64,8 @@ type Shape struct {
 	Error             *Error
 	// Index is the shape's place in the generated table.
 	Index int
+	// Checked is set when the shape or one below it has something to validate.
+	Checked bool
 }
 
 // Error is an error shape's trait.
@@ -73,7 +78,7 @@ type Error struct {
 type Member struct {
 	Name, GoName, Wire, Location string
 	Shape                        *Shape
-	Required, Flat, Token        bool
+	Required, Flat               bool
 }
 
 // Export returns the exported Go name for a model's name.
@@ -90,7 +95,9 @@ func (r *reader) operation(name string) (*Operation, error) {
 	if n == nil {
 		return nil, fmt.Errorf("the model has no operation %s", name)
 	}
-	op := &Operation{Name: name, Method: n.str("http", "method"), URI: n.str("http", "requestUri")}
+	op := &Operation{
+		Name: name, Method: n.str("http", "method"), URI: n.str("http", "requestUri"), ContentType: n.str("croftContentType"),
+	}
 	status, ok, err := n.number("http", "responseCode")
 	if err != nil {
 		return nil, err
@@ -109,15 +116,11 @@ func (r *reader) shapesOf(op *Operation) error {
 		if op.Input, err = r.shape(in); err != nil {
 			return err
 		}
-	} else {
-		op.Input = r.empty(op.Name + "Input")
 	}
 	if out := n.str("output", "shape"); out != "" {
 		if op.Output, err = r.shape(out); err != nil {
 			return err
 		}
-	} else {
-		op.Output = r.empty(op.Name + "Output")
 	}
 	errs := n.get("errors")
 	for i := 0; errs != nil && i < len(errs.items); i++ {
@@ -129,11 +132,4 @@ func (r *reader) shapesOf(op *Operation) error {
 	}
 	sort.Slice(op.Errors, func(i, j int) bool { return op.Errors[i].Name < op.Errors[j].Name })
 	return nil
-}
-
-// empty makes the structure of an operation whose model has none, so that every method has the same form.
-func (r *reader) empty(name string) *Shape {
-	s := &Shape{Name: name, Type: "structure"}
-	r.shapes[name] = s
-	return s
 }

@@ -19,10 +19,10 @@ func nameTypes(svc *Service) error {
 		uses[op.Output]++
 	}
 	for _, op := range svc.Operations {
-		if uses[op.Input] == 1 {
+		if op.Input != nil && uses[op.Input] == 1 {
 			op.Input.GoName = op.Name + "Input"
 		}
-		if uses[op.Output] == 1 {
+		if op.Output != nil && uses[op.Output] == 1 {
 			op.Output.GoName = op.Name + "Output"
 		}
 	}
@@ -43,4 +43,28 @@ func nameTypes(svc *Service) error {
 		taken[s.GoName] = s.Name
 	}
 	return nil
+}
+
+// markChecked sets Checked, spreading it upwards until nothing changes: shapes may be recursive.
+func markChecked(shapes []*Shape) {
+	for changed := true; changed; {
+		changed = false
+		for _, s := range shapes {
+			if !s.Checked && s.needsCheck() {
+				s.Checked, changed = true, true
+			}
+		}
+	}
+}
+
+func (s *Shape) needsCheck() bool {
+	if s.HasMin || s.HasMax || s.Pattern != "" || len(s.Enum) > 0 {
+		return true
+	}
+	for _, m := range s.Members {
+		if m.Required || m.Shape.Checked {
+			return true
+		}
+	}
+	return (s.Elem != nil && s.Elem.Checked) || (s.Key != nil && s.Key.Checked)
 }

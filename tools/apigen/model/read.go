@@ -50,6 +50,7 @@ func Read(dir, name, patchFile string, listed []string) (*Service, error) {
 			svc.Errors = append(svc.Errors, s)
 		}
 	}
+	markChecked(svc.Shapes)
 	return svc, nameTypes(svc)
 }
 
@@ -81,9 +82,12 @@ func (r *reader) meta() Meta {
 		TargetPrefix: m.str("targetPrefix"), JSONVersion: m.str("jsonVersion"), XMLNamespace: m.str("xmlNamespace"),
 		APIVersion: m.str("apiVersion"), ErrorPrefix: m.str("croftErrorPrefix"), Protocols: m.strings("protocols"),
 		QueryCompatible: m.get("awsQueryCompatible") != nil, CRC32: m.flag("croftCRC32"),
+		Wording: m.str("croftWording"), PathMember: m.str("croftPathMember"),
 		Validation: Validation{
-			Code: m.str("croftValidation", "code"), Missing: m.str("croftValidation", "missing"),
+			Code: m.str("croftValidation", "code"), QueryCode: m.str("croftValidation", "queryCode"),
+			Missing: m.str("croftValidation", "missing"), MissingQuery: m.str("croftValidation", "missingQuery"),
 			MissingFormat: m.str("croftValidation", "missingFormat"), Off: m.strings("croftValidation", "off"),
+			HideValues: m.flag("croftValidation", "hideValues"),
 		},
 	}
 	if meta.SigningName == "" {
