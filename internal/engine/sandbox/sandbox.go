@@ -1,0 +1,86 @@
+// Package sandbox runs one process in isolation from the machine, from the server and from every other sandbox.
+//
+// What a process in a sandbox has: user, pid, mount, ipc, uts and network namespaces of its own; a root made from an empty tmpfs into
+// which system libraries, CA certificates and the folders named in Spec.Binds are bound read-only; a private /tmp; a /proc that
+// shows its own processes; five device nodes. It runs as an unprivileged user without capabilities, cannot regain any, and
+// a system call filter takes away what a function has no use for.
+//
+// What it can reach: the listeners named in Spec.Listen, on the loopback interface of its own network namespace. The server accepts
+// on them (the kernel's loopback, no proxy between). There is no other interface, no route and no name server, so nothing else
+// answers, neither the machine's own loopback nor the internet.
+//
+// How it is made: the program starts itself again (Main) as the first process of the new namespaces. This stage builds the root, opens the
+// listeners, hands their descriptors to the server over a socket, and starts the process through a second, inner stage in a nested
+// user namespace, which gives up every privilege before it becomes the process. The specification travels over pipes, never in arguments or
+// environment variables. The first process ends when the server's end of the socket closes, and the kernel then ends everything else in
+// the namespaces: nothing outlives the server, not even one that was killed.
+//
+// It works for root, whose functions then run as an unprivileged user id of their own, and for an ordinary user, whose functions have
+// that user's id and nothing that belongs to it. Linux only; elsewhere Start says so.
+package sandbox
+
+import (
+	"fmt"
+	"syscall"
+
+	"croft/internal/cloud"
+)
+
+// UID and GID are what a process in a sandbox believes to be.
+const (
+	UID = 993
+	GID = 990
+)
+
+// Bind is a file or folder of the machine that the sandbox sees, read-only.
+type Bind struct {
+	Source, Target string
+	// Optional passes over a Source that does not exist.
+	Optional bool
+}
+
+// Spec says what runs and what it sees.
+type Spec struct {
+	// Anchor is an existing folder over which the root is built. Nothing is written to it, and any number of sandboxes may share it. No Source lies in it.
+	Anchor string
+	// Binds come in addition to the system's libraries and certificates, in this order.
+	Binds []Bind
+	// Args is the program, by its path in the sandbox, and its arguments. Nil makes the whole sandbox and ends at once.
+	Args []string
+	// Env is the complete environment.
+	Env []string
+	// Dir is the working folder.
+	Dir string
+	// Listen are the loopback addresses (host:port) on which the server listens inside the sandbox.
+	Listen []string
+	// TmpBytes bounds /tmp.
+	TmpBytes int64
+	// Slot tells sandboxes of one server apart that live at the same time: each gets a user id of its own where the server may give one.
+	Slot int
+}
+
+// Exit is how a process ended.
+type Exit struct {
+	// Code is the exit status; -1 when a signal ended the process, or when its end was not seen because the sandbox was killed.
+	Code int
+	// Signal is the signal that ended it, or zero.
+	Signal int
+}
+
+// String returns "exit status 1" or "signal: killed".
+func (e Exit) String() string {
+	if e.Signal != 0 {
+		return "signal: " + syscall.Signal(e.Signal).String()
+	}
+	return fmt.Sprintf("exit status %d", e.Code)
+}
+
+// impossible is the error for a machine that cannot isolate: what failed, and what to do.
+func impossible(what string, cause error, next string) *cloud.Error {
+	return &cloud.Error{
+		Code:    "ServiceException",
+		Status:  500,
+		Message: fmt.Sprintf("This machine cannot isolate functions: %s: %v. %s", what, cause, next),
+		Cause:   cause,
+	}
+}
