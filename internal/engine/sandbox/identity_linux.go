@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -50,8 +51,14 @@ func chooseIdentity(slot int) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
+	// Denied where the server itself is root of an ordinary user's namespace.
+	deny, err := os.ReadFile("/proc/self/setgroups")
+	if err != nil {
+		return identity{}, err
+	}
+	setGroups := strings.TrimSpace(string(deny)) == "allow"
 	if admin {
-		return identity{hostUID: uid, hostGID: gid, setGroups: true}, nil
+		return identity{hostUID: uid, hostGID: gid, setGroups: setGroups}, nil
 	}
 	return identity{
 		userNamespace: true,
@@ -59,7 +66,7 @@ func chooseIdentity(slot int) (identity, error) {
 		gidMap:        []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}, {ContainerID: 1, HostID: gid, Size: 1}},
 		hostUID:       1,
 		hostGID:       1,
-		setGroups:     true,
+		setGroups:     setGroups,
 	}, nil
 }
 

@@ -43,6 +43,7 @@ func outerMain() int {
 		{"set up the network namespace", o.listen},
 		{"assemble the root folder", o.assembleRoot},
 		{"give up groups", o.dropGroups},
+		{"hand over the output", o.giveOutput},
 		{"start a process in a nested user namespace", o.start},
 		{"give up privileges", o.becomeInit},
 	} {
@@ -151,10 +152,14 @@ func (o *outer) dropGroups() error {
 	if !o.DropGroups {
 		return nil
 	}
-	if err := syscall.Setgroups(nil); err != nil {
-		return err
+	return syscall.Setgroups(nil)
+}
+
+// giveOutput makes the output the function's own, which it must be for /dev/stdout to be opened.
+func (o *outer) giveOutput() error {
+	if o.HostUID == 0 { // the function has this process's id, which owns the pipe
+		return nil
 	}
-	// The function opens /dev/stdout, which is this pipe, anew: it must own it.
 	return unix.Fchown(o.output, o.HostUID, o.HostGID)
 }
 

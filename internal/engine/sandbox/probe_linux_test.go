@@ -108,8 +108,7 @@ func attackFiles(secret string) {
 	} {
 		say("write "+name, os.WriteFile(path, []byte("0"), 0o644))
 	}
-	_, err := os.OpenFile(probePath, os.O_WRONLY, 0)
-	say("overwrite the program", err)
+	say("change the program", os.Chmod(probePath, 0o777))
 	say("fill /tmp", os.WriteFile("/tmp/large", make([]byte, 2<<20), 0o644))
 	f, err := os.OpenFile("/dev/stdout", os.O_WRONLY, 0)
 	say("write /dev/stdout", err)
