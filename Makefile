@@ -1,0 +1,43 @@
+# The commands of the project. CI calls `make ci`.
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# The AWS SDK for Go reads AWS_CA_BUNDLE before anything else and fails on loopback endpoints without TLS.
+unexport AWS_CA_BUNDLE
+export CGO_ENABLED = 0
+FUZZTIME ?= 30s
+KILLS ?= 50
+
+.PHONY: all build install test vet fmt bench crash fuzz generate ci clean
+
+all: build
+
+build: ## bin/croft, one static binary
+	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/croft ./cmd/croft
+
+install: build ## into $(GOBIN) or $HOME/go/bin
+	install -D bin/croft $${GOBIN:-$$HOME/go/bin}/croft
+
+vet:
+	$(GO) vet ./...
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo 'gofmt would change these'; exit 1; }
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./cmd/croft
+	GOOS=linux GOARCH=arm64 $(GO) build -o /dev/null ./cmd/croft
+
+test: build vet ## every test
+	CROFT_KILLS=$(KILLS) $(GO) test -count=1 -p 2 -timeout 20m ./...
+
+bench: build ## figures against a floor measured in the same run; use a quiet machine
+	$(GO) build -o bin/bench ./test/bench
+	bin/bench -croft bin/croft
+
+crash: build ## kills under load; KILLS=n
+	CROFT_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 30m ./test/crash/...
+
+fuzz: ## every fuzzer for FUZZTIME
+	./tools/fuzz.sh $(FUZZTIME)
+
+generate: ## internal/awsapi from the AWS service models
+	$(GO) run ./tools/apigen
+
+clean:
+	rm -rf bin

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+)
+
+type envCmd struct {
+	JSON bool `name:"json" help:"Print a JSON object instead of shell commands."`
+}
+
+func (e *envCmd) Help() string {
+	return `Example:
+
+  eval "$(croft env)"; aws sqs list-queues`
+}
+
+// Run prints the variables.
+func (e *envCmd) Run(ctx context.Context, c console, g *cli) error {
+	set, err := environment(ctx, g.Endpoint)
+	if err != nil {
+		return err
+	}
+	if e.JSON {
+		object := map[string]string{}
+		for _, v := range set {
+			object[v.name] = v.value
+		}
+		enc := json.NewEncoder(c.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(object)
+	}
+	for _, v := range set {
+		c.say("export %s='%s'", v.name, strings.ReplaceAll(v.value, "'", `'\''`))
+	}
+	c.say("unset AWS_SESSION_TOKEN AWS_PROFILE")
+	return nil
+}

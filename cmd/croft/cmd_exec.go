@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+
+	"croft/internal/control"
+)
+
+type execCmd struct {
+	Command []string `arg:"" passthrough:"" help:"The tool and its arguments, after --."`
+}
+
+func (e *execCmd) Help() string {
+	return `The tool finds the cloud through AWS_ENDPOINT_URL and the usual AWS variables; profiles and other AWS settings of your shell are left out, so
+that nothing can reach the real AWS by mistake.
+
+Examples:
+
+  croft exec -- aws dynamodb scan --table-name Orders
+  croft exec -- python3 script.py`
+}
+
+// Run replaces this process by the tool.
+func (e *execCmd) Run(ctx context.Context, g *cli) error {
+	command := e.Command
+	if len(command) > 0 && command[0] == "--" {
+		command = command[1:]
+	}
+	if len(command) == 0 {
+		return errors.New("no command given; try: croft exec -- aws sqs list-queues")
+	}
+	set, err := environment(ctx, g.Endpoint)
+	if err != nil {
+		return err
+	}
+	path, err := exec.LookPath(command[0])
+	if err != nil {
+		return fmt.Errorf("%s is not on the PATH: %w", command[0], err)
+	}
+	return syscall.Exec(path, command, merge(os.Environ(), set))
+}
+
+// variable is one environment variable.
+type variable struct{ name, value string }
+
+// environment returns what AWS tools need to reach the cloud at endpoint.
+func environment(ctx context.Context, endpoint string) ([]variable, error) {
+	c, err := control.NewClient(endpoint).Credentials(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []variable{
+		{"AWS_ENDPOINT_URL", endpoint},
+		{"AWS_REGION", c.Region},
+		{"AWS_DEFAULT_REGION", c.Region},
+		{"AWS_ACCESS_KEY_ID", c.AccessKeyID},
+		{"AWS_SECRET_ACCESS_KEY", c.SecretAccessKey},
+		{"AWS_ACCOUNT_ID", c.Account},
+		{"AWS_EC2_METADATA_DISABLED", "true"},
+		{"CROFT_ENDPOINT", endpoint},
+	}, nil
+}
+
+// merge returns the variables of base without AWS's own, but for the settings that say nothing of where and who, and with set.
+func merge(base []string, set []variable) []string {
+	keep := map[string]bool{"AWS_CA_BUNDLE": true, "AWS_PAGER": true, "AWS_MAX_ATTEMPTS": true, "AWS_RETRY_MODE": true, "AWS_DEFAULT_OUTPUT": true}
+	out := make([]string, 0, len(base)+len(set))
+	for _, kv := range base {
+		name, _, _ := strings.Cut(kv, "=")
+		if strings.HasPrefix(name, "AWS_") && !keep[name] || name == "CROFT_ENDPOINT" {
+			continue
+		}
+		out = append(out, kv)
+	}
+	for _, v := range set {
+		out = append(out, v.name+"="+v.value)
+	}
+	return out
+}

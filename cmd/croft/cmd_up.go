@@ -1,0 +1,151 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"croft/internal/app"
+	"croft/internal/clock"
+	"croft/internal/control"
+	"croft/internal/iac"
+)
+
+// stopWithin bounds how long a stopping cloud waits for the requests under way.
+const stopWithin = 10 * time.Second
+
+type upCmd struct {
+	Apps      []string `arg:"" optional:"" name:"app" help:"Folders with a template.yaml, or template files. None: only start."`
+	Listen    string   `help:"Loopback address to serve on; port 0 takes a free one." default:"127.0.0.1:4566" placeholder:"ADDR"`
+	Data      string   `help:"Data folder. Default: croft in the XDG data folder (~/.local/share/croft)." placeholder:"DIR" xor:"data"`
+	Ephemeral bool     `help:"Keep everything in memory and forget it at the end." xor:"data"`
+	Account   string   `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
+	Fsync     bool     `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
+	Verbose   bool     `short:"v" help:"Show the server's own messages."`
+}
+
+func (u *upCmd) Help() string {
+	return `Examples:
+
+  croft up                            start the cloud alone; Ctrl-C stops it
+  croft up examples/orders            start it, deploy the app, show its URL and logs
+  croft up --ephemeral --listen 127.0.0.1:0 app/
+                                      a throw-away cloud on a free port, for tests`
+}
+
+// Run starts the cloud and stays until it is told to stop.
+func (u *upCmd) Run(ctx context.Context, c console) error {
+	if len(u.Account) != 12 || strings.Trim(u.Account, "0123456789") != "" {
+		return fmt.Errorf("the account id %q is not twelve digits", u.Account)
+	}
+	projects, err := open(u.Apps)
+	if err != nil {
+		return err
+	}
+	a, err := u.start(ctx, c)
+	if err != nil {
+		return err
+	}
+	err = u.serve(ctx, c, a, projects)
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	c.note("stopping …")
+	limit, cancel := clock.WithTimeout(context.Background(), clock.Real(), stopWithin)
+	defer cancel()
+	return errors.Join(err, a.Close(limit))
+}
+
+func open(paths []string) ([]*iac.Project, error) {
+	var out []*iac.Project
+	for _, p := range paths {
+		project, err := iac.Open(p)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, project)
+	}
+	return out, nil
+}
+
+func (u *upCmd) start(ctx context.Context, c console) (*app.App, error) {
+	dir := u.Data
+	if dir == "" && !u.Ephemeral {
+		var err error
+		if dir, err = dataDir(); err != nil {
+			return nil, err
+		}
+	}
+	level := slog.LevelWarn
+	if u.Verbose {
+		level = slog.LevelDebug
+	}
+	return app.Start(ctx, app.Options{
+		Dir: dir, Ephemeral: u.Ephemeral, Fsync: u.Fsync, Listen: u.Listen, Account: u.Account, Version: version,
+		Log:      slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level})),
+		Progress: func(s string) { c.note("%s", s) },
+	})
+}
+
+// dataDir follows the XDG Base Directory Specification.
+func dataDir() (string, error) {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "croft"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no data folder: %w; name one with --data DIR", err)
+	}
+	return filepath.Join(home, ".local", "share", "croft"), nil
+}
+
+// serve shows the banner, deploys the apps and follows their logs until ctx ends or the cloud fails.
+func (u *upCmd) serve(ctx context.Context, c console, a *app.App, projects []*iac.Project) error {
+	client := control.NewClient(a.URL())
+	status, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	data := status.Data
+	if u.Ephemeral {
+		data = "nothing is kept"
+	}
+	c.say("croft %s   %s   account %s   region %s", status.Version, status.Endpoint, status.Account, status.Region)
+	c.say("data       %s (%s)", data, status.Durability)
+	c.say("use it     %s -- aws sqs list-queues", execHint(a.URL()))
+	if status.Isolation != "" {
+		c.note("warning: functions cannot be isolated on this machine: %s", status.Isolation)
+	}
+	since := clock.Real().Now()
+	for _, p := range projects {
+		if err := deploy(ctx, c, client, p, p.Name, nil); err != nil {
+			return err
+		}
+	}
+	failed := make(chan error, 1)
+	go func() {
+		query := url.Values{"follow": {"1"}, "since": {since.UTC().Format(time.RFC3339)}}
+		failed <- client.Logs(ctx, query, func(l control.LogLine) error { return printLog(c, l) })
+	}()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-a.Failed():
+		return fmt.Errorf("the cloud stopped serving: %w", err)
+	case err := <-failed:
+		return err
+	}
+}
+
+func execHint(endpoint string) string {
+	if endpoint == "http://"+app.DefaultListen {
+		return "croft exec"
+	}
+	return "croft --endpoint " + endpoint + " exec"
+}

@@ -1,0 +1,242 @@
+// Package app puts a cloud together: the store, the machinery, the services and the listener. It is the only importer of the services.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"croft/internal/blob"
+	"croft/internal/clock"
+	"croft/internal/cloud"
+	"croft/internal/engine"
+	"croft/internal/identity"
+	"croft/internal/kv"
+	"croft/internal/kv/pebblekv"
+	"croft/internal/outbox"
+	"croft/internal/server"
+	"croft/internal/service"
+	"croft/internal/timer"
+)
+
+// Options say what cloud to start. The zero value of a field is its default.
+type Options struct {
+	// Dir is the data folder; required unless Ephemeral.
+	Dir string
+	// Ephemeral keeps nothing: the store is in memory, files are in a folder that is removed at the end.
+	Ephemeral bool
+	// Fsync makes an acknowledged write survive loss of power, not only the death of the process.
+	Fsync bool
+	// Listen is the address to serve on: a loopback address with a port. Port 0 takes a free one.
+	Listen string
+	// Account is the account of requests that name none.
+	Account string
+	// Version is what health and status report.
+	Version string
+	Clock   clock.Clock
+	Log     *slog.Logger
+	// Progress receives what a person should see while something takes its time.
+	Progress func(string)
+}
+
+// DefaultListen is where a cloud serves unless it is told otherwise.
+const DefaultListen = "127.0.0.1:4566"
+
+// App is one running cloud.
+type App struct {
+	opts      Options
+	dir       string
+	started   time.Time
+	listener  net.Listener
+	http      *http.Server
+	store     kv.Store
+	blobs     *blob.Dir
+	keys      *identity.Keys
+	timers    *timer.Timers
+	outbox    *outbox.Outbox
+	functions *engine.Engine
+	server    *server.Server
+	deps      service.Deps
+	tail      *tail
+	dispatch  *service.Dispatcher
+	stop      context.CancelFunc
+	running   sync.WaitGroup
+	served    chan error
+}
+
+// Start starts a cloud. It serves when Start returns; Close ends it.
+func Start(ctx context.Context, o Options) (_ *App, err error) {
+	a := &App{opts: withDefaults(o), tail: newTail(), served: make(chan error, 1)}
+	a.started = a.opts.Clock.Now()
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close(context.WithoutCancel(ctx)))
+		}
+	}()
+	if a.listener, err = listen(a.opts.Listen); err != nil {
+		return nil, err
+	}
+	if err := a.openData(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.compose(); err != nil {
+		return nil, err
+	}
+	a.run()
+	return a, nil
+}
+
+func withDefaults(o Options) Options {
+	if o.Clock == nil {
+		o.Clock = clock.Real()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Listen == "" {
+		o.Listen = DefaultListen
+	}
+	if o.Account == "" {
+		o.Account = cloud.DefaultAccount
+	}
+	if o.Progress == nil {
+		o.Progress = func(string) {}
+	}
+	return o
+}
+
+// listen refuses addresses that others can reach: requests are not authorised by policies yet.
+func listen(addr string) (net.Listener, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("the listen address %q is not HOST:PORT: %w", addr, err)
+	}
+	ip := net.ParseIP(host)
+	if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("croft does not listen on %q: it does not enforce IAM policies yet, so it serves this machine alone; use 127.0.0.1:PORT", host)
+	}
+	l, err := net.Listen("tcp", addr)
+	if isAddrInUse(err) {
+		return nil, fmt.Errorf("the address %s is in use, perhaps by another croft: stop that (croft status shows it), or choose another with --listen 127.0.0.1:PORT", addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", addr, err)
+	}
+	return l, nil
+}
+
+func (a *App) openData(ctx context.Context) (err error) {
+	a.dir = a.opts.Dir
+	if a.opts.Ephemeral {
+		if a.dir, err = os.MkdirTemp("", "croft-ephemeral-*"); err != nil {
+			return fmt.Errorf("cannot make a folder for an ephemeral cloud: %w", err)
+		}
+	}
+	if err := os.MkdirAll(a.dir, 0o700); err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("the data folder %s cannot be made: %w; choose another with --data DIR", a.dir, err)
+		}
+		return fmt.Errorf("the data folder %s cannot be made: %w", a.dir, err)
+	}
+	store, err := pebblekv.Open(pebblekv.Options{
+		Dir: filepath.Join(a.dir, "store"), Ephemeral: a.opts.Ephemeral, Fsync: a.opts.Fsync, Logger: a.opts.Log,
+	})
+	if err != nil {
+		return err
+	}
+	a.store = store
+	if a.blobs, err = blob.OpenDir(filepath.Join(a.dir, "blobs")); err != nil {
+		return err
+	}
+	a.keys, err = identity.New(ctx, a.store, a.opts.Clock)
+	return err
+}
+
+// compose makes the machinery and the services, in the order of who needs whom.
+func (a *App) compose() (err error) {
+	log, clk := a.opts.Log, a.opts.Clock
+	a.timers = timer.New(a.store, clk, log)
+	a.outbox = outbox.New(a.store, a.timers, clk, log)
+	a.dispatch = service.NewDispatcher()
+	a.deps = service.Deps{
+		Clock: clk, Store: a.store, Blobs: a.blobs, Outbox: a.outbox, Timers: a.timers, Caller: a.dispatch, Log: log,
+		BaseURL: a.URL(),
+	}
+	if a.functions, err = engine.New(a.engineConfig()); err != nil {
+		return err
+	}
+	for _, d := range services(a.deps, a.keys, a.functions) {
+		a.dispatch.Add(d)
+	}
+	a.server = server.New(server.Config{
+		Clock: clk, Log: log, Dispatcher: a.dispatch, Keys: a.keys, Account: a.opts.Account, Control: a.control(),
+	})
+	return nil
+}
+
+func (a *App) run() {
+	ctx, stop := context.WithCancel(context.Background())
+	a.stop = stop
+	list := a.dispatch.All()
+	messages, timers := handlers(list, a.outbox)
+	a.timers.Start(timers)
+	a.outbox.Start(messages)
+	for _, d := range list {
+		if d.Run != nil {
+			a.running.Go(func() { d.Run(ctx) })
+		}
+	}
+	a.http = &http.Server{
+		Handler:           a.server.Handler(),
+		ReadHeaderTimeout: 30 * time.Second,
+		IdleTimeout:       5 * time.Minute,
+		MaxHeaderBytes:    256 << 10,
+		ErrorLog:          slog.NewLogLogger(a.opts.Log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+	}
+	go func() { a.served <- a.http.Serve(a.listener) }()
+}
+
+// URL returns the cloud's base URL, without a trailing slash.
+func (a *App) URL() string { return "http://" + a.listener.Addr().String() }
+
+// Failed yields an error if the cloud stops serving by itself.
+func (a *App) Failed() <-chan error { return a.served }
+
+// Close stops serving, waits for the requests under way as long as ctx allows, ends the functions, and closes the store. It returns
+// the first thing that went wrong.
+func (a *App) Close(ctx context.Context) error {
+	var errs []error
+	a.tail.close()
+	if a.http != nil {
+		a.stop() // ends long polls and streams; what has begun to commit is committed
+		if err := a.http.Shutdown(ctx); err != nil {
+			errs = append(errs, a.http.Close())
+		}
+		a.running.Wait()
+	} else if a.listener != nil {
+		errs = append(errs, a.listener.Close())
+	}
+	if a.outbox != nil {
+		a.outbox.Close()
+		a.timers.Close()
+	}
+	if a.functions != nil {
+		errs = append(errs, a.functions.Close())
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	if a.opts.Ephemeral && a.dir != "" {
+		errs = append(errs, os.RemoveAll(a.dir))
+	}
+	return errors.Join(errs...)
+}

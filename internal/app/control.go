@@ -1,0 +1,143 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sort"
+
+	"croft/internal/awsapi/cloudformation"
+	lambdaapi "croft/internal/awsapi/lambda"
+	"croft/internal/cloud"
+	"croft/internal/control"
+	"croft/internal/kv"
+	"croft/internal/wire"
+)
+
+const (
+	// maxAsset bounds an uploaded deployment package: AWS's limit for packages that come from S3.
+	maxAsset = 250 << 20
+	// maxControl bounds the body of any other control call.
+	maxControl   = 8 << 20
+	functionLogs = "/aws/lambda/"
+)
+
+// control serves /_croft/. The server has checked that the caller may.
+func (a *App) control() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+control.Health, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, control.HealthReport{Status: "ok", Version: a.opts.Version})
+	})
+	mux.HandleFunc("GET "+control.Status, handle(a.status))
+	mux.HandleFunc("POST "+control.Credentials, handle(a.credentials))
+	mux.HandleFunc("POST "+control.Reset, handle(a.reset))
+	mux.HandleFunc("POST "+control.Assets, handle(a.upload))
+	mux.HandleFunc("POST "+control.Deploy, a.deploy)
+	mux.HandleFunc("POST "+control.Invoke, handle(a.invoke))
+	mux.HandleFunc("POST "+control.Logs, a.logs)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		problem(w, http.StatusNotFound, fmt.Errorf("there is no control call %s %s", r.Method, r.URL.Path))
+	})
+	return mux
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(v); err != nil {
+		return // the client went away
+	}
+}
+
+func problem(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	answer(w, control.Problem{Error: err.Error()})
+}
+
+func handle[T any](f func(r *http.Request) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		out, err := f(r)
+		if err == nil {
+			answer(w, out)
+			return
+		}
+		status := http.StatusInternalServerError
+		var known *cloud.Error
+		if errors.As(err, &known) {
+			status = known.HTTPStatus()
+		}
+		problem(w, status, err)
+	}
+}
+
+// root returns a context in which the root user of the cloud's account acts.
+func (a *App) root(ctx context.Context) context.Context {
+	return cloud.WithCall(ctx, &cloud.Call{
+		RequestID: cloud.NewRequestID(), Account: a.opts.Account, Region: cloud.DefaultRegion, Now: a.opts.Clock.Now(), Endpoint: a.URL(),
+		Principal: cloud.Principal{Kind: cloud.Root, Account: a.opts.Account, ARN: "arn:aws:iam::" + a.opts.Account + ":root", UserID: a.opts.Account},
+	})
+}
+
+func (a *App) status(r *http.Request) (control.StatusReport, error) {
+	out := control.StatusReport{
+		Version: a.opts.Version, Endpoint: a.URL(), Account: a.opts.Account, Region: cloud.DefaultRegion,
+		Data: a.dir, Durability: "survives kill -9", Started: a.started, Isolation: isolation(r.Context()),
+	}
+	switch {
+	case a.opts.Ephemeral:
+		out.Data, out.Durability = "", "none: ephemeral"
+	case a.opts.Fsync:
+		out.Durability = "survives loss of power"
+	}
+	for _, d := range a.dispatch.All() {
+		out.Services = append(out.Services, d.API.Name)
+	}
+	sort.Strings(out.Services)
+	stacks, err := cloudformation.NewClient(a.dispatch).DescribeStacks(a.root(r.Context()), &cloudformation.DescribeStacksInput{})
+	if err != nil {
+		return out, err
+	}
+	for _, s := range stacks.Stacks {
+		out.Stacks = append(out.Stacks, control.Stack{Name: s.StackName, Status: s.StackStatus})
+	}
+	return out, nil
+}
+
+func (a *App) credentials(*http.Request) (control.CredentialsReport, error) {
+	c := a.keys.Root(a.opts.Account)
+	return control.CredentialsReport{
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, Account: a.opts.Account, Region: cloud.DefaultRegion,
+	}, nil
+}
+
+// reset empties the cloud: every row in one transaction, then the bodies that no row names any more. Credentials issued before stop
+// working.
+func (a *App) reset(r *http.Request) (struct{}, error) {
+	err := a.store.Update(r.Context(), func(_ context.Context, tx kv.Tx) error { return tx.DeleteRange(kv.Range{}) })
+	if err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, errors.Join(a.keys.Load(r.Context()), a.blobs.Clear(r.Context()))
+}
+
+func (a *App) upload(r *http.Request) (control.Asset, error) {
+	ref, err := a.blobs.Put(r.Context(), r.Body, maxAsset)
+	return control.Asset{Bucket: control.AssetBucket, Key: ref.SHA256}, err
+}
+
+func (a *App) invoke(r *http.Request) (control.InvokeReport, error) {
+	payload, err := io.ReadAll(io.LimitReader(r.Body, maxControl))
+	if err != nil {
+		return control.InvokeReport{}, err
+	}
+	out, err := lambdaapi.NewClient(a.dispatch).Invoke(a.root(r.Context()), &lambdaapi.InvokeInput{
+		FunctionName: r.URL.Query().Get("function"), Payload: payload, LogType: wire.Ptr("Tail"),
+	})
+	if err != nil {
+		return control.InvokeReport{}, err
+	}
+	return invokeReport(out)
+}

@@ -1,0 +1,222 @@
+package app
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"croft/internal/awsapi/cloudformation"
+	lambdaapi "croft/internal/awsapi/lambda"
+	"croft/internal/cloud"
+	"croft/internal/control"
+	"croft/internal/kv"
+	"croft/internal/wire"
+)
+
+// lines writes one JSON document a line, each at once.
+type lines struct {
+	w http.ResponseWriter
+}
+
+func (l lines) send(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if _, err := l.w.Write(append(b, '\n')); err != nil {
+		return err
+	}
+	return http.NewResponseController(l.w).Flush()
+}
+
+// deploy makes or updates a stack and shows its events as they come. The deployment goes on when the client goes away.
+func (a *App) deploy(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxControl))
+	if err != nil {
+		problem(w, http.StatusBadRequest, err)
+		return
+	}
+	var req control.DeployRequest
+	if err := json.Unmarshal(body, &req); err != nil {
+		problem(w, http.StatusBadRequest, fmt.Errorf("the request is not JSON: %w", err))
+		return
+	}
+	out := lines{w}
+	d := &deployment{client: cloudformation.NewClient(a.dispatch), req: req}
+	end, err := d.run(a.root(r.Context()), a.deps.Space(a.root(r.Context()), "cloudformation"), out)
+	if err != nil {
+		end = control.DeployEvent{Done: true, Error: message(err)}
+	}
+	if err := out.send(end); err != nil {
+		a.opts.Log.Debug("the client of a deployment went away", "stack", req.Stack, "err", err)
+	}
+}
+
+func message(err error) string {
+	if e, ok := err.(*cloud.Error); ok {
+		return e.Message
+	}
+	return err.Error()
+}
+
+type deployment struct {
+	client cloudformation.Client
+	req    control.DeployRequest
+	// seen are the ids of events that were shown, or were there before.
+	seen map[string]bool
+}
+
+func (d *deployment) run(ctx context.Context, space kv.Space, out lines) (control.DeployEvent, error) {
+	watch := space.Watch(nil)
+	defer watch.Close()
+	if err := d.clear(ctx, watch); err != nil {
+		return control.DeployEvent{}, err
+	}
+	d.seen = map[string]bool{}
+	if _, err := d.events(ctx); err != nil && !missing(err) {
+		return control.DeployEvent{}, err
+	}
+	unchanged, err := d.start(ctx)
+	if err != nil {
+		return control.DeployEvent{}, err
+	}
+	for {
+		stack, err := d.describe(ctx)
+		if err != nil {
+			return control.DeployEvent{}, err
+		}
+		events, err := d.events(ctx)
+		if err != nil {
+			return control.DeployEvent{}, err
+		}
+		for _, e := range events {
+			if err := out.send(e); err != nil {
+				return control.DeployEvent{}, err
+			}
+		}
+		if !strings.HasSuffix(stack.StackStatus, "_IN_PROGRESS") {
+			return end(stack, unchanged), nil
+		}
+		select {
+		case <-watch.C():
+		case <-ctx.Done():
+			return control.DeployEvent{}, ctx.Err()
+		}
+	}
+}
+
+func missing(err error) bool { return strings.Contains(err.Error(), "does not exist") }
+
+// clear removes what an earlier deployment that failed at its first try has left: such a stack can only be deleted.
+func (d *deployment) clear(ctx context.Context, watch kv.Watch) error {
+	stack, err := d.describe(ctx)
+	if err != nil && missing(err) {
+		return nil
+	}
+	if err != nil || !slices.Contains([]string{"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"}, stack.StackStatus) {
+		return err
+	}
+	if _, err := d.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: d.req.Stack}); err != nil {
+		return err
+	}
+	for {
+		stack, err := d.describe(ctx)
+		if err != nil && missing(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if stack.StackStatus == "DELETE_FAILED" {
+			return fmt.Errorf("the stack %s of an earlier deployment cannot be deleted: %s", d.req.Stack, wire.Value(stack.StackStatusReason))
+		}
+		select {
+		case <-watch.C():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (d *deployment) describe(ctx context.Context) (*cloudformation.Stack, error) {
+	out, err := d.client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{StackName: &d.req.Stack})
+	if err != nil {
+		return nil, err
+	}
+	if len(out.Stacks) == 0 {
+		return nil, fmt.Errorf("stack %s does not exist", d.req.Stack)
+	}
+	return &out.Stacks[0], nil
+}
+
+func (d *deployment) start(ctx context.Context) (unchanged bool, err error) {
+	capabilities := []string{"CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"}
+	var parameters []cloudformation.Parameter
+	for k, v := range d.req.Parameters {
+		parameters = append(parameters, cloudformation.Parameter{ParameterKey: wire.Ptr(k), ParameterValue: wire.Ptr(v)})
+	}
+	_, err = d.client.CreateStack(ctx, &cloudformation.CreateStackInput{
+		StackName: d.req.Stack, TemplateBody: &d.req.Template, Parameters: parameters, Capabilities: capabilities,
+	})
+	if cloud.Code(err) != "AlreadyExistsException" {
+		return false, err
+	}
+	_, err = d.client.UpdateStack(ctx, &cloudformation.UpdateStackInput{
+		StackName: d.req.Stack, TemplateBody: &d.req.Template, Parameters: parameters, Capabilities: capabilities,
+	})
+	if err != nil && strings.Contains(err.Error(), "No updates are to be performed") {
+		return true, nil
+	}
+	return false, err
+}
+
+// events returns the stack's events that have not been seen, oldest first.
+func (d *deployment) events(ctx context.Context) ([]control.DeployEvent, error) {
+	var fresh []control.DeployEvent
+	in := &cloudformation.DescribeStackEventsInput{StackName: d.req.Stack}
+	for {
+		out, err := d.client.DescribeStackEvents(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range out.StackEvents {
+			if d.seen[e.EventId] {
+				slices.Reverse(fresh)
+				return fresh, nil
+			}
+			d.seen[e.EventId] = true
+			fresh = append(fresh, control.DeployEvent{
+				Time: e.Timestamp, LogicalID: wire.Value(e.LogicalResourceId), Type: wire.Value(e.ResourceType),
+				Status: wire.Value(e.ResourceStatus), Reason: wire.Value(e.ResourceStatusReason),
+			})
+		}
+		if out.NextToken == nil {
+			slices.Reverse(fresh)
+			return fresh, nil
+		}
+		in.NextToken = out.NextToken
+	}
+}
+
+func end(stack *cloudformation.Stack, unchanged bool) control.DeployEvent {
+	e := control.DeployEvent{Done: true, Status: stack.StackStatus, Unchanged: unchanged}
+	if stack.StackStatus != "CREATE_COMPLETE" && stack.StackStatus != "UPDATE_COMPLETE" {
+		e.Error = fmt.Sprintf("the stack %s is %s: %s", stack.StackName, stack.StackStatus, wire.Value(stack.StackStatusReason))
+	}
+	for _, o := range stack.Outputs {
+		e.Outputs = append(e.Outputs, control.Output{Key: wire.Value(o.OutputKey), Value: wire.Value(o.OutputValue), Description: wire.Value(o.Description)})
+	}
+	return e
+}
+
+func invokeReport(out *lambdaapi.InvokeOutput) (control.InvokeReport, error) {
+	report := control.InvokeReport{Payload: out.Payload, FunctionError: wire.Value(out.FunctionError)}
+	var err error
+	report.Log, err = base64.StdEncoding.DecodeString(wire.Value(out.LogResult))
+	return report, err
+}

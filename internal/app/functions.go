@@ -1,0 +1,98 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"croft/internal/awsapi/iam"
+	"croft/internal/awsapi/logs"
+	"croft/internal/blob"
+	"croft/internal/cloud"
+	"croft/internal/engine"
+	"croft/internal/identity"
+	"croft/internal/server"
+)
+
+// roleLifetime is how long the credentials of an execution environment last; environments are replaced before.
+const roleLifetime = 6 * time.Hour
+
+func (a *App) engineConfig() engine.Config {
+	return engine.Config{
+		Clock:       a.opts.Clock,
+		Log:         a.opts.Log,
+		Dir:         filepath.Join(a.dir, "engine"),
+		Code:        a.code,
+		Credentials: a.roleCredentials,
+		Logs:        a.storeLogs,
+		Endpoint: func(env engine.Environment) http.Handler {
+			return a.server.FunctionHandler(server.Environment{Function: env.Function.ARN})
+		},
+		Progress: a.opts.Progress,
+	}
+}
+
+func (a *App) code(ctx context.Context, sha string) (io.ReaderAt, int64, io.Closer, error) {
+	body, size, err := a.blobs.Open(ctx, sha)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, 0, nil, cloud.Errorf("CodeArtifactNotFound", "The deployment package %s is not in the data folder. Deploy the function again.", sha)
+	}
+	return body, size, body, err
+}
+
+// internal returns a context in which the cloud itself acts in an account and region.
+func (a *App) internal(ctx context.Context, account, region, service string) context.Context {
+	return cloud.AsService(cloud.WithCall(ctx, cloud.InternalCall(account, region, a.opts.Clock.Now())), service)
+}
+
+// roleCredentials issues what a function signs with: temporary credentials of its execution role, usable in its environment alone.
+func (a *App) roleCredentials(ctx context.Context, fn engine.Function) (engine.Credentials, error) {
+	arn, err := cloud.ParseARN(fn.Role)
+	if err != nil {
+		return engine.Credentials{}, cloud.Errorf("InvalidParameterValueException", "The function's role is not an ARN: %s", fn.Role)
+	}
+	name := arn.Resource[strings.LastIndex(arn.Resource, "/")+1:]
+	out, err := iam.NewClient(a.dispatch).GetRole(a.internal(ctx, fn.Account, fn.Region, "lambda.amazonaws.com"), &iam.GetRoleInput{RoleName: name})
+	if err != nil {
+		return engine.Credentials{}, err
+	}
+	c, err := a.keys.Issue(identity.Session{
+		Account: fn.Account, Function: fn.ARN,
+		ARN:    cloud.ARN{Partition: cloud.Partition, Service: "sts", Account: fn.Account, Resource: "assumed-role/" + name + "/" + fn.Name}.String(),
+		UserID: out.Role.RoleId + ":" + fn.Name,
+	}, roleLifetime)
+	if err != nil {
+		return engine.Credentials{}, err
+	}
+	return engine.Credentials{AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, SessionToken: c.SessionToken, Expires: c.Expires}, nil
+}
+
+// storeLogs writes an environment's log lines to CloudWatch Logs, making the group and stream on first use, and shows them to those who
+// follow.
+func (a *App) storeLogs(ctx context.Context, b engine.LogBatch) error {
+	a.tail.publish(b)
+	ctx = a.internal(ctx, b.Account, b.Region, "lambda.amazonaws.com")
+	client := logs.NewClient(a.dispatch)
+	in := &logs.PutLogEventsInput{LogGroupName: b.Group, LogStreamName: b.Stream}
+	for _, l := range b.Lines {
+		in.LogEvents = append(in.LogEvents, logs.InputLogEvent{Timestamp: l.Time.UnixMilli(), Message: l.Text})
+	}
+	_, err := client.PutLogEvents(ctx, in)
+	if cloud.Code(err) != "ResourceNotFoundException" {
+		return err
+	}
+	if _, err := client.CreateLogGroup(ctx, &logs.CreateLogGroupInput{LogGroupName: b.Group}); err != nil && !exists(err) {
+		return err
+	}
+	if _, err := client.CreateLogStream(ctx, &logs.CreateLogStreamInput{LogGroupName: b.Group, LogStreamName: b.Stream}); err != nil && !exists(err) {
+		return err
+	}
+	_, err = client.PutLogEvents(ctx, in)
+	return err
+}
+
+func exists(err error) bool { return cloud.Code(err) == "ResourceAlreadyExistsException" }

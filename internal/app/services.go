@@ -1,0 +1,59 @@
+package app
+
+import (
+	"croft/internal/cfn"
+	"croft/internal/engine"
+	"croft/internal/identity"
+	"croft/internal/outbox"
+	"croft/internal/service"
+	"croft/internal/service/apigatewayv2"
+	"croft/internal/service/cloudformation"
+	"croft/internal/service/dynamodb"
+	"croft/internal/service/iam"
+	"croft/internal/service/lambda"
+	"croft/internal/service/logs"
+	"croft/internal/service/sns"
+	"croft/internal/service/sqs"
+	"croft/internal/service/sts"
+	"croft/internal/timer"
+)
+
+// services is the list of what this cloud consists of.
+func services(d service.Deps, keys *identity.Keys, functions *engine.Engine) []service.Descriptor {
+	types := map[string]cfn.ResourceType{}
+	lookup := func(name string) (cfn.ResourceType, bool) {
+		t, ok := types[name]
+		return t, ok
+	}
+	list := []service.Descriptor{
+		apigatewayv2.New(d).Descriptor(),
+		cloudformation.New(d, lookup).Descriptor(),
+		dynamodb.New(d).Descriptor(),
+		iam.New(d).Descriptor(),
+		lambda.New(d, functions).Descriptor(),
+		logs.New(d).Descriptor(),
+		sns.New(d).Descriptor(),
+		sqs.New(d).Descriptor(),
+		sts.New(d, keys).Descriptor(),
+	}
+	for _, s := range list {
+		for _, t := range s.Resources {
+			types[t.Type] = t
+		}
+	}
+	return list
+}
+
+// handlers collects what the services handle of the outbox's messages and of the timers.
+func handlers(list []service.Descriptor, box *outbox.Outbox) (map[string]outbox.Handler, map[string]timer.Handler) {
+	messages, timers := map[string]outbox.Handler{}, box.Timers()
+	for _, s := range list {
+		for name, h := range s.Outbox {
+			messages[name] = h
+		}
+		for name, h := range s.Timers {
+			timers[name] = h
+		}
+	}
+	return messages, timers
+}

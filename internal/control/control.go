@@ -1,0 +1,110 @@
+// Package control is what croft's own commands and a running cloud say to each other below /_croft/, and the client of it. The
+// server's half is in package app.
+package control
+
+import "time"
+
+// Paths of the control calls. All but Health and Status need the header X-Croft-Control and are never answered in a function's
+// environment.
+const (
+	Health      = "/_croft/health"
+	Status      = "/_croft/status"
+	Credentials = "/_croft/credentials"
+	Reset       = "/_croft/reset"
+	Assets      = "/_croft/assets"
+	Deploy      = "/_croft/deploy"
+	Invoke      = "/_croft/invoke"
+	Logs        = "/_croft/logs"
+)
+
+// AssetBucket is the name under which templates refer to deployment packages that were uploaded to Assets; the key is the body's SHA-256.
+const AssetBucket = "croft-assets"
+
+// HealthReport answers Health.
+type HealthReport struct {
+	Status  string `json:"status"`
+	Version string `json:"version"`
+}
+
+// StatusReport answers Status.
+type StatusReport struct {
+	Version    string    `json:"version"`
+	Endpoint   string    `json:"endpoint"`
+	Account    string    `json:"account"`
+	Region     string    `json:"region"`
+	Data       string    `json:"data"`
+	Durability string    `json:"durability"`
+	Isolation  string    `json:"isolation"`
+	Started    time.Time `json:"started"`
+	Services   []string  `json:"services"`
+	Stacks     []Stack   `json:"stacks"`
+}
+
+// Stack is a deployed stack, in short.
+type Stack struct {
+	Name   string `json:"name"`
+	Status string `json:"status"`
+}
+
+// CredentialsReport answers Credentials.
+type CredentialsReport struct {
+	AccessKeyID     string `json:"accessKeyId"`
+	SecretAccessKey string `json:"secretAccessKey"`
+	Account         string `json:"account"`
+	Region          string `json:"region"`
+}
+
+// Asset answers Assets.
+type Asset struct {
+	Bucket string `json:"bucket"`
+	Key    string `json:"key"`
+}
+
+// DeployRequest asks for a stack to be made or brought up to date.
+type DeployRequest struct {
+	Stack      string            `json:"stack"`
+	Template   string            `json:"template"`
+	Parameters map[string]string `json:"parameters,omitempty"`
+}
+
+// DeployEvent is one line of the answer to Deploy: a stack event, or, with Done, the end.
+type DeployEvent struct {
+	Time      time.Time `json:"time,omitzero"`
+	LogicalID string    `json:"logicalId,omitempty"`
+	Type      string    `json:"type,omitempty"`
+	Status    string    `json:"status,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
+	Done      bool      `json:"done,omitempty"`
+	// Error says why the deployment failed; empty when it did not.
+	Error   string   `json:"error,omitempty"`
+	Outputs []Output `json:"outputs,omitempty"`
+	// Unchanged is set when there was nothing to do.
+	Unchanged bool `json:"unchanged,omitempty"`
+}
+
+// Output is one output of a stack.
+type Output struct {
+	Key         string `json:"key"`
+	Value       string `json:"value"`
+	Description string `json:"description,omitempty"`
+}
+
+// InvokeReport answers Invoke, whose body is the event and whose query has "function".
+type InvokeReport struct {
+	Payload       []byte `json:"payload"`
+	FunctionError string `json:"functionError,omitempty"`
+	// Log is the last 4 KB of the invocation's log.
+	Log []byte `json:"log,omitempty"`
+}
+
+// LogLine is one line of the answer to Logs. The query may have "function", a name; "since", an RFC 3339 time; "follow=1".
+type LogLine struct {
+	Time     time.Time `json:"time"`
+	Function string    `json:"function"`
+	Text     string    `json:"text"`
+}
+
+// Problem is the body of an answer that is not 200.
+type Problem struct {
+	Error string `json:"error"`
+}

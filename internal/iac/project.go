@@ -1,0 +1,188 @@
+// Package iac turns a project folder, as people keep it for SAM or CloudFormation, into a template that a cloud can deploy: local code
+// is packed, uploaded and named in its place.
+package iac
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"croft/internal/cfn/template"
+	"croft/internal/control"
+	"croft/internal/engine/bundle"
+)
+
+// Project is one template with the folder that its paths are relative to.
+type Project struct {
+	// Name is what the stack is called when nobody says otherwise: the folder's name, made fit for it.
+	Name string
+	// File is the template's path, as errors show it.
+	File string
+	dir  string
+}
+
+// templateNames are the files looked for in a project folder, in this order.
+func templateNames() []string {
+	return []string{"template.yaml", "template.yml", "template.json"}
+}
+
+// Open finds the template at path: a template file, or a folder that holds one.
+func Open(path string) (*Project, error) {
+	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist; name a folder with a template.yaml, or a template file", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		dir := filepath.Dir(abs)
+		return &Project{Name: stackName(filepath.Base(dir)), File: path, dir: dir}, nil
+	}
+	for _, name := range templateNames() {
+		if _, err := os.Stat(filepath.Join(abs, name)); err == nil {
+			return &Project{Name: stackName(filepath.Base(abs)), File: filepath.Join(path, name), dir: abs}, nil
+		}
+	}
+	return nil, fmt.Errorf("%s holds no %s", path, strings.Join(templateNames(), ", "))
+}
+
+var notInNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
+
+// stackName makes name fit CloudFormation's rule for stack names: letters, digits and hyphens, a letter first, at most 128 characters.
+func stackName(name string) string {
+	name = strings.Trim(notInNames.ReplaceAllString(name, "-"), "-")
+	if name == "" || !isLetter(name[0]) {
+		name = "app-" + name
+	}
+	return strings.TrimRight(name[:min(len(name), 128)], "-")
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+// Uploader stores a deployment package where the cloud finds it.
+type Uploader func(ctx context.Context, zip []byte) (control.Asset, error)
+
+// Build returns the template as JSON, with local code uploaded and replaced by where it lies. Errors name the template's file and,
+// where they can, the line. warn is told what a person should know.
+func (p *Project) Build(ctx context.Context, upload Uploader, warn func(string)) (string, error) {
+	src, err := os.ReadFile(filepath.Join(p.dir, filepath.Base(p.File)))
+	if err != nil {
+		return "", err
+	}
+	root, _, err := template.ParseValue(src)
+	if err != nil {
+		return "", errors.New(template.Located(p.File, err))
+	}
+	b := &builder{project: p, upload: upload, warn: warn, done: map[string]control.Asset{}}
+	if root, err = b.template(ctx, root); err != nil {
+		return "", errors.New(template.Located(p.File, err))
+	}
+	out, err := json.Marshal(root)
+	return string(out), err
+}
+
+type builder struct {
+	project *Project
+	upload  Uploader
+	warn    func(string)
+	// done holds what was uploaded, by path: functions often share a folder.
+	done map[string]control.Asset
+}
+
+func (b *builder) template(ctx context.Context, root *template.Value) (*template.Value, error) {
+	if code := root.Get("Globals").Get("Function").Get("CodeUri"); code.Is(template.String) {
+		packed, err := b.pack(ctx, code, "Bucket", "Key")
+		if err != nil {
+			return nil, err
+		}
+		globals := root.Get("Globals")
+		root = root.Set("Globals", globals.Set("Function", globals.Get("Function").Set("CodeUri", packed)))
+	}
+	resources := root.Get("Resources")
+	for _, f := range resources.Fields() {
+		changed, err := b.resource(ctx, f.Value)
+		if err != nil {
+			return nil, err
+		}
+		resources = resources.Set(f.Key, changed)
+	}
+	if resources == nil {
+		return root, nil
+	}
+	return root.Set("Resources", resources), nil
+}
+
+func (b *builder) resource(ctx context.Context, r *template.Value) (*template.Value, error) {
+	typ, _ := r.Get("Type").Str()
+	property, bucket, key := "", "", ""
+	switch typ {
+	case "AWS::Serverless::Function":
+		property, bucket, key = "CodeUri", "Bucket", "Key"
+	case "AWS::Lambda::Function":
+		property, bucket, key = "Code", "S3Bucket", "S3Key"
+	default:
+		return r, nil
+	}
+	properties := r.Get("Properties")
+	code := properties.Get(property)
+	if !code.Is(template.String) {
+		return r, nil
+	}
+	packed, err := b.pack(ctx, code, bucket, key)
+	if err != nil {
+		return nil, err
+	}
+	return r.Set("Properties", properties.Set(property, packed)), nil
+}
+
+// pack uploads the code at a local path and returns the value that names it. Other values stay as they are.
+func (b *builder) pack(ctx context.Context, code *template.Value, bucket, key string) (*template.Value, error) {
+	path, _ := code.Str()
+	if strings.HasPrefix(path, "s3://") || strings.HasPrefix(path, "https://") {
+		return code, nil
+	}
+	full := path
+	if !filepath.IsAbs(path) {
+		full = filepath.Join(b.project.dir, path)
+	}
+	asset, ok := b.done[full]
+	if !ok {
+		zip, err := b.zip(full)
+		if err != nil {
+			return nil, &template.Error{Message: fmt.Sprintf("the code at %s cannot be packed: %v", path, err), Pos: code.Pos()}
+		}
+		if asset, err = b.upload(ctx, zip); err != nil {
+			return nil, err
+		}
+		b.done[full] = asset
+	}
+	v := template.NewMap(template.F(bucket, template.NewString(asset.Bucket)), template.F(key, template.NewString(asset.Key)))
+	return v.WithPos(code.Pos()), nil
+}
+
+func (b *builder) zip(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		if filepath.Ext(path) != ".zip" {
+			return nil, errors.New("it is neither a folder nor a .zip file")
+		}
+		return os.ReadFile(path)
+	}
+	if _, err := os.Stat(filepath.Join(path, "requirements.txt")); err == nil {
+		b.warn(fmt.Sprintf("%s/requirements.txt is not installed by croft; packages beyond boto3 must lie in the folder: pip install -r requirements.txt --target %s", path, path))
+	}
+	return bundle.Zip(path)
+}
