@@ -1,0 +1,30 @@
+package cfn
+
+import (
+	"crypto/sha256"
+)
+
+const (
+	// maxGeneratedName is the shortest limit among the names of the resources that get generated ones.
+	maxGeneratedName = 64
+	randomPart       = 12
+)
+
+// generatedName returns stack name, logical id and twelve characters that come from the operation's random id: the same when the
+// step is run again, another in the next operation.
+func generatedName(s *Stack, op *Operation, logicalID string) string {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	sum := sha256.Sum256([]byte(s.ID + "\x00" + op.ID + "\x00" + logicalID))
+	random := make([]byte, randomPart)
+	for i := range random {
+		random[i] = alphabet[(int(sum[2*i])<<8|int(sum[2*i+1]))%len(alphabet)]
+	}
+	stack, id := s.Name, logicalID
+	const room = maxGeneratedName - randomPart - 2
+	if over := len(stack) + len(id) - room; over > 0 {
+		cut := min(over, max(0, len(stack)-room/2))
+		stack = stack[:len(stack)-cut]
+		id = id[:min(len(id), room-len(stack))]
+	}
+	return stack + "-" + id + "-" + string(random)
+}
