@@ -154,7 +154,7 @@ var schema = wire.Schema{
 		}},
 		51: {Name: "LogGroupClass", Kind: wire.String, Checked: true, Enum: []string{"STANDARD", "INFREQUENT_ACCESS", "DELIVERY"}},
 		52: {Name: "LogGroupIdentifier", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 2048, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\w#+=/:,.@-]*"}},
-		53: {Name: "LogGroupName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 512, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\.\\-_/#A-Za-z0-9]+"}},
+		53: {Name: "LogGroupName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}, Pattern: &wire.Pattern{Source: "[\\.\\-_/#A-Za-z0-9]+"}},
 		54: {Name: "LogGroupNamePattern", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 512, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[\\.\\-_/#A-Za-z0-9]*"}},
 		55: {Name: "LogGroups", Kind: wire.List, Elem: 50, ElemName: "", Checked: true},
 		56: {Name: "LogStream", Kind: wire.Structure, Checked: true, Members: []wire.Member{
@@ -167,7 +167,7 @@ var schema = wire.Schema{
 			{Name: "arn", Wire: "arn", Shape: 3},
 			{Name: "storedBytes", Wire: "storedBytes", Shape: 76},
 		}},
-		57: {Name: "LogStreamName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 512, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[^:*]*"}},
+		57: {Name: "LogStreamName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}, Pattern: &wire.Pattern{Source: "[^:*]*"}},
 		58: {Name: "LogStreamSearchedCompletely", Kind: wire.Boolean},
 		59: {Name: "LogStreams", Kind: wire.List, Elem: 56, ElemName: "", Checked: true},
 		60: {Name: "NextToken", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 0, HasMin: true, HasMax: false}},
