@@ -3,7 +3,8 @@ package sam
 import "strings"
 
 // managedPolicy returns the ARN of the AWS managed policy of that name; an ARN is returned as it is. Most lie at the root of
-// AWS's path; those below it are listed here, but for the ones of service-linked roles, which nobody can attach.
+// AWS's path; those below it are listed here, but for the ones of service-linked roles, which nobody can attach. A name that AWS does not
+// have becomes an ARN too, for IAM to refuse.
 func managedPolicy(name string) string {
 	const root = "arn:aws:iam::aws:policy/"
 	switch {

@@ -114,7 +114,7 @@ func (r *executionRole) addPolicy(function string, index int, entry *value) erro
 }
 
 func (r *executionRole) add(v *value, kind policyKind) {
-	if kind == policyStatement {
+	if kind == policyStatement || kind == policyTemplateUse {
 		r.policies = append(r.policies, v)
 		return
 	}
@@ -138,7 +138,7 @@ func (r *executionRole) convert(function string, index int, entry *value) (*valu
 		if err != nil {
 			return nil, kind, err
 		}
-		return r.named(index, document), policyStatement, nil
+		return r.named(index, document), kind, nil
 	}
 	return nil, unknownPolicy, invalid(function, entry.Pos(), "Policy at index %d in the 'Policies' property is not valid", index)
 }

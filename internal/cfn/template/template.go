@@ -255,7 +255,7 @@ func (t *Template) buildConditions() error {
 	t.conditions = fields
 	t.condition = make(map[string]*Value, len(fields))
 	for _, f := range fields {
-		if !f.Value.Is(Map) || f.Value.Len() != 1 {
+		if len(t.Transforms) == 0 && (!f.Value.Is(Map) || f.Value.Len() != 1) {
 			return errorAt(f.Value.Pos(), "Template format error: Every Conditions member must be an object with a single condition function.")
 		}
 		t.condition[f.Key] = f.Value
