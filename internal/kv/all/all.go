@@ -1,10 +1,10 @@
-// Package all knows every store and opens one by its URL.
+// Package all knows every store and opens one by its location.
 package all
 
 import (
 	"fmt"
 	"log/slog"
-	"net/url"
+	"strings"
 
 	"croft/internal/kv"
 	"croft/internal/kv/pebblekv"
@@ -18,23 +18,20 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// Open opens the store at location. "pebble:" followed by a folder is the embedded store in that folder, and so is a location
-// without a scheme; "memory:" is the embedded store in memory, gone when it is closed.
+// Open opens the store at location: "pebble:FOLDER", or just a folder, for the embedded store in that folder; "memory:" for the
+// embedded store in memory, gone when it is closed.
 func Open(location string, o Options) (kv.Store, error) {
-	u, err := url.Parse(location)
-	if err != nil || len(u.Scheme) < 2 {
-		// One letter is a drive, not a scheme.
-		return pebblekv.Open(pebblekv.Options{Dir: location, Fsync: o.Fsync, Logger: o.Logger})
+	p := pebblekv.Options{Dir: location, Fsync: o.Fsync, Logger: o.Logger}
+	if dir, ok := strings.CutPrefix(location, "pebble:"); ok {
+		p.Dir = dir
+	} else if location == "memory:" {
+		p.Dir, p.Ephemeral = "", true
+	} else if scheme, _, ok := strings.Cut(location, "://"); ok {
+		return nil, fmt.Errorf("kv: unknown store %q: use a folder, pebble:FOLDER or memory:", scheme)
 	}
-	switch u.Scheme {
-	case "pebble":
-		dir := u.Opaque
-		if dir == "" {
-			dir = u.Path
-		}
-		return pebblekv.Open(pebblekv.Options{Dir: dir, Fsync: o.Fsync, Logger: o.Logger})
-	case "memory":
-		return pebblekv.Open(pebblekv.Options{Ephemeral: true, Logger: o.Logger})
+	s, err := pebblekv.Open(p)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("kv: unknown store %q: use a folder, pebble:FOLDER or memory:", u.Scheme)
+	return s, nil
 }

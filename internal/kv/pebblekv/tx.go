@@ -16,6 +16,7 @@ type tx struct {
 	own   overlay
 	reads readSet
 	bytes int
+	saves []*savepoint
 	// start is the transaction's place in the history, nil until it has a snapshot.
 	start *list.Element
 }
@@ -117,15 +118,20 @@ func (t *tx) Guard(r kv.Range) error {
 	return nil
 }
 
+// savepoint is a state of the transaction's writes that can be gone back to.
+type savepoint struct{ index, writes, bytes int }
+
 // Savepoint implements kv.Tx.
 func (t *tx) Savepoint() (rollback func()) {
-	writes, bytes := len(t.own.log), t.bytes
+	p := &savepoint{index: len(t.saves), writes: len(t.own.log), bytes: t.bytes}
+	t.saves = append(t.saves, p)
 	return func() {
-		// Past the end, or inside an outer rollback, there is nothing left to take back.
-		if t.over || len(t.own.log) <= writes {
+		// Going back to an outer savepoint has ended the inner ones.
+		if t.over || p.index >= len(t.saves) || t.saves[p.index] != p {
 			return
 		}
-		t.own.rollback(writes)
-		t.bytes = bytes
+		t.saves = t.saves[:p.index+1]
+		t.own.rollback(p.writes)
+		t.bytes = p.bytes
 	}
 }
