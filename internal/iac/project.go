@@ -3,6 +3,7 @@
 package iac
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -157,7 +158,7 @@ func (b *builder) pack(ctx context.Context, code *template.Value, bucket, key st
 	}
 	asset, ok := b.done[full]
 	if !ok {
-		zip, err := b.zip(full)
+		zip, err := b.zip(ctx, full)
 		if err != nil {
 			return nil, &template.Error{Message: fmt.Sprintf("the code at %s cannot be packed: %v", path, err), Pos: code.Pos()}
 		}
@@ -170,7 +171,7 @@ func (b *builder) pack(ctx context.Context, code *template.Value, bucket, key st
 	return v.WithPos(code.Pos()), nil
 }
 
-func (b *builder) zip(path string) ([]byte, error) {
+func (b *builder) zip(ctx context.Context, path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -184,5 +185,7 @@ func (b *builder) zip(path string) ([]byte, error) {
 	if _, err := os.Stat(filepath.Join(path, "requirements.txt")); err == nil {
 		b.warn(fmt.Sprintf("%s/requirements.txt is not installed by croft; packages beyond boto3 must lie in the folder: pip install -r requirements.txt --target %s", path, path))
 	}
-	return bundle.Zip(path)
+	var out bytes.Buffer
+	err = bundle.Zip(ctx, &out, path)
+	return out.Bytes(), err
 }

@@ -25,7 +25,7 @@ func (s *Server) serveAWS(w http.ResponseWriter, r *request, _ func()) {
 	}
 	x, err := wire.Match(desc.API, r.Request, body)
 	if err != nil {
-		s.refuse(w, r, s.asError(r.Context(), r, err))
+		x.EncodeError(w, r.id, s.asError(r.Context(), r, err))
 		return
 	}
 	out, cerr := s.perform(r, desc, x, scope, body)
