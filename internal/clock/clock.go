@@ -96,3 +96,6 @@ func Jitter(d time.Duration) time.Duration {
 
 // Pick returns a pseudo-random number in [0, n): for spreading work, never for anything that grants access. n must be positive.
 func Pick(n int) int { return rand.IntN(n) }
+
+// Random returns a pseudo-random sequence that depends on seed alone: for tests that have to be repeatable.
+func Random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, seed)) }

@@ -109,7 +109,7 @@ func (s *Store) commit(t *tx) error {
 		return failed
 	}
 	if err != nil {
-		s.fail(err)
+		s.disk.fail(err)
 		return s.Err()
 	}
 	s.marks.advance(seq)
@@ -150,14 +150,13 @@ func (s *Store) hand(batch *pebble.Batch) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.wedged.Store(true)
-			s.disk.frozen.Store(true)
-			s.fail(fmt.Errorf("pebble: %v", p))
+			s.disk.fail(fmt.Errorf("pebble: %v", p))
 			err = s.Err()
 		}
 	}()
 	if err := s.db.ApplyNoSyncWait(batch, pebble.Sync); err != nil {
 		// The commit has its number already, and others may wait for it.
-		s.fail(err)
+		s.disk.fail(err)
 	}
 	return s.Err()
 }

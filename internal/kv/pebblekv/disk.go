@@ -38,10 +38,11 @@ func newDisk(base vfs.FS, dir string, lazy bool, onFail func(error)) *disk {
 	}
 }
 
-// fail freezes the disk.
-func (d *disk) fail(op, name string, err error) {
+// fail freezes the disk. The store knows first: between the two a write still counts, the other way round one that was dropped could
+// be acknowledged.
+func (d *disk) fail(err error) {
+	d.onFail(err)
 	d.frozen.Store(true)
-	d.onFail(fmt.Errorf("%s %s: %w", op, name, err))
 }
 
 // do runs a change to the folder, unless the disk is frozen, and reports whether it was done.
@@ -50,7 +51,7 @@ func (d *disk) do(op, name string, change func() error) bool {
 		return false
 	}
 	if err := change(); err != nil {
-		d.fail(op, name, err)
+		d.fail(fmt.Errorf("%s %s: %w", op, name, err))
 		return false
 	}
 	return true

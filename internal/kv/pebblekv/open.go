@@ -168,8 +168,7 @@ func (l pebbleLog) Errorf(format string, args ...any) {
 
 // Fatalf implements pebble.Logger. Pebble expects it to end the process; here it ends the store.
 func (l pebbleLog) Fatalf(format string, args ...any) {
-	l.s.disk.frozen.Store(true)
-	l.s.fail(fmt.Errorf("pebble: "+format, args...))
+	l.s.disk.fail(fmt.Errorf("pebble: "+format, args...))
 }
 
 // checkpoint writes a copy to dir. What is in memory goes by way of a copy in memory.
