@@ -27,7 +27,7 @@ func (p *properties) get(name string, kinds ...template.Kind) *value {
 	}
 	oneKey := v.Is(template.Map) && v.Len() == 1
 	if len(kinds) > 0 && !oneKey && !slices.Contains(kinds, v.Kind()) {
-		if len(kinds) == 1 {
+		if len(kinds) == 1 && (kinds[0] == template.Map || kinds[0] == template.String) {
 			p.fail(v.Pos(), "Property '"+name+"' should be a "+kinds[0].String()+".")
 		} else {
 			p.fail(v.Pos(), "Type of property '"+name+"' is invalid.")

@@ -1,7 +1,5 @@
 package template
 
-import "strconv"
-
 // check finds what is wrong with a template that needs no transform (any more) before any parameter is known: malformed and
 // unknown functions, references to nothing, null values.
 func (t *Template) check() error {
@@ -34,7 +32,7 @@ func (t *Template) checkResources() error {
 				c.unresolved.add(d)
 			}
 		}
-		if err := c.value(r.Properties, "/Resources/"+r.LogicalID+"/Properties"); err != nil {
+		if err := c.value(r.Properties); err != nil {
 			return err
 		}
 	}
@@ -48,11 +46,11 @@ func (t *Template) checkOutputs() error {
 			return errorAt(o.Pos, "Template format error: Unresolved condition dependency %s in the Outputs block of the template",
 				clip(o.Condition))
 		}
-		if err := c.value(o.Value, "/Outputs/"+o.Name+"/Value"); err != nil {
+		if err := c.value(o.Value); err != nil {
 			return err
 		}
 		if o.ExportName != nil {
-			if err := c.value(o.ExportName, "/Outputs/"+o.Name+"/Export/Name"); err != nil {
+			if err := c.value(o.ExportName); err != nil {
 				return err
 			}
 		}
@@ -85,19 +83,15 @@ func (c *checker) result(p Pos, section string) error {
 		quoteList(c.unresolved.names), section)
 }
 
-func (c *checker) value(v *Value, path string) error {
+func (c *checker) value(v *Value) error {
 	name, arg := Call(v)
 	if name != "" {
-		return c.call(name, arg, path)
+		return c.call(name, arg)
 	}
 	switch v.Kind() {
-	case Null:
-		if v != nil {
-			return errNull(v.pos, path)
-		}
 	case List:
-		for i, item := range v.items {
-			if err := c.value(item, path+"/"+strconv.Itoa(i)); err != nil {
+		for _, item := range v.items {
+			if err := c.value(item); err != nil {
 				return err
 			}
 		}
@@ -106,7 +100,7 @@ func (c *checker) value(v *Value, path string) error {
 			if len(f.Key) > 4 && f.Key[:4] == "Fn::" {
 				return errorAt(f.Value.Pos(), "Template error: %s must be the only member of its object", clip(f.Key))
 			}
-			if err := c.value(f.Value, path+"/"+clip(f.Key)); err != nil {
+			if err := c.value(f.Value); err != nil {
 				return err
 			}
 		}
@@ -114,7 +108,7 @@ func (c *checker) value(v *Value, path string) error {
 	return nil
 }
 
-func (c *checker) call(name string, arg *Value, path string) error {
+func (c *checker) call(name string, arg *Value) error {
 	if err := checkCall(name, arg); err != nil {
 		return err
 	}
@@ -130,15 +124,15 @@ func (c *checker) call(name string, arg *Value, path string) error {
 		if c.t.resource[id] == nil {
 			return errorAt(arg.Pos(), "Template error: instance of Fn::GetAtt references undefined resource %s", clip(id))
 		}
-		return c.value(attribute, path)
+		return c.value(attribute)
 	case fnSub:
-		return c.sub(arg, path)
+		return c.sub(arg)
 	case fnIf:
 		if cond := arg.items[0]; c.t.condition[cond.text] == nil {
 			return errorAt(cond.pos, "Template error: unresolved condition dependency %s in Fn::If", clip(cond.text))
 		}
 		for _, branch := range arg.items[1:] {
-			if err := c.value(branch, path); err != nil {
+			if err := c.value(branch); err != nil {
 				return err
 			}
 		}
@@ -148,7 +142,7 @@ func (c *checker) call(name string, arg *Value, path string) error {
 			return errNoMapping(m)
 		}
 	}
-	return c.value(arg, path)
+	return c.value(arg)
 }
 
 func errNoMapping(m *Value) error {
@@ -161,13 +155,13 @@ func (c *checker) ref(name string) {
 	}
 }
 
-func (c *checker) sub(arg *Value, path string) error {
+func (c *checker) sub(arg *Value) error {
 	text, vars, err := subArgs(arg)
 	if err != nil {
 		return err
 	}
 	for _, f := range vars.Fields() {
-		if err := c.value(f.Value, path); err != nil {
+		if err := c.value(f.Value); err != nil {
 			return err
 		}
 	}

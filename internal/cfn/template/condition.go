@@ -73,7 +73,7 @@ func checkArity(name string, arg *Value) error {
 // checkOperand checks a value that a condition compares.
 func (t *Template) checkOperand(v *Value) error {
 	c := &checker{t: t, unresolved: nameList{seen: keySet{}}}
-	if err := c.value(v, "/Conditions"); err != nil {
+	if err := c.value(v); err != nil {
 		return err
 	}
 	for _, ref := range references(v, nil) {

@@ -3,6 +3,8 @@ package template
 import (
 	"bytes"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -90,6 +92,11 @@ func Build(root *Value) (*Template, error) {
 	t := &Template{root: root, Metadata: root.Get("Metadata")}
 	if err := t.buildTransforms(root.Get("Transform")); err != nil {
 		return nil, err
+	}
+	if len(t.Transforms) == 0 {
+		if err := checkNulls(root); err != nil {
+			return nil, err
+		}
 	}
 	if err := t.checkSections(); err != nil {
 		return nil, err
@@ -280,11 +287,8 @@ func (t *Template) buildOutputs() error {
 
 func buildOutput(name string, v *Value) (*Output, error) {
 	o := &Output{Name: name, Pos: v.Pos()}
-	if v.Is(Null) {
-		return nil, errNull(v.Pos(), "/Outputs/"+name)
-	}
-	if v.kind != Map {
-		return nil, errorAt(v.pos, "Template format error: Every Outputs member must be an object")
+	if !v.Is(Map) {
+		return nil, errorAt(v.Pos(), "Template format error: Every Outputs member must be an object")
 	}
 	for _, f := range v.fields {
 		var ok bool
@@ -310,8 +314,32 @@ func buildOutput(name string, v *Value) (*Output, error) {
 	return o, nil
 }
 
-func errNull(p Pos, path string) error {
-	return errorAt(p, "[%s] 'null' values are not allowed in templates", path)
+// checkNulls finds the first null; CloudFormation refuses it before it looks at anything else.
+func checkNulls(root *Value) error {
+	path, at := findNull(root)
+	if at == nil {
+		return nil
+	}
+	slices.Reverse(path)
+	return errorAt(at.pos, "[/%s] 'null' values are not allowed in templates", strings.Join(path, "/"))
+}
+
+// findNull returns the first null in v and the keys that lead to it, the last first.
+func findNull(v *Value) (path []string, at *Value) {
+	if v.Is(Null) {
+		return nil, v
+	}
+	for i, item := range v.Items() {
+		if path, at := findNull(item); at != nil {
+			return append(path, strconv.Itoa(i)), at
+		}
+	}
+	for _, f := range v.Fields() {
+		if path, at := findNull(f.Value); at != nil {
+			return append(path, clip(f.Key)), at
+		}
+	}
+	return nil, nil
 }
 
 func alphanumeric(s string) bool {
