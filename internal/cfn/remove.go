@@ -88,13 +88,13 @@ func (st *step) remove(ctx context.Context) error {
 
 // blocked reports whether a resource that depends on id could not be removed.
 func (st *step) blocked(id string) (bool, error) {
-	for _, failed := range st.op.Failed {
+	for _, failed := range slices.Concat(st.op.Failed, st.op.Blocked) {
 		r, err := st.resource(failed)
 		if err != nil {
 			return false, err
 		}
 		if r != nil && r.Now != nil && slices.Contains(r.Now.Deps, id) {
-			st.op.Failed = append(st.op.Failed, id)
+			st.op.Blocked = append(st.op.Blocked, id)
 			return true, nil
 		}
 	}

@@ -158,12 +158,16 @@ type Operation struct {
 	Queue []string `json:"queue,omitempty"`
 	// Failed are the logical ids that have failed in this phase.
 	Failed []string `json:"failed,omitempty"`
+	// Blocked are the logical ids that stay because what depends on them could not be removed.
+	Blocked []string `json:"blocked,omitempty"`
 	// Gone are the logical ids whose records the cleanup removes.
 	Gone []string `json:"gone,omitempty"`
 	// Retain are the logical ids that a deletion leaves alone because the caller said so.
 	Retain []string `json:"retain,omitempty"`
 	// Token is the caller's ClientRequestToken, shown in the operation's events.
 	Token string `json:"token,omitempty"`
+	// ChangeSetID is the change set that is being executed, if any.
+	ChangeSetID string `json:"changeSet,omitempty"`
 	// Principal and Endpoint are those of the call that began the operation: what it does, it does in the caller's name.
 	Principal cloud.Principal `json:"principal"`
 	Endpoint  string          `json:"endpoint,omitempty"`
