@@ -135,9 +135,13 @@ func signed(t testing.TB, service string, now time.Time) *http.Request {
 
 func TestRefusals(t *testing.T) {
 	now := at(t, "20260101T120000Z")
-	header := func(name, value string) func(*http.Request) { return func(r *http.Request) { r.Header.Set(name, value) } }
+	header := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
 	replace := func(old, with string) func(*http.Request) {
-		return func(r *http.Request) { r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), old, with, 1)) }
+		return func(r *http.Request) {
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), old, with, 1))
+		}
 	}
 	for _, c := range []struct {
 		name, service string
@@ -204,7 +208,9 @@ type fixedKeys struct {
 	err   error
 }
 
-func (k fixedKeys) Secret(context.Context, string) (string, bool, error) { return exampleSecret, k.known, k.err }
+func (k fixedKeys) Secret(context.Context, string) (string, bool, error) {
+	return exampleSecret, k.known, k.err
+}
 
 func TestKeys(t *testing.T) {
 	now := at(t, "20260101T120000Z")
