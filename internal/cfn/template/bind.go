@@ -13,13 +13,13 @@ type Bound struct {
 	references map[string][]Reference
 }
 
-// Reference is one mention of a parameter or a resource in a resource's properties, in a branch that is taken.
+// Reference is one mention of a parameter or a resource in a resource's properties or metadata, in a branch that is taken.
 type Reference struct {
 	// Name is the parameter's name or the resource's logical id.
 	Name string
 	// Attribute is set for Fn::GetAtt and for a variable with a dot in Fn::Sub; it is "*" when only evaluating would tell.
 	Attribute string
-	// Property is the top-level property in which it stands.
+	// Property is the top-level property in which it stands, and empty when it stands in the resource's Metadata.
 	Property string
 	Pos      Pos
 }
@@ -36,6 +36,10 @@ func (t *Template) Bind(params Parameters, pseudo Pseudo) (*Bound, error) {
 	}
 	for _, r := range t.Resources {
 		if r.Condition == "" || b.conditions[r.Condition] {
+			r, err := b.decidePolicies(r)
+			if err != nil {
+				return nil, err
+			}
 			b.resources = append(b.resources, r)
 			b.exists[r.LogicalID] = r
 		}
@@ -60,7 +64,7 @@ func (b *Bound) Outputs() []*Output { return b.outputs }
 // Condition reports how the condition of that name was decided.
 func (b *Bound) Condition(name string) bool { return b.conditions[name] }
 
-// References returns what the properties of a resource refer to: parameters, pseudo parameters and resources, in the order of the text.
+// References returns what the properties and the metadata of a resource refer to: parameters, pseudo parameters and resources, in the order of the text.
 func (b *Bound) References(id string) []Reference { return b.references[id] }
 
 // resolve collects every resource's references and checks that what is referred to exists.
@@ -76,6 +80,10 @@ func (b *Bound) resolve() error {
 			if err := b.checkLookups(f.Value); err != nil {
 				return err
 			}
+		}
+		for _, ref := range references(r.Metadata, b.conditions) {
+			b.references[r.LogicalID] = append(b.references[r.LogicalID], ref)
+			b.note(&unresolved, ref)
 		}
 	}
 	const message = "Template format error: Unresolved resource dependencies %s in the %s block of the template"

@@ -1,5 +1,7 @@
 package template
 
+import "strings"
+
 // check finds what is wrong with a template that needs no transform (any more) before any parameter is known: malformed and
 // unknown functions, references to nothing, null values.
 func (t *Template) check() error {
@@ -34,6 +36,14 @@ func (t *Template) checkResources() error {
 		}
 		if err := c.value(r.Properties); err != nil {
 			return err
+		}
+		if err := c.value(r.Metadata); err != nil {
+			return err
+		}
+		for _, p := range r.policies {
+			if err := c.value(p.Value); err != nil {
+				return err
+			}
 		}
 	}
 	return c.result(t.root.Get("Resources").Pos(), "Resources")
@@ -97,7 +107,10 @@ func (c *checker) value(v *Value) error {
 		}
 	case Map:
 		for _, f := range v.fields {
-			if len(f.Key) > 4 && f.Key[:4] == "Fn::" {
+			if f.Key == "Fn::Transform" {
+				return errUnknownFunction(f.Key, f.Value.Pos())
+			}
+			if strings.HasPrefix(f.Key, "Fn::") {
 				return errorAt(f.Value.Pos(), "Template error: %s must be the only member of its object", clip(f.Key))
 			}
 			if err := c.value(f.Value); err != nil {
@@ -128,8 +141,8 @@ func (c *checker) call(name string, arg *Value) error {
 	case fnSub:
 		return c.sub(arg)
 	case fnIf:
-		if cond := arg.items[0]; c.t.condition[cond.text] == nil {
-			return errorAt(cond.pos, "Template error: unresolved condition dependency %s in Fn::If", clip(cond.text))
+		if err := c.t.checkIf(arg); err != nil {
+			return err
 		}
 		for _, branch := range arg.items[1:] {
 			if err := c.value(branch); err != nil {
@@ -143,6 +156,14 @@ func (c *checker) call(name string, arg *Value) error {
 		}
 	}
 	return c.value(arg)
+}
+
+// checkIf checks that the condition of a Fn::If is there.
+func (t *Template) checkIf(arg *Value) error {
+	if cond := arg.items[0]; t.condition[cond.text] == nil {
+		return errorAt(cond.pos, "Template error: unresolved condition dependency %s in Fn::If", clip(cond.text))
+	}
+	return nil
 }
 
 func errNoMapping(m *Value) error {

@@ -207,6 +207,10 @@ func (e *evaluator) list(v *Value, depth int) ([]*Value, error) {
 }
 
 func (e *evaluator) call(name string, arg *Value, depth int) (*Value, error) {
+	// EvalValue takes any value, so that it is not enough that Build has checked the template's.
+	if err := checkCall(name, arg); err != nil {
+		return nil, err
+	}
 	switch name {
 	case fnRef:
 		return e.ref(arg.text, arg.pos)
@@ -215,6 +219,9 @@ func (e *evaluator) call(name string, arg *Value, depth int) (*Value, error) {
 	case fnSub:
 		return e.sub(arg, depth)
 	case fnIf:
+		if err := e.b.Template.checkIf(arg); err != nil {
+			return nil, err
+		}
 		return e.value(e.b.branch(arg), depth)
 	case fnJoin:
 		return e.join(arg, depth)

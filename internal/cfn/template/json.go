@@ -12,6 +12,10 @@ import (
 func parseJSON(src []byte) (*Value, error) {
 	p := &jsonParser{dec: json.NewDecoder(bytes.NewReader(src)), lines: newLineIndex(src)}
 	p.dec.UseNumber()
+	// The decoder by tokens counts differently where a syntax error lies; the whole-text scanner counts as CloudFormation does.
+	if syntax, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(src, new(json.RawMessage))); ok {
+		return nil, p.malformed(syntax.Offset)
+	}
 	tok, err := p.next()
 	if err != nil {
 		return nil, err
@@ -37,9 +41,6 @@ func (p *jsonParser) next() (json.Token, error) {
 	tok, err := p.dec.Token()
 	if err == nil {
 		return tok, nil
-	}
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return nil, p.malformed(syntax.Offset)
 	}
 	return nil, p.malformed(p.dec.InputOffset())
 }

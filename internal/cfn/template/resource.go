@@ -1,5 +1,7 @@
 package template
 
+import "strings"
+
 func (t *Template) buildResources() error {
 	fields, err := t.section("Resources", "", maxResources)
 	if err != nil {
@@ -10,6 +12,9 @@ func (t *Template) buildResources() error {
 	}
 	t.resource = make(map[string]*Resource, len(fields))
 	for _, f := range fields {
+		if strings.HasPrefix(f.Key, "Fn::") {
+			return errUnknownFunction(f.Key, f.Value.Pos())
+		}
 		if !alphanumeric(f.Key) {
 			return errorAt(f.Value.Pos(), "Template format error: Resource name %s is non alphanumeric.", clip(f.Key))
 		}
@@ -58,12 +63,9 @@ func (t *Template) buildAttribute(r *Resource, f Field) error {
 		r.Condition, ok = f.Value.Str()
 	case "Metadata":
 		r.Metadata, ok = f.Value, f.Value.Is(Map)
-	case "DeletionPolicy":
-		r.DeletionPolicy, err = t.policy(r, f)
+	case "DeletionPolicy", "UpdateReplacePolicy":
 		ok = true
-	case "UpdateReplacePolicy":
-		r.UpdateReplacePolicy, err = t.policy(r, f)
-		ok = true
+		err = r.setPolicy(f.Key, f.Value)
 	case "CreationPolicy", "UpdatePolicy":
 		return Unsupported(f.Value.Pos(), "The attribute "+f.Key+" of resource "+r.LogicalID)
 	default:
@@ -78,21 +80,54 @@ func (t *Template) buildAttribute(r *Resource, f Field) error {
 	return err
 }
 
-func (t *Template) policy(r *Resource, f Field) (string, error) {
-	s, ok := f.Value.Str()
+// setPolicy sets DeletionPolicy or UpdateReplacePolicy, unless it is a function, which Bind evaluates.
+func (r *Resource) setPolicy(name string, v *Value) error {
+	if fn, _ := Call(v); fn != "" {
+		r.policies = append(r.policies, Field{name, v})
+		return nil
+	}
+	s, ok := v.Str()
 	if !ok {
-		if len(t.Transforms) > 0 {
-			return "", nil // a transform may resolve it; what it leaves is checked again
-		}
-		return "", errorAt(f.Value.Pos(), "Template format error: Every %s member must be a string.", f.Key)
+		return errorAt(v.Pos(), "Template format error: Every %s member must be a string.", name)
 	}
 	switch s {
 	case "Delete", "Retain":
-		return s, nil
 	case "Snapshot", "RetainExceptOnCreate":
-		return "", Unsupported(f.Value.Pos(), f.Key+" "+s+" of resource "+r.LogicalID)
+		return Unsupported(v.Pos(), name+" "+s+" of resource "+r.LogicalID)
+	default:
+		return errorAt(v.Pos(), "Template format error: Unrecognized %s %s for resource %s", name, clip(s), r.LogicalID)
 	}
-	return "", errorAt(f.Value.Pos(), "Template format error: Unrecognized %s %s for resource %s", f.Key, clip(s), r.LogicalID)
+	if name == "DeletionPolicy" {
+		r.DeletionPolicy = s
+	} else {
+		r.UpdateReplacePolicy = s
+	}
+	return nil
+}
+
+// decidePolicies returns r with the policies evaluated that are functions. They may not depend on resources.
+func (b *Bound) decidePolicies(r *Resource) (*Resource, error) {
+	if len(r.policies) == 0 {
+		return r, nil
+	}
+	c := *r
+	c.policies = nil
+	for _, p := range r.policies {
+		v, err := b.evaluator(noResources{}).value(p.Value, 0)
+		if err != nil {
+			return nil, err
+		}
+		if v == nil {
+			continue // AWS::NoValue
+		}
+		if !v.Is(String) {
+			return nil, errorAt(p.Value.Pos(), "Template format error: Every %s member must be a string.", p.Key)
+		}
+		if err := c.setPolicy(p.Key, v); err != nil {
+			return nil, err
+		}
+	}
+	return &c, nil
 }
 
 func stringOrList(v *Value) ([]string, bool) {

@@ -33,15 +33,19 @@ type Template struct {
 
 // Resource is one entry of the Resources section.
 type Resource struct {
-	LogicalID           string
-	Type                string
-	Properties          *Value // a Map, or nil
-	DependsOn           []string
-	Condition           string
-	DeletionPolicy      string // "Delete", "Retain" or "", which means the type's own default
+	LogicalID  string
+	Type       string
+	Properties *Value // a Map, or nil
+	DependsOn  []string
+	Condition  string
+	// DeletionPolicy and UpdateReplacePolicy are "Delete", "Retain" or "", which means the type's own default. Where they are
+	// functions only a Bound knows them.
+	DeletionPolicy      string
 	UpdateReplacePolicy string
 	Metadata            *Value
 	Pos                 Pos
+
+	policies []Field // DeletionPolicy and UpdateReplacePolicy where they are functions
 }
 
 // Output is one entry of the Outputs section.
@@ -77,11 +81,19 @@ func ParseValue(src []byte) (v *Value, usesAliases bool, err error) {
 		return nil, false, errorAt(Pos{}, "Template format error: the template is not UTF-8 text")
 	}
 	src = bytes.TrimPrefix(src, []byte("\ufeff"))
-	if head := bytes.TrimLeft(src, " \t\r\n"); len(head) > 0 && head[0] == '{' {
-		v, err = parseJSON(src)
-		return v, false, err
+	head := bytes.TrimLeft(src, " \t\r\n")
+	if len(head) == 0 || head[0] != '{' {
+		return parseYAML(src)
 	}
-	return parseYAML(src)
+	v, err = parseJSON(src)
+	if err == nil {
+		return v, false, nil
+	}
+	// What is not quite JSON, with a comma too many, may still be YAML.
+	if y, aliases, yamlErr := parseYAML(src); yamlErr == nil {
+		return y, aliases, nil
+	}
+	return nil, false, err
 }
 
 // Build makes a Template of a tree that Parse read or a transform produced.
@@ -134,13 +146,19 @@ func (t *Template) buildTransforms(v *Value) error {
 		for _, item := range v.items {
 			name, ok := item.Str()
 			if !ok {
-				return Unsupported(item.pos, "A Transform with parameters")
+				return errTransform(item)
 			}
 			t.Transforms = append(t.Transforms, name)
 		}
 		return nil
 	}
-	return Unsupported(v.pos, "A Transform with parameters")
+	return errTransform(v)
+}
+
+// errTransform refuses a transform with parameters.
+func errTransform(v *Value) error {
+	name, _ := v.Get("Name").Scalar()
+	return Unsupported(v.Pos(), "The transform "+clip(name)+" with parameters")
 }
 
 func (t *Template) checkSections() error {
