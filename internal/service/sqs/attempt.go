@@ -21,9 +21,9 @@ type taken struct {
 type attempt struct {
 	taken []taken
 	queue *queue
-	// again is set when the attempt only removed what had expired, and there may be more behind it.
+	// again is set when there may be messages although none was taken: the attempt only tidied up.
 	again bool
-	// next is when the next message becomes visible, if there is one.
+	// next is when the next flight becomes visible, if there is one. It is looked for when nothing was found.
 	next time.Time
 	// freed is closed when another receiver gives up rows that this one passed over; nil when it passed over none.
 	freed <-chan struct{}
@@ -31,11 +31,12 @@ type attempt struct {
 	claimed []string
 }
 
-// candidate is a row at the head of one of the two orders.
+// candidate is a row at the head of the log or of the order.
 type candidate struct {
 	key     []byte
 	visible time.Time
-	flying  bool
+	// order is set for flights.
+	order *order
 }
 
 // expiredBatch bounds how many expired messages one attempt removes.
@@ -44,74 +45,86 @@ const expiredBatch = 100
 func (rc *receiver) attempt(ctx context.Context, now time.Time) (*attempt, error) {
 	a := &attempt{}
 	defer func() { rc.s.claims.release(a.claimed) }()
-	err := rc.s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
+	space := rc.s.space(ctx)
+	joined := kv.InTx(ctx, space.Store())
+	err := space.Update(ctx, func(_ context.Context, tx kv.Tx) error {
 		rc.s.claims.release(a.claimed)
 		*a = attempt{}
-		q, err := rc.s.queue(tx, rc.name)
+		var err error
+		if a.queue, err = rc.s.queue(tx, rc.name); err != nil {
+			return err
+		}
+		found, err := rc.candidates(tx, a, now, joined)
 		if err != nil {
 			return err
 		}
-		a.queue = q
-		candidates, err := rc.candidates(tx, a, now)
-		if err != nil {
-			return err
-		}
-		for _, c := range candidates {
-			take := rc.takeWaiting
-			if c.flying {
-				take = rc.takeFlying
-			}
-			if err := take(tx, a, c, now); err != nil {
+		for _, c := range found {
+			if err := rc.take(tx, a, c, now); err != nil {
 				return err
 			}
 		}
-		a.again = a.again || len(candidates) > 0 && len(a.taken) == 0
-		return nil
+		a.again = a.again || len(found) > 0 && len(a.taken) == 0
+		if len(a.taken) > 0 || a.again {
+			return nil
+		}
+		return a.findNext(tx, now)
 	})
 	return a, err
 }
 
-// candidates claims the rows that have been visible longest, and removes what has expired on the way.
-func (rc *receiver) candidates(tx kv.Tx, a *attempt, now time.Time) ([]candidate, error) {
-	out, err := rc.head(tx, a, waitingPrefix(a.queue.ID), false, now)
-	if err != nil {
-		return nil, err
+// findNext looks for the next flight that becomes visible.
+func (a *attempt) findNext(tx kv.Tx, now time.Time) error {
+	for e, err := range tx.Loose().Scan(visibleAfter(a.queue.ID, now), kv.ScanOptions{Limit: 1}) {
+		if err != nil {
+			return err
+		}
+		o, err := parseOrder(a.queue.ID, e.Key)
+		a.next = o.visible
+		return err
 	}
-	flying, err := rc.head(tx, a, orderPrefix(a.queue.ID), true, now)
-	if err != nil {
-		return nil, err
-	}
-	if len(flying) == 0 {
-		return out, nil
-	}
-	out = append(out, flying...)
-	slices.SortStableFunc(out, func(x, y candidate) int { return x.visible.Compare(y.visible) })
-	return out[:min(len(out), rc.most)], nil
+	return nil
 }
 
-// head claims up to as many rows as are wanted, from the start of one order. Rows that others have claimed are passed over.
-func (rc *receiver) head(tx kv.Tx, a *attempt, prefix kv.Key, flying bool, now time.Time) (out []candidate, err error) {
-	expired := 0
+// candidates claims the rows that have been visible longest, and removes what has expired on the way.
+func (rc *receiver) candidates(tx kv.Tx, a *attempt, now time.Time, joined bool) ([]candidate, error) {
+	found, err := rc.waiting(tx, a, now, joined)
+	if err != nil {
+		return nil, err
+	}
+	flights, err := rc.flights(tx, a, now)
+	if err != nil || len(flights) == 0 {
+		return found, err
+	}
+	found = append(found, flights...)
+	slices.SortStableFunc(found, func(x, y candidate) int { return x.visible.Compare(y.visible) })
+	return found[:min(len(found), rc.most)], nil
+}
+
+// waiting claims entries of the log.
+func (rc *receiver) waiting(tx kv.Tx, a *attempt, now time.Time, joined bool) (out []candidate, err error) {
+	log, expired, first := waitingLog(a.queue.ID), 0, true
+	entries := kv.LogRange(log, 0)
+	entries.Start = kv.LogKey(log, rc.s.heads.get(a.queue.ID))
 	oldest := now.Add(-a.queue.Settings.retention())
-	for e, err := range tx.Loose().Scan(kv.PrefixRange(prefix), kv.ScanOptions{}) {
+	for e, err := range tx.Loose().Scan(entries, kv.ScanOptions{}) {
 		if err != nil {
 			return nil, err
 		}
-		c := candidate{key: bytes.Clone(e.Key), flying: flying}
-		if c.visible, err = visibleAt(e.Key); err != nil {
+		// In a joined transaction, entries may be missing that are back if it fails.
+		if first && !joined {
+			number, err := kv.LogSeq(log, e.Key)
+			if err != nil {
+				return nil, err
+			}
+			rc.s.heads.seen(a.queue.ID, number)
+		}
+		first = false
+		sent, err := sentTime(e.Value)
+		if err != nil {
 			return nil, err
 		}
-		sent, err := sentOf(e.Value, flying)
-		switch {
-		case err != nil:
-			return nil, err
-		case c.visible.After(now):
-			if a.next.IsZero() || c.visible.Before(a.next) {
-				a.next = c.visible
-			}
-			return out, nil
-		case sent.Before(oldest):
-			if err := rc.drop(tx, a.queue, c); err != nil {
+		if sent.Before(oldest) {
+			if err := tx.Delete(bytes.Clone(e.Key)); err != nil {
 				return nil, err
 			}
 			if expired++; expired == expiredBatch {
@@ -120,72 +133,79 @@ func (rc *receiver) head(tx kv.Tx, a *attempt, prefix kv.Key, flying bool, now t
 			}
 			continue
 		}
-		if ok, freed := rc.s.claims.take(string(c.key)); !ok {
-			a.freed = freed
-			continue
+		if c := (candidate{key: bytes.Clone(e.Key), visible: sent}); rc.claim(a, c.key) {
+			out = append(out, c)
 		}
-		a.claimed = append(a.claimed, string(c.key))
-		if out = append(out, c); len(out) == rc.most {
+		if len(out) == rc.most {
 			return out, nil
 		}
 	}
 	return out, nil
 }
 
-func sentOf(value []byte, flying bool) (time.Time, error) {
-	if flying {
-		return orderSent(value)
+// flights claims flights whose time has come.
+func (rc *receiver) flights(tx kv.Tx, a *attempt, now time.Time) (out []candidate, err error) {
+	expired := 0
+	oldest := now.Add(-a.queue.Settings.retention())
+	for e, err := range tx.Loose().Scan(visibleBy(a.queue.ID, now), kv.ScanOptions{}) {
+		if err != nil {
+			return nil, err
+		}
+		o, err := parseOrder(a.queue.ID, e.Key)
+		if err != nil {
+			return nil, err
+		}
+		p, err := decodePlace(e.Value)
+		if err != nil {
+			return nil, err
+		}
+		if p.sent.Before(oldest) {
+			if err := dropFlight(tx, a.queue, o); err != nil {
+				return nil, err
+			}
+			if expired++; expired == expiredBatch {
+				a.again = true
+				return out, nil
+			}
+			continue
+		}
+		if c := (candidate{key: bytes.Clone(e.Key), visible: o.visible, order: &o}); rc.claim(a, c.key) {
+			out = append(out, c)
+		}
+		if len(out) == rc.most {
+			return out, nil
+		}
 	}
-	return sentTime(value)
+	return out, nil
 }
 
-// orderSent reads the value of an order row.
-func orderSent(value []byte) (time.Time, error) {
-	k := kv.ReadKey(value, nil)
-	t := k.Time()
-	return t, k.Err()
+// claim claims a row for the attempt, unless another receiver has it.
+func (rc *receiver) claim(a *attempt, key []byte) bool {
+	ok, freed := rc.s.claims.take(string(key))
+	if !ok {
+		a.freed = freed
+		return false
+	}
+	a.claimed = append(a.claimed, string(key))
+	return true
 }
 
-func (rc *receiver) drop(tx kv.Tx, q *queue, c candidate) error {
-	if c.flying {
-		return dropFlight(tx, q, c.key)
+// take receives a message, if it is still what it was.
+func (rc *receiver) take(tx kv.Tx, a *attempt, c candidate, now time.Time) error {
+	key := c.key
+	if c.order != nil {
+		key = flightKey(a.queue.ID, c.order.id)
 	}
-	return tx.Delete(c.key)
-}
-
-// takeWaiting moves a message that is received for the first time into flight.
-func (rc *receiver) takeWaiting(tx kv.Tx, a *attempt, c candidate, now time.Time) error {
-	row, err := tx.Get(c.key)
-	if errors.Is(err, kv.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	row, err := tx.Get(key)
+	if err != nil && !errors.Is(err, kv.ErrNotFound) {
 		return err
 	}
-	if _, err := sentTime(row); err != nil {
+	// Delete also takes away a place in the order whose flight has moved on.
+	if err := tx.Delete(c.key); err != nil || row == nil {
 		return err
 	}
-	if err := tx.Delete(c.key); err != nil {
-		return err
-	}
-	return rc.launch(tx, a, flight{first: now}, row, now)
-}
-
-// takeFlying receives a message again whose visibility timeout is over.
-func (rc *receiver) takeFlying(tx kv.Tx, a *attempt, c candidate, now time.Time) error {
-	id, err := idInOrder(c.key)
-	if err != nil {
-		return err
-	}
-	if err := tx.Delete(c.key); err != nil {
-		return err
-	}
-	row, err := tx.Get(flightKey(a.queue.ID, id))
-	if errors.Is(err, kv.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
+	if c.order == nil {
+		return rc.launch(tx, a, flight{}, row, now)
 	}
 	f, record, err := splitFlight(row)
 	if err != nil || !f.visible.Equal(c.visible) {
@@ -196,9 +216,15 @@ func (rc *receiver) takeFlying(tx kv.Tx, a *attempt, c candidate, now time.Time)
 
 // launch writes the rows of a message that is received now.
 func (rc *receiver) launch(tx kv.Tx, a *attempt, f flight, record []byte, now time.Time) error {
+	if len(record) < recordHead {
+		return errMalformed
+	}
 	timeout := a.queue.Settings.VisibilityTimeout
 	if rc.visibility != nil {
 		timeout = int(*rc.visibility)
+	}
+	if f.receives == 0 {
+		f.first = now
 	}
 	f.visible, f.nonce, f.last = now.Add(seconds(timeout)), randomUint64(), now
 	f.receives++
@@ -209,16 +235,4 @@ func (rc *receiver) launch(tx kv.Tx, a *attempt, f flight, record []byte, now ti
 	}
 	a.taken = append(a.taken, taken{handle{a.queue.ID, id, f.nonce}, f, row[flightHead:]})
 	return nil
-}
-
-// putFlight writes the row of a message in flight and its place in the order. row must be that of f.
-func putFlight(tx kv.Tx, q *queue, id messageID, f *flight, row []byte) error {
-	sent, err := sentTime(row[flightHead:])
-	if err != nil {
-		return err
-	}
-	if err := tx.Put(flightKey(q.ID, id), row); err != nil {
-		return err
-	}
-	return tx.Put(orderKey(q.ID, f.visible, id), kv.Key(nil).Time(sent))
 }

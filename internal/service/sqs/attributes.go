@@ -1,6 +1,7 @@
 package sqs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"maps"
@@ -264,35 +265,41 @@ type counts struct{ visible, flying, delayed int }
 // count walks the queue. What becomes visible as time passes cannot be kept in a counter.
 func count(ctx context.Context, r kv.Reader, q *queue, now time.Time) (n counts, err error) {
 	oldest := now.Add(-q.Settings.retention())
-	walk := func(prefix kv.Key, sent func([]byte) (time.Time, error), later *int) error {
-		for e, err := range r.Scan(kv.PrefixRange(prefix), kv.ScanOptions{}) {
-			if err != nil {
-				return err
-			}
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			at, err := visibleAt(e.Key)
-			if err != nil {
-				return err
-			}
-			when, err := sent(e.Value)
-			if err != nil {
-				return err
-			}
-			switch {
-			case when.Before(oldest):
-			case at.After(now):
-				*later++
-			default:
-				n.visible++
-			}
+	for e, err := range r.Scan(kv.PrefixRange(waitingLog(q.ID)), kv.ScanOptions{}) {
+		sent, err := firstError(err, ctx.Err(), e.Value, sentTime)
+		if err != nil {
+			return n, err
 		}
-		return nil
+		if !sent.Before(oldest) {
+			n.visible++
+		}
 	}
-	if err := walk(waitingPrefix(q.ID), sentTime, &n.delayed); err != nil {
-		return n, err
+	for e, err := range r.Scan(kv.PrefixRange(orderPrefix(q.ID)), kv.ScanOptions{}) {
+		place, err := firstError(err, ctx.Err(), e.Value, decodePlace)
+		if err != nil {
+			return n, err
+		}
+		o, err := parseOrder(q.ID, e.Key)
+		switch {
+		case err != nil:
+			return n, err
+		case place.sent.Before(oldest):
+		case !o.visible.After(now):
+			n.visible++
+		case place.received:
+			n.flying++
+		default:
+			n.delayed++
+		}
 	}
-	err = walk(orderPrefix(q.ID), orderSent, &n.flying)
-	return n, err
+	return n, nil
+}
+
+// firstError decodes a row unless one of the errors is set.
+func firstError[T any](scan, ctx error, row []byte, decode func([]byte) (T, error)) (T, error) {
+	if err := cmp.Or(scan, ctx); err != nil {
+		var none T
+		return none, err
+	}
+	return decode(row)
 }

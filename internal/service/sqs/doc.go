@@ -4,18 +4,20 @@
 //
 // # A message's life
 //
-// A message that may be received, now or after its delay, is one row of the waiting rows, ordered by when it becomes
-// visible. Receiving moves it to the flight rows, which are found by message id, and enters the end of its visibility timeout in the
-// flights' order. A flight whose end has come is received again where it is. A receipt handle names queue, message and a nonce
-// that each receive draws anew: the handle works until the message is received again, even after the visibility timeout.
+// A message that can be received at once is an entry of the queue's log. Receiving moves it to a flight row, which is found by
+// message id, and enters the end of its visibility timeout in the order of flights. A message with a delay begins there, as a flight that
+// nobody has received. A flight whose time has come is received again where it is. A receipt handle names queue, message and a nonce that
+// each receive draws anew: the handle works until the message is received again, even after the visibility timeout.
 //
 // # Invariants
 //
-//   - A message has either one waiting row, or one flight row and one order row; these two agree on the end of the timeout.
-//   - Sending reads the queue's row and puts one new row, so senders meet nobody but a change of the queue.
-//   - Receivers look at the head of both orders without joining it to their conflict set, then read and move each message by itself.
-//     Receivers of one process claim rows in memory before that (claims), so that they do not choose the same; those of others conflict and choose again.
-//   - A queue's rows of messages lie under its random id, so a queue that is deleted and made again shares nothing with the old one. Purge
+//   - A message is either one entry of the log, or one flight row and one order row; these two agree on the time.
+//   - Sending reads the queue's row and appends to the log, so senders meet nobody but a change of the queue.
+//   - Receivers look at the heads of log and order without joining them to their conflict set, then read and move each message by itself.
+//     Receivers of one process claim rows in memory before that (claims), so that they do not choose the same; those of others
+//     conflict and choose again. Where the log begins is remembered (heads): below an entry that was seen nothing appears any more,
+//     and what lies there is only the traces of what was deleted.
+//   - A queue's messages lie under its random id, so a queue that is deleted and made again shares nothing with the old one. Purge
 //     and delete remove them by range, in one transaction.
 //   - A message beyond the queue's retention period is never delivered. Receivers remove those that they meet, the timer "sqs.sweep", one
 //     per queue, the others.
@@ -26,7 +28,7 @@
 //	t name                              its tags (JSON)
 //	d name                              when a queue of that name was deleted
 //	p id                                when the queue was last purged
-//	m id 'v' visible-at sequence        a waiting message
-//	m id 'x' visible-at message-id      the order of flights; the value is when the message was sent
-//	f id message-id                     a message in flight
+//	m id 'v' number                     the log of messages that nobody has received
+//	m id 'x' visible-at message-id      the order of flights: when it was sent, and whether it has been received
+//	f id message-id                     a message in flight or delayed
 package sqs

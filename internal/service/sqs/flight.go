@@ -10,6 +10,60 @@ import (
 	"croft/internal/kv"
 )
 
+// place is the value of an order row: what can be said of a flight without reading it.
+type place struct {
+	sent     time.Time
+	received bool
+}
+
+func (p place) encode() []byte {
+	received := byte(0)
+	if p.received {
+		received = 1
+	}
+	return kv.Key(nil).Time(p.sent).Raw(received)
+}
+
+func decodePlace(value []byte) (p place, err error) {
+	r := kv.ReadKey(value, nil)
+	p.sent = r.Time()
+	if r.Err() != nil || len(r.Rest()) != 1 {
+		return p, errMalformed
+	}
+	p.received = r.Rest()[0] == 1
+	return p, nil
+}
+
+// putFlight writes the row of a flight and its place in the order. row must be that of f.
+func putFlight(tx kv.Tx, q *queue, id messageID, f *flight, row []byte) error {
+	sent, err := sentTime(row[flightHead:])
+	if err != nil {
+		return err
+	}
+	if err := tx.Put(flightKey(q.ID, id), row); err != nil {
+		return err
+	}
+	return tx.Put(orderKey(q.ID, order{f.visible, id}), place{sent, f.receives > 0}.encode())
+}
+
+// dropFlight removes a place in the order, and the flight that it belongs to unless that has moved on.
+func dropFlight(tx kv.Tx, q *queue, o order) error {
+	if err := tx.Delete(orderKey(q.ID, o)); err != nil {
+		return err
+	}
+	row, err := tx.Get(flightKey(q.ID, o.id))
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if f, _, err := splitFlight(row); err != nil || !f.visible.Equal(o.visible) {
+		return err
+	}
+	return tx.Delete(flightKey(q.ID, o.id))
+}
+
 // flying reads the message that a receipt handle names. ok is false when it is gone or has been received again since.
 func flying(tx kv.Tx, q *queue, receipt string) (h handle, f flight, row []byte, ok bool, err error) {
 	if h, err = parseHandle(receipt, q.ID); err != nil {
@@ -35,7 +89,7 @@ func deleteMessage(tx kv.Tx, q *queue, receipt string) error {
 	if err := tx.Delete(flightKey(q.ID, h.id)); err != nil {
 		return err
 	}
-	return tx.Delete(orderKey(q.ID, f.visible, h.id))
+	return tx.Delete(orderKey(q.ID, order{f.visible, h.id}))
 }
 
 // DeleteMessage removes a message that has been received.
@@ -89,7 +143,7 @@ func changeVisibility(tx kv.Tx, q *queue, receipt string, timeout int32, now tim
 	case visible.After(f.last.Add(seconds(maxVisibility))):
 		return invalidValue(timeout, "VisibilityTimeout", "Total VisibilityTimeout for the message is beyond the limit [43200 seconds].")
 	}
-	if err := tx.Delete(orderKey(q.ID, f.visible, h.id)); err != nil {
+	if err := tx.Delete(orderKey(q.ID, order{f.visible, h.id})); err != nil {
 		return err
 	}
 	f.visible = visible

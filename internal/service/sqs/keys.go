@@ -1,7 +1,6 @@
 package sqs
 
 import (
-	"encoding/binary"
 	"time"
 
 	"croft/internal/kv"
@@ -29,48 +28,38 @@ func queueNameOf(key []byte) (string, error) {
 // messagesPrefix is what all changes that a receiver may wait for lie below.
 func messagesPrefix(queue uint64) kv.Key { return kv.Key{'m'}.Uint(queue) }
 
-func waitingPrefix(queue uint64) kv.Key { return messagesPrefix(queue).Raw('v') }
-func orderPrefix(queue uint64) kv.Key   { return messagesPrefix(queue).Raw('x') }
-func flightPrefix(queue uint64) kv.Key  { return kv.Key{'f'}.Uint(queue) }
-
-const (
-	waitingKeyLen = 1 + 8 + 1 + 8 + 8
-	orderKeyLen   = 1 + 8 + 1 + 8 + len(messageID{})
-	// visibleOffset is where the time stands in both.
-	visibleOffset = 1 + 8 + 1
-)
-
-// waitingKey is built in one allocation: it is made for each message sent.
-func waitingKey(queue uint64, visible time.Time, sequence uint64) kv.Key {
-	k := append(make([]byte, 0, waitingKeyLen), 'm')
-	k = binary.BigEndian.AppendUint64(k, queue)
-	k = append(k, 'v')
-	k = binary.BigEndian.AppendUint64(k, uint64(visible.UnixNano())^1<<63)
-	return binary.BigEndian.AppendUint64(k, sequence)
-}
-
-func orderKey(queue uint64, visible time.Time, id messageID) kv.Key {
-	return orderPrefix(queue).Time(visible).Raw(id[:]...)
-}
+// waitingLog is the log of the messages that nobody has received yet.
+func waitingLog(queue uint64) kv.Key   { return messagesPrefix(queue).Raw('v') }
+func orderPrefix(queue uint64) kv.Key  { return messagesPrefix(queue).Raw('x') }
+func flightPrefix(queue uint64) kv.Key { return kv.Key{'f'}.Uint(queue) }
 
 func flightKey(queue uint64, id messageID) kv.Key { return flightPrefix(queue).Raw(id[:]...) }
 
-// visibleAt returns the time in the key of a waiting or order row.
-func visibleAt(key []byte) (time.Time, error) {
-	r := kv.ReadKey(key, key[:min(visibleOffset, len(key))])
-	return r.Time(), r.Err()
+// order is the place of a flight among the others of its queue.
+type order struct {
+	visible time.Time
+	id      messageID
 }
 
-// idInOrder returns the message id in the key of an order row.
-func idInOrder(key []byte) (id messageID, err error) {
-	if len(key) != orderKeyLen {
-		return id, kv.ErrBadKey
+func orderKey(queue uint64, o order) kv.Key {
+	return orderPrefix(queue).Time(o.visible).Raw(o.id[:]...)
+}
+
+func parseOrder(queue uint64, key []byte) (o order, err error) {
+	r := kv.ReadKey(key, orderPrefix(queue))
+	o.visible = r.Time()
+	if r.Err() != nil || len(r.Rest()) != len(o.id) {
+		return o, kv.ErrBadKey
 	}
-	copy(id[:], key[orderKeyLen-len(id):])
-	return id, nil
+	o.id = messageID(r.Rest())
+	return o, nil
 }
 
-// visibleBefore is the range of the rows below prefix that became visible before t.
-func visibleBefore(prefix kv.Key, t time.Time) kv.Range {
-	return kv.Range{Start: prefix, End: prefix.Time(t)}
+// visibleBy is the range of the places of flights that are visible at t, visibleAfter that of the others.
+func visibleBy(queue uint64, t time.Time) kv.Range {
+	return kv.Range{Start: orderPrefix(queue), End: visibleAfter(queue, t).Start}
+}
+
+func visibleAfter(queue uint64, t time.Time) kv.Range {
+	return kv.Range{Start: orderPrefix(queue).Time(t.Add(1)), End: kv.PrefixRange(orderPrefix(queue)).End}
 }

@@ -159,7 +159,7 @@ func (d *decoder) str() string {
 
 // flight is the head of a flight row; the record follows it.
 type flight struct {
-	// visible is the end of the visibility timeout.
+	// visible is the end of the visibility timeout, or of the delay while receives is zero.
 	visible time.Time
 	// nonce is what tells the newest receipt handle from older ones.
 	nonce uint64

@@ -92,8 +92,8 @@ func senderID(call *cloud.Call) string {
 	return call.Account
 }
 
-// put writes the message into the queue.
-func (s *Service) put(tx kv.Tx, q *queue, d *draft, now time.Time) error {
+// put writes the message into the queue: into its log, or as a flight if it is delayed.
+func put(tx kv.Tx, q *queue, d *draft, now time.Time) error {
 	if d.size > q.Settings.MaximumMessageSize {
 		return invalidParameter("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", q.Settings.MaximumMessageSize)
 	}
@@ -101,7 +101,11 @@ func (s *Service) put(tx kv.Tx, q *queue, d *draft, now time.Time) error {
 	if d.delay != nil {
 		delay = int(*d.delay)
 	}
-	return tx.Put(waitingKey(q.ID, now.Add(seconds(delay)), s.sequence.Add(1)), d.row)
+	if delay == 0 {
+		return tx.Append(waitingLog(q.ID), d.row)
+	}
+	f := flight{visible: now.Add(seconds(delay)), nonce: randomUint64()}
+	return putFlight(tx, q, d.id, &f, f.with(d.row))
 }
 
 // SendMessage puts one message into a queue.
@@ -114,7 +118,7 @@ func (s *Service) SendMessage(ctx context.Context, in *sqs.SendMessageInput) (*s
 		return nil, err
 	}
 	err = s.update(ctx, in.QueueUrl, func(_ context.Context, tx kv.Tx, _ string, q *queue) error {
-		return s.put(tx, q, d, call.Now)
+		return put(tx, q, d, call.Now)
 	})
 	if err != nil {
 		return nil, err
@@ -156,7 +160,7 @@ func (s *Service) SendMessageBatch(ctx context.Context, in *sqs.SendMessageBatch
 			if refused[i] != nil {
 				return e.Id, refused[i]
 			}
-			if err := s.put(tx, q, d, call.Now); err != nil {
+			if err := put(tx, q, d, call.Now); err != nil {
 				return e.Id, err
 			}
 			out.Successful = append(out.Successful, sqs.SendMessageBatchResultEntry{

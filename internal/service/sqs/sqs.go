@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"croft/internal/awsapi/sqs"
 	"croft/internal/cloud"
@@ -23,21 +22,15 @@ type Service struct {
 	sqs.Unimplemented
 	deps   service.Deps
 	claims claims
+	heads  heads
 	queues queueCache
-	// sequence tells messages apart that become visible in the same nanosecond, and keeps those of this process in order. It
-	// starts at a random number, so that processes on one store do not meet.
-	sequence atomic.Uint64
-	warned   warnings
+	warned warnings
 }
 
 var _ sqs.API = (*Service)(nil)
 
 // New returns the service.
-func New(deps service.Deps) *Service {
-	s := &Service{deps: deps}
-	s.sequence.Store(randomUint64())
-	return s
-}
+func New(deps service.Deps) *Service { return &Service{deps: deps} }
 
 // Descriptor declares the service.
 func (s *Service) Descriptor() service.Descriptor {

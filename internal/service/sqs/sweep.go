@@ -2,7 +2,6 @@ package sqs
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"croft/internal/cloud"
@@ -31,10 +30,8 @@ func (s *Service) sweep(ctx context.Context, t timer.Timer) error {
 		if err != nil {
 			return err
 		}
-		// What became visible before the oldest message allowed was sent has expired for certain; what was delayed or in
-		// flight is found by a later sweep.
 		oldest := now.Add(-q.Settings.retention())
-		more, err := sweepWaiting(tx, q, oldest)
+		more, err := sweepLog(tx, q, oldest)
 		if err != nil {
 			return err
 		}
@@ -49,11 +46,19 @@ func (s *Service) sweep(ctx context.Context, t timer.Timer) error {
 	})
 }
 
-func sweepWaiting(tx kv.Tx, q *queue, oldest time.Time) (more bool, err error) {
+// sweepLog removes expired messages from the start of the log. The log is in the order of commits, which is nearly that of sending.
+func sweepLog(tx kv.Tx, q *queue, oldest time.Time) (more bool, err error) {
 	removed := 0
-	for e, err := range tx.Loose().Scan(visibleBefore(waitingPrefix(q.ID), oldest), kv.ScanOptions{Limit: sweepBatch}) {
+	for e, err := range tx.Loose().Scan(kv.PrefixRange(waitingLog(q.ID)), kv.ScanOptions{Limit: sweepBatch}) {
 		if err != nil {
 			return false, err
+		}
+		sent, err := sentTime(e.Value)
+		if err != nil {
+			return false, err
+		}
+		if !sent.Before(oldest) {
+			return false, nil
 		}
 		if err := tx.Delete(e.Key); err != nil {
 			return false, err
@@ -63,42 +68,22 @@ func sweepWaiting(tx kv.Tx, q *queue, oldest time.Time) (more bool, err error) {
 	return removed == sweepBatch, nil
 }
 
+// sweepFlights removes the flights that became visible before the oldest message allowed was sent: they have expired for certain. Others
+// are found by a later sweep.
 func sweepFlights(tx kv.Tx, q *queue, oldest time.Time) (more bool, err error) {
 	removed := 0
-	for e, err := range tx.Loose().Scan(visibleBefore(orderPrefix(q.ID), oldest), kv.ScanOptions{Limit: sweepBatch}) {
+	for e, err := range tx.Loose().Scan(visibleBy(q.ID, oldest), kv.ScanOptions{Limit: sweepBatch}) {
 		if err != nil {
 			return false, err
 		}
-		if err := dropFlight(tx, q, e.Key); err != nil {
+		o, err := parseOrder(q.ID, e.Key)
+		if err != nil {
+			return false, err
+		}
+		if err := dropFlight(tx, q, o); err != nil {
 			return false, err
 		}
 		removed++
 	}
 	return removed == sweepBatch, nil
-}
-
-// dropFlight removes an order row, and the flight that it belongs to unless that has moved on.
-func dropFlight(tx kv.Tx, q *queue, order []byte) error {
-	id, err := idInOrder(order)
-	if err != nil {
-		return err
-	}
-	if err := tx.Delete(order); err != nil {
-		return err
-	}
-	row, err := tx.Get(flightKey(q.ID, id))
-	if errors.Is(err, kv.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	f, _, err := splitFlight(row)
-	if err != nil {
-		return err
-	}
-	if string(orderKey(q.ID, f.visible, id)) != string(order) {
-		return nil
-	}
-	return tx.Delete(flightKey(q.ID, id))
 }

@@ -1,0 +1,92 @@
+package sqs_test
+
+import (
+	"context"
+	"testing"
+
+	api "croft/internal/awsapi/sqs"
+	"croft/internal/cfn"
+	"croft/internal/service/servicetest"
+)
+
+func TestQueueResource(t *testing.T) {
+	env := servicetest.New(t, newService)
+	client := api.NewClient(env.Dispatcher)
+	queue := env.Resource("AWS::SQS::Queue")
+	request := &cfn.Request{GeneratedName: "stack-Queue-ABC", Tags: map[string]string{"stack": "s"}}
+	first := map[string]any{"DelaySeconds": "5", "VisibilityTimeout": 60, "Tags": []any{map[string]any{"Key": "a", "Value": "1"}}}
+	must(t, env.Update(func(ctx context.Context) error {
+		result, err := queue.Create(ctx, request, first)
+		if err == nil {
+			request.PhysicalID, request.Attributes = result.PhysicalID, result.Attributes
+		}
+		return err
+	}))
+	if got := request.Attributes["Arn"]; got != "arn:aws:sqs:us-east-1:000000000000:stack-Queue-ABC" {
+		t.Errorf("Arn is %v", got)
+	}
+	second := map[string]any{"VisibilityTimeout": 61}
+	must(t, env.Update(func(ctx context.Context) error {
+		_, err := queue.Update(ctx, request, first, second)
+		return err
+	}))
+	attributes, err := client.GetQueueAttributes(env.Context(), &api.GetQueueAttributesInput{QueueUrl: request.PhysicalID, AttributeNames: []string{"All"}})
+	must(t, err)
+	if attributes.Attributes["DelaySeconds"] != "0" || attributes.Attributes["VisibilityTimeout"] != "61" {
+		t.Errorf("attributes are %v", attributes.Attributes)
+	}
+	tags, err := client.ListQueueTags(env.Context(), &api.ListQueueTagsInput{QueueUrl: request.PhysicalID})
+	must(t, err)
+	if len(tags.Tags) != 1 || tags.Tags["stack"] != "s" {
+		t.Errorf("tags are %v", tags.Tags)
+	}
+	for range 2 { // a resource that is gone is no error
+		must(t, env.Update(func(ctx context.Context) error { return queue.Delete(ctx, request, second) }))
+	}
+	if err := queue.Check(map[string]any{"RedrivePolicy": map[string]any{}}); err == nil {
+		t.Error("RedrivePolicy was accepted")
+	}
+	if !queue.Replaces(map[string]any{"QueueName": "a"}, map[string]any{"QueueName": "b"}) {
+		t.Error("another name does not replace the queue")
+	}
+}
+
+func TestQueuePolicyResource(t *testing.T) {
+	env, client, one := cloudWithQueue(t, nil)
+	made, err := client.CreateQueue(env.Context(), &api.CreateQueueInput{QueueName: "two"})
+	must(t, err)
+	two := *made.QueueUrl
+	policy := env.Resource("AWS::SQS::QueuePolicy")
+	request := &cfn.Request{GeneratedName: "stack-Policy-ABC"}
+	document := map[string]any{"Version": "2012-10-17"}
+	before := map[string]any{"PolicyDocument": document, "Queues": []any{one}}
+	after := map[string]any{"PolicyDocument": document, "Queues": []any{two}}
+	check := func(url, want string) {
+		t.Helper()
+		out, err := client.GetQueueAttributes(env.Context(), &api.GetQueueAttributesInput{QueueUrl: url, AttributeNames: []string{"Policy"}})
+		must(t, err)
+		if got := out.Attributes["Policy"]; got != want {
+			t.Errorf("the policy of %s is %q, want %q", url, got, want)
+		}
+	}
+	must(t, env.Update(func(ctx context.Context) error {
+		_, err := policy.Create(ctx, request, before)
+		return err
+	}))
+	check(one, `{"Version":"2012-10-17"}`)
+	must(t, env.Update(func(ctx context.Context) error {
+		_, err := policy.Update(ctx, request, before, after)
+		return err
+	}))
+	check(one, "")
+	check(two, `{"Version":"2012-10-17"}`)
+	must(t, env.Update(func(ctx context.Context) error { return policy.Delete(ctx, request, after) }))
+	check(two, "")
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
