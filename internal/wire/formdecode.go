@@ -30,8 +30,8 @@ func (d *formDecoder) structure(s *Shape, v reflect.Value, prefix string) error 
 		shape := d.schema.Shape(m.Shape)
 		d.at.member(m.Name)
 		name := prefix + m.Wire
-		if m.Flat && shape.Kind == List && shape.ElemName != "" {
-			name = prefix + shape.ElemName
+		if m.Flat && shape.Kind == List {
+			name = prefix + flatName(m, shape)
 		}
 		if d.form.has(name) {
 			if err := d.value(shape, v.Field(i), name, m.Flat); err != nil {

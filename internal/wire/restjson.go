@@ -79,7 +79,7 @@ func (d *restDecoder) text(m *Member, v reflect.Value, text string, f TimeFormat
 func (d *restDecoder) fromQuery(m *Member, v reflect.Value) (bool, error) {
 	s := d.schema.Shape(m.Shape)
 	if s.Kind == Map {
-		return true, d.restOfQuery(s, v)
+		return true, d.allQuery(v)
 	}
 	values, given := d.query[m.Wire]
 	if !given {
@@ -91,11 +91,8 @@ func (d *restDecoder) fromQuery(m *Member, v reflect.Value) (bool, error) {
 	return true, d.text(m, v, values[0], ISOTime)
 }
 
-// restOfQuery gives a map all the parameters: those that belong to other members are not left out by AWS either.
-func (d *restDecoder) restOfQuery(s *Shape, v reflect.Value) error {
-	if len(d.query) == 0 {
-		return nil
-	}
+// allQuery gives a map all the parameters, those of other members too (Smithy, the trait httpQueryParams).
+func (d *restDecoder) allQuery(v reflect.Value) error {
 	out := reflect.MakeMap(v.Type())
 	for name, values := range d.query {
 		value := reflect.New(v.Type().Elem()).Elem()
@@ -106,7 +103,9 @@ func (d *restDecoder) restOfQuery(s *Shape, v reflect.Value) error {
 		}
 		out.SetMapIndex(reflect.ValueOf(name), value)
 	}
-	v.Set(out)
+	if out.Len() > 0 {
+		v.Set(out)
+	}
 	return nil
 }
 

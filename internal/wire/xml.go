@@ -46,16 +46,20 @@ func (e *xmlEncoder) members(s *Shape, v reflect.Value) error {
 func (e *xmlEncoder) member(m *Member, f reflect.Value) error {
 	s := e.schema.Shape(m.Shape)
 	if m.Flat && s.Kind == List && fits(List, f) {
-		name := m.Wire
-		if s.ElemName != "" {
-			name = s.ElemName
-		}
-		return e.list(s, f, name)
+		return e.list(s, f, flatName(m, s))
 	}
 	if m.Flat && s.Kind == Map && fits(Map, f) {
 		return e.mapping(s, f, m.Wire)
 	}
 	return e.value(s, f, m.Wire)
+}
+
+// flatName returns the name of the elements of a flattened list: the member's where it has one of its own, else the elements'.
+func flatName(m *Member, list *Shape) string {
+	if m.Wire != m.Name {
+		return m.Wire
+	}
+	return or(list.ElemName, m.Wire)
 }
 
 // value writes one element called name.
