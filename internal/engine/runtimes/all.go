@@ -1,0 +1,8 @@
+package runtimes
+
+// All returns every runtime, one per language.
+func All(h Host) []Runtime {
+	return []Runtime{
+		newPython(h),
+	}
+}

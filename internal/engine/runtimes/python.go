@@ -1,0 +1,151 @@
+package runtimes
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"croft/internal/engine/sandbox"
+)
+
+//go:embed python/bootstrap.py python/probe.py
+var pythonFiles embed.FS
+
+// sdkPath is where a function finds the SDK that the engine installed.
+const sdkPath = "/var/lang/sdk"
+
+// python runs python3.9 to python3.13, each with the interpreter of that version or, when the machine has none, the nearest.
+type python struct {
+	host Host
+	// places returns the folders in which interpreters are looked for.
+	places func() []string
+
+	mu       sync.Mutex
+	probed   map[string]*interpreter // by path; nil for one that does not work
+	chosen   map[int]*interpreter    // by the minor version asked for
+	warned   map[int]bool
+	sdk      sdkInstaller
+	prepared string // the folder with the bootstrap
+}
+
+func newPython(h Host) *python {
+	return &python{
+		host:   h,
+		places: usualPlaces,
+		probed: map[string]*interpreter{},
+		chosen: map[int]*interpreter{},
+		warned: map[int]bool{},
+		sdk:    sdkInstaller{host: h, turn: make(chan struct{}, 1), failed: map[int]sdkFailure{}},
+	}
+}
+
+// Names implements Runtime.
+func (p *python) Names() []string {
+	return []string{"python3.9", "python3.10", "python3.11", "python3.12", "python3.13"}
+}
+
+// Prepare implements Runtime.
+func (p *python) Prepare(ctx context.Context, name, code string) (*Launch, error) {
+	minor, err := strconv.Atoi(strings.TrimPrefix(name, "python3."))
+	if err != nil {
+		return nil, fmt.Errorf("runtimes: %q: %w", name, err)
+	}
+	in, bootstrap, err := p.ready(ctx, minor)
+	if err != nil {
+		return nil, err
+	}
+	l := &Launch{
+		Args:    []string{in.Executable, "-s", RuntimeDir + "/bootstrap.py"},
+		Binds:   append(in.binds(), sandbox.Bind{Source: bootstrap, Target: RuntimeDir}),
+		Version: in.Version,
+		Env: map[string]string{
+			"PATH":              filepath.Dir(in.Executable) + ":/usr/local/bin:/usr/bin:/bin:/opt/bin",
+			"LD_LIBRARY_PATH":   "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+			"LANG":              "en_US.UTF-8",
+			"TZ":                ":UTC",
+			"AWS_EXECUTION_ENV": "AWS_Lambda_" + name,
+		},
+	}
+	if in.SDK {
+		return l, nil
+	}
+	dir, err := p.sdk.folder(ctx, in, code)
+	if err != nil || dir == "" {
+		return l, err
+	}
+	l.Args = append(l.Args, sdkPath)
+	l.Binds = append(l.Binds, sandbox.Bind{Source: dir, Target: sdkPath})
+	return l, nil
+}
+
+// ready returns the interpreter for a minor version and the folder with the bootstrap, both found once.
+func (p *python) ready(ctx context.Context, minor int) (*interpreter, string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.prepared == "" {
+		dir, err := p.writeBootstrap()
+		if err != nil {
+			return nil, "", err
+		}
+		p.prepared = dir
+	}
+	if in := p.chosen[minor]; in != nil {
+		return in, p.prepared, nil
+	}
+	in, err := p.find(ctx, minor)
+	if err != nil {
+		return nil, "", err
+	}
+	if in.Minor != minor && !p.warned[minor] {
+		p.warned[minor] = true
+		text := fmt.Sprintf("This machine has no Python 3.%d: python3.%[1]d functions run on Python %[2]s (%[3]s)", minor, in.Version, in.Executable)
+		p.host.Log.Warn(text)
+		p.host.Progress(text)
+	}
+	p.chosen[minor] = in
+	return in, p.prepared, nil
+}
+
+// writeBootstrap puts the bootstrap where a sandbox can bind it, in a folder named after its content, so that another version of croft on the
+// same data has its own.
+func (p *python) writeBootstrap() (string, error) {
+	text, err := pythonFiles.ReadFile("python/bootstrap.py")
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(text)
+	parent := filepath.Join(p.host.Dir, "runtime")
+	dir := filepath.Join(parent, "python-"+hex.EncodeToString(sum[:8]))
+	if _, err := os.Stat(dir); err == nil {
+		return dir, nil
+	}
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", err
+	}
+	tmp, err := os.MkdirTemp(parent, "new-")
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(tmp, "bootstrap.py")
+	for _, step := range []func() error{
+		func() error { return os.WriteFile(file, text, 0o644) },
+		// Whatever the server's umask: the function runs as another user.
+		func() error { return os.Chmod(file, 0o644) },
+		func() error { return os.Chmod(tmp, 0o755) },
+		func() error { return os.Rename(tmp, dir) },
+	} {
+		if err := step(); err != nil && !errors.Is(err, fs.ErrExist) {
+			return "", err
+		}
+	}
+	return dir, nil
+}

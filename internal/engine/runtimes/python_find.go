@@ -1,0 +1,212 @@
+package runtimes
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"croft/internal/clock"
+	"croft/internal/engine/sandbox"
+)
+
+// interpreter is one Python of the machine, as python/probe.py describes it.
+type interpreter struct {
+	Minor      int      `json:"minor"`
+	Version    string   `json:"version"`
+	Executable string   `json:"executable"`
+	Prefix     string   `json:"prefix"`
+	Paths      []string `json:"paths"`
+	Libraries  []string `json:"libraries"`
+	// SDK says that boto3 is installed.
+	SDK bool `json:"sdk"`
+}
+
+// binds returns what the interpreter needs to see of the machine: its own prefix where it has one, and the places that belong to it
+// where it shares the prefix with everything else.
+func (in *interpreter) binds() []sandbox.Bind {
+	sources := slices.Clone(in.Paths)
+	switch in.Prefix {
+	case "/", "/usr", "/usr/local":
+		sources = append(sources, in.Executable)
+	default:
+		sources = append([]string{in.Prefix, in.Executable}, sources...)
+	}
+	var out []sandbox.Bind
+	for _, s := range append(sources, in.Libraries...) {
+		if !strings.HasPrefix(s, "/usr/lib/") && !strings.HasPrefix(s, "/usr/lib64/") {
+			out = append(out, sandbox.Bind{Source: s, Target: s, Optional: true})
+		}
+	}
+	return out
+}
+
+// candidate is a file that looks like an interpreter.
+type candidate struct {
+	path string
+	// minor is the version that its name tells, or 0.
+	minor int
+	// script: it is a shim, which must run to tell what it stands for, and is slow.
+	script bool
+}
+
+const probeTime = 20 * time.Second
+
+// find returns the interpreter of the given minor version, one that has the SDK if there are several, or else the nearest there is.
+func (p *python) find(ctx context.Context, minor int) (*interpreter, error) {
+	all := candidates(p.places(), minor)
+	var best *interpreter
+	for _, c := range all {
+		if c.minor != 0 && c.minor != minor || c.script && best != nil {
+			continue
+		}
+		in := p.probe(ctx, c.path)
+		if in == nil || in.Minor != minor {
+			continue
+		}
+		if in.SDK {
+			return in, nil
+		}
+		if best == nil {
+			best = in
+		}
+	}
+	if best != nil {
+		return best, nil
+	}
+	slices.SortStableFunc(all, func(a, b candidate) int { return distance(a.minor, minor) - distance(b.minor, minor) })
+	for _, c := range all {
+		if in := p.probe(ctx, c.path); in != nil && in.Minor >= 8 {
+			return in, nil
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return nil, lacking(nil, "The runtime python3.%d needs a Python interpreter, and none was found on PATH, in /usr/bin, in /usr/local/bin "+
+		"or under ~/.pyenv/versions. Install one, for example with `apt-get install python3` or `pyenv install 3.%[1]d`", minor)
+}
+
+// distance orders versions by nearness; of two as near, the newer first. An unknown version comes last.
+func distance(have, want int) int {
+	switch {
+	case have == 0:
+		return 1000
+	case have >= want:
+		return 2 * (have - want)
+	}
+	return 2*(want-have) + 1
+}
+
+// candidates lists the interpreters in dirs, in that order; shims last.
+func candidates(dirs []string, minor int) []candidate {
+	names := []string{fmt.Sprintf("python3.%d", minor), "python3", "python"}
+	for m := 14; m >= 8; m-- {
+		names = append(names, fmt.Sprintf("python3.%d", m))
+	}
+	var real, shims []candidate
+	seen := map[string]bool{}
+	for _, dir := range dirs {
+		for _, name := range names {
+			path, err := filepath.EvalSymlinks(filepath.Join(dir, name))
+			if err != nil || !filepath.IsAbs(path) || seen[path] {
+				continue
+			}
+			seen[path] = true
+			c := candidate{path: path, minor: minorIn(path), script: isScript(path)}
+			if c.script {
+				shims = append(shims, c)
+			} else {
+				real = append(real, c)
+			}
+		}
+	}
+	return append(real, shims...)
+}
+
+// usualPlaces are the folders on PATH, in its order, and then those where interpreters usually are.
+func usualPlaces() []string {
+	dirs := append(filepath.SplitList(os.Getenv("PATH")), "/usr/bin", "/usr/local/bin")
+	var patterns []string
+	if root := os.Getenv("PYENV_ROOT"); root != "" {
+		patterns = append(patterns, filepath.Join(root, "versions/*/bin"))
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		patterns = append(patterns, filepath.Join(home, ".pyenv/versions/*/bin"), filepath.Join(home, ".local/share/uv/python/*/bin"))
+	}
+	for _, pattern := range patterns {
+		// A folder whose name makes a bad pattern is passed over.
+		found, _ := filepath.Glob(pattern)
+		slices.SortFunc(found, func(a, b string) int { return strings.Compare(b, a) })
+		dirs = append(dirs, found...)
+	}
+	return dirs
+}
+
+// minorIn reads the version from a name like python3.12.
+func minorIn(path string) int {
+	m := regexp.MustCompile(`^python3\.(\d+)$`).FindStringSubmatch(filepath.Base(path))
+	if m == nil {
+		return 0
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+func isScript(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 2)
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head) == "#!"
+}
+
+// probe runs an interpreter once to learn about it. One that does not work is nil.
+func (p *python) probe(ctx context.Context, path string) *interpreter {
+	if in, ok := p.probed[path]; ok {
+		return in
+	}
+	script, err := pythonFiles.ReadFile("python/probe.py")
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := clock.WithTimeout(ctx, p.host.Clock, probeTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, "-I", "-c", string(script))
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PYENV_ROOT=" + os.Getenv("PYENV_ROOT"), "LC_ALL=C.UTF-8"}
+	cmd.WaitDelay = time.Second
+	var out limitedBuffer
+	cmd.Stdout = &out
+	err = cmd.Run()
+	if ctx.Err() != nil {
+		return nil // says nothing about the interpreter
+	}
+	in := &interpreter{}
+	if err == nil {
+		err = json.Unmarshal(out.buf, in)
+	}
+	if err != nil {
+		p.host.Log.Debug("not a usable Python", "path", path, "error", err)
+		in = nil
+	}
+	p.probed[path] = in
+	if in != nil {
+		p.probed[in.Executable] = in
+	}
+	return in
+}
