@@ -71,5 +71,9 @@ func JoinView(ctx context.Context, store Store, fn func(context.Context, Reader)
 	if !ok || s.reader == nil {
 		return false, nil
 	}
-	return true, fn(ctx, s.reader)
+	if s.depth >= MaxJoinDepth {
+		return true, ErrTooDeep
+	}
+	s.depth++
+	return true, fn(context.WithValue(ctx, joinKey{store}, s), s.reader)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"time"
 )
 
@@ -60,6 +61,9 @@ func ReadKey(key, prefix []byte) *KeyReader {
 
 // Str reads a part that Str or Bytes wrote.
 func (r *KeyReader) Str() string {
+	if r.err != nil {
+		return ""
+	}
 	var out []byte
 	for i := 0; i < len(r.rest); i++ {
 		if r.rest[i] != 0 {
@@ -134,5 +138,8 @@ func LogSeq(log, key []byte) (uint64, error) {
 
 // LogRange returns the range of log's entries with numbers greater than after; after 0 gives all, since numbers start at 1.
 func LogRange(log []byte, after uint64) Range {
+	if after == math.MaxUint64 {
+		return Range{Start: log, End: log}
+	}
 	return Range{Start: LogKey(log, after+1), End: PrefixRange(log).End}
 }

@@ -136,7 +136,8 @@ type Watch interface {
 //
 // View and Update give fn a context that carries the transaction. An Update or View called with such a context (of the same Store)
 // joins it: it runs on the same transaction and commits with it. A joined Update whose fn fails leaves none of its own writes, and the
-// outer function decides whether to go on. Back ends get this from Joined.
+// outer function decides whether to go on. Back ends get this from
+// JoinUpdate and JoinView.
 type Store interface {
 	// View runs fn on a consistent snapshot and returns its error.
 	View(ctx context.Context, fn func(ctx context.Context, r Reader) error) error

@@ -196,6 +196,25 @@ func TestCrash(t *testing.T) {
 	}
 }
 
+// TestLongLogAfterPowerLoss: holes far from the end of a log that was not synced are its end, and no corruption.
+func TestLongLogAfterPowerLoss(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	o := Options{FS: fs, Dir: "db", Clock: clock.NewManual(clock.Real().Now())}
+	// The log of a new store is begun before the store has its format.
+	if err := open(t, o).Close(); err != nil {
+		t.Fatal(err)
+	}
+	l := &load{s: open(t, o)}
+	for i := range int64(200) {
+		if err := l.write(0, i+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		crash(t, fs, o, vfs.CrashCloneCfg{UnsyncedDataPercent: 80, RNG: clock.Random(uint64(i))}, [4]int64{})
+	}
+}
+
 // TestDiskErrors lets the disk fail at every kind of operation, early and late, once or from then on.
 func TestDiskErrors(t *testing.T) {
 	writes := func(op errorfs.Op) bool { return op.Kind.ReadOrWrite() == errorfs.OpIsWrite }
