@@ -50,7 +50,7 @@ func (e *Executor) BeginDelete(ctx context.Context, s *Stack, op Operation, j Jo
 	call := cloud.CallOf(ctx)
 	fill(&op, call, Delete, Remove)
 	op.End = DeleteComplete
-	s.Op = &op
+	s.Op, s.Deleted = &op, call.Now
 	st := &step{Executor: e, s: s, op: s.Op, j: j, x: x, call: call}
 	if err := st.enter(DeleteInProgress, userInitiated); err != nil {
 		return err

@@ -90,11 +90,14 @@ func isTransient(err error) bool {
 // errJournal marks failures of the journal, which must not be taken for failures of a resource.
 var errJournal = errors.New("cfn: the stack's records cannot be read or written")
 
+// Unavailable marks an error as one of the store's, so that Step does not take it for a failure of the stack.
+func Unavailable(err error) error { return fmt.Errorf("%w: %w", errJournal, err) }
+
 func journalError(err error) error {
 	if err == nil || isOwned(err) || errors.Is(err, kv.ErrTooLarge) {
 		return err
 	}
-	return fmt.Errorf("%w: %w", errJournal, err)
+	return Unavailable(err)
 }
 
 // OwnedError is what Journal.Put returns when a physical resource already belongs to a record.

@@ -330,6 +330,8 @@ func (st *step) createTurns(all []*Record, reason string) error {
 			return err
 		}
 	}
+	// CloudFormation counts the rollback of a creation as a deletion.
+	st.s.Deleted = st.call.Now
 	st.op.Phase, st.op.Queue = Remove, removalOrder(all)
 	return nil
 }

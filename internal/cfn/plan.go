@@ -114,6 +114,7 @@ func (p *Planner) Plan() (*Plan, error) {
 	if len(problems) > 0 {
 		return nil, &template.Error{Message: "Template error: " + strings.Join(problems, "; ")}
 	}
+	pl.sort()
 	pl.removals()
 	if err := pl.outputs(); err != nil {
 		return nil, err
@@ -392,6 +393,15 @@ func (pl *planning) attributes(res *template.Resource, rt ResourceType, now *Phy
 	return out, nil
 }
 
+// sort puts the changes in the template's order, in which a reader looks for them.
+func (pl *planning) sort() {
+	place := map[string]int{}
+	for i, r := range pl.Target.Bound.Resources() {
+		place[r.LogicalID] = i
+	}
+	slices.SortFunc(pl.plan.Changes, func(a, b Planned) int { return place[a.LogicalID] - place[b.LogicalID] })
+}
+
 // removals plans the removal of what the template no longer has, dependents first.
 func (pl *planning) removals() {
 	all := slices.SortedFunc(maps.Values(pl.Records), func(a, b *Record) int { return strings.Compare(a.LogicalID, b.LogicalID) })
@@ -412,70 +422,4 @@ func (pl *planning) removals() {
 			Action: "Remove", LogicalID: id, PhysicalID: r.Now.ID, Type: r.Now.Type, PolicyAction: policy, Before: shown,
 		})
 	}
-}
-
-// outputs finds out whether the outputs change.
-func (pl *planning) outputs() error {
-	r := &foreseen{pl: pl}
-	values, err := pl.Target.Bound.EvalOutputs(r)
-	if err != nil {
-		if isTransient(err) || !r.unknown {
-			return err
-		}
-		pl.plan.Outputs = true
-		return nil
-	}
-	after := make([]Output, len(values))
-	for i, v := range values {
-		after[i] = Output{Name: v.Name, Value: v.Value, Description: v.Description, Export: v.ExportName}
-	}
-	pl.plan.Outputs = !slices.Equal(after, pl.Stack.Current.Outputs)
-	return nil
-}
-
-// foreseen resolves references as far as the plan knows.
-type foreseen struct {
-	pl      *planning
-	unknown bool
-}
-
-func (f *foreseen) now(id string, mayStay bool) *Physical {
-	r := f.pl.Records[id]
-	if r == nil || r.Now == nil || !mayStay {
-		f.unknown = true
-		return nil
-	}
-	return r.Now
-}
-
-// Ref returns the physical id of a resource that stays or changes in place.
-func (f *foreseen) Ref(id string) (*template.Value, error) {
-	if p := f.now(id, f.pl.state[id] != isNew); p != nil {
-		return template.NewString(p.ID), nil
-	}
-	return template.NewString(KnownAfterApply), nil
-}
-
-// GetAtt returns the attribute of a resource that stays or changes in place.
-func (f *foreseen) GetAtt(id, attribute string) (*template.Value, error) {
-	if p := f.now(id, f.pl.state[id] != isNew); p != nil {
-		return attributeOf(id, p, attribute)
-	}
-	return template.NewString(KnownAfterApply), nil
-}
-
-// Import returns what another stack exports; what nobody exports yet, somebody may by then.
-func (f *foreseen) Import(name string) (*template.Value, error) {
-	value, ok, err := f.pl.Exports.Import(name)
-	if err != nil {
-		return nil, journalError(err)
-	}
-	if ok {
-		return template.NewString(value), nil
-	}
-	f.unknown = true
-	if m := "No export named " + name + " found."; !slices.Contains(f.pl.missing, m) {
-		f.pl.missing = append(f.pl.missing, m)
-	}
-	return template.NewString(KnownAfterApply), nil
 }

@@ -160,9 +160,6 @@ func (st *step) removed() error {
 	if err := st.enter(end, reason); err != nil {
 		return err
 	}
-	if end != RollbackComplete {
-		st.s.Deleted = st.call.Now
-	}
 	st.s.Op = nil
 	return nil
 }

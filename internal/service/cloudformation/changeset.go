@@ -75,6 +75,9 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cloudformation.Create
 		if err != nil {
 			return err
 		}
+		if err := prune(tx, st); err != nil {
+			return err
+		}
 		out.Id = &cs.ID
 		if st.Status == "" {
 			if err := s.exec.Review(ctx, st, journalOf(tx, st)); err != nil {
@@ -105,6 +108,8 @@ func refuseForChangeSet(in *cloudformation.CreateChangeSetInput) error {
 		return unsupported("ImportExistingResources")
 	case in.DeploymentMode != nil:
 		return unsupported("DeploymentMode")
+	case wire.Value(in.OnStackFailure) == string(cfn.DeleteAll) && wire.Value(in.ChangeSetType) != cloudformation.ChangeSetTypeCREATE:
+		return validation("OnStackFailure DELETE is for change sets of the type CREATE alone.")
 	}
 	return refuseForAll(in.NotificationARNs, in.RollbackConfiguration, nil)
 }
@@ -322,6 +327,27 @@ func (s *Service) dropChangeSets(tx kv.Tx, st *cfn.Stack, keep string) error {
 		}
 	}
 	return nil
+}
+
+// maxChangeSets bounds the change sets of one stack.
+const maxChangeSets = 1000
+
+// prune makes room for one more change set by removing the oldest of those that cannot be executed.
+func prune(tx kv.Tx, st *cfn.Stack) error {
+	all, err := changeSetsOf(tx, st)
+	if err != nil || len(all) < maxChangeSets {
+		return err
+	}
+	var oldest *changeSet
+	for _, cs := range all {
+		if cs.Execution == unavailable && (oldest == nil || cs.Created.Before(oldest.Created)) {
+			oldest = cs
+		}
+	}
+	if oldest == nil {
+		return cloudformation.NewLimitExceededException("Stack [%s] has %d change sets, which is the most that croft keeps", st.Name, len(all))
+	}
+	return dropChangeSet(tx, st, oldest)
 }
 
 func changeSetsOf(r kv.Reader, st *cfn.Stack) (out []*changeSet, err error) {

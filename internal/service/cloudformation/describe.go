@@ -7,7 +7,6 @@ import (
 
 	"croft/internal/awsapi/cloudformation"
 	"croft/internal/cfn"
-	"croft/internal/cfn/template"
 	"croft/internal/kv"
 	"croft/internal/wire"
 )
@@ -174,7 +173,7 @@ func (s *Service) ValidateTemplate(ctx context.Context, in *cloudformation.Valid
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.Parse([]byte(body))
+	t, err := parse(ctx, body)
 	if err != nil {
 		return nil, err
 	}

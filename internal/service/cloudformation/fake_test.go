@@ -22,9 +22,10 @@ import (
 type fakes struct {
 	store kv.Store
 
-	mu    sync.Mutex
-	fail  map[string]error // by "create Thing", "update Thing", "delete Thing"
-	calls []string
+	mu   sync.Mutex
+	fail map[string]error // by "create Thing", "update Thing", "delete Thing"
+	// onUpdate, when set, decides about updates by the new value.
+	onUpdate func(value string) error
 }
 
 type thing struct {
@@ -41,7 +42,6 @@ func (f *fakes) space() kv.Space { return kv.NewSpace(f.store, "fakes") }
 func (f *fakes) call(what string, r *cfn.Request) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.calls = append(f.calls, what+" "+r.LogicalID)
 	err := f.fail[what+" "+r.LogicalID]
 	if err != nil && err.Error() == "panic" {
 		panic("on demand")
@@ -90,7 +90,7 @@ func (f *fakes) thingType() cfn.ResourceType {
 		Create: func(ctx context.Context, r *cfn.Request, p *thing) (*cfn.Result, error) {
 			id := p.Name
 			if id == "" {
-				id = strings.TrimRight(r.GeneratedName, "")
+				id = r.GeneratedName
 			}
 			if err := f.put(ctx, id, p.Value); err != nil {
 				return nil, err
@@ -100,6 +100,9 @@ func (f *fakes) thingType() cfn.ResourceType {
 		Update: func(ctx context.Context, r *cfn.Request, _, p *thing) (*cfn.Result, error) {
 			if err := f.put(ctx, r.PhysicalID, p.Value); err != nil {
 				return nil, err
+			}
+			if f.onUpdate != nil {
+				return f.result(r, r.PhysicalID, p), f.onUpdate(p.Value)
 			}
 			return f.result(r, r.PhysicalID, p), f.call("update", r)
 		},
@@ -112,9 +115,12 @@ func (f *fakes) thingType() cfn.ResourceType {
 
 func (f *fakes) lookup(name string) (cfn.ResourceType, bool) {
 	t := f.thingType()
-	if name == "AWS::IAM::Role" {
+	if name == "AWS::IAM::Role" || name == "AWS::DynamoDB::Table" {
 		t.Type = name
 		t.Check = func(map[string]any) error { return nil }
+		t.Create = func(_ context.Context, r *cfn.Request, _ map[string]any) (*cfn.Result, error) {
+			return &cfn.Result{PhysicalID: r.GeneratedName}, nil
+		}
 		return t, true
 	}
 	return t, name == t.Type

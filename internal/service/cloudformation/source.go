@@ -35,10 +35,13 @@ func (t *text) processed() string {
 func loadText(r kv.Reader, key string) (*text, error) {
 	t := new(text)
 	ok, err := get(r, textKey(key), t)
-	if err == nil && !ok {
-		err = validation("The template is not available.")
+	if err != nil {
+		return nil, cfn.Unavailable(err)
 	}
-	return t, err
+	if !ok {
+		return nil, validation("The template is not available.")
+	}
+	return t, nil
 }
 
 // given is what a caller gives for a stack to be made of.
@@ -82,13 +85,33 @@ func (s *Service) body(ctx context.Context, r kv.Reader, g *given, previous *cfn
 			return "", validation("UsePreviousTemplate cannot be specified when there is no previous template.")
 		}
 		t, err := loadText(r, previous.Template)
-		return t.Original, err
+		if err != nil {
+			return "", err
+		}
+		return t.Original, nil
 	}
-	if limit := maxBody; len(*g.body) > limit && cloud.CallOf(ctx).Principal.Kind != cloud.ServicePrincipal {
-		return "", validation("1 validation error detected: Value at 'templateBody' failed to satisfy constraint: "+
-			"Member must have length less than or equal to %d", limit)
+	if len(*g.body) > maxBody && !isOwn(ctx) {
+		return "", validation("1 validation error detected: Value '%s' at 'templateBody' failed to satisfy constraint: "+
+			"Member must have length less than or equal to %d", *g.body, maxBody)
 	}
 	return *g.body, nil
+}
+
+// isOwn reports whether croft itself is the caller.
+func isOwn(ctx context.Context) bool {
+	return cloud.CallOf(ctx).Principal.Kind == cloud.ServicePrincipal
+}
+
+// parse reads a template as CloudFormation's API does, which takes no YAML aliases.
+func parse(ctx context.Context, body string) (*template.Template, error) {
+	t, err := template.Parse([]byte(body))
+	if err != nil {
+		return nil, err
+	}
+	if t.UsesAliases && !isOwn(ctx) {
+		return nil, validation("Template error: YAML aliases are not allowed in CloudFormation templates")
+	}
+	return t, nil
 }
 
 // prepare checks everything that can be told before anything is made. st is the stack as it is: without records when it is to be
@@ -98,7 +121,7 @@ func (s *Service) prepare(ctx context.Context, tx kv.Tx, g *given, st *cfn.Stack
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.Parse([]byte(body))
+	t, err := parse(ctx, body)
 	if err != nil {
 		return nil, err
 	}
