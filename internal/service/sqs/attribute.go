@@ -106,6 +106,9 @@ func checkAttributeValue(a *attribute, kind string) error {
 
 // systemAttributes checks a message's system attributes, of which senders may set one.
 func systemAttributes(in map[string]sqs.MessageSystemAttributeValue) (trace string, md5 *string, err error) {
+	if len(in) == 0 {
+		return "", nil, nil
+	}
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		if name != sqs.MessageSystemAttributeNameForSendsAWSTraceHeader {
 			return "", nil, invalidParameter("Message system attribute name '%s' is invalid.", clip(name))

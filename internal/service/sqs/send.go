@@ -50,7 +50,7 @@ func compose(call *cloud.Call, in *sendFields) (*draft, error) {
 		return nil, invalidContents()
 	}
 	r := record{id: newMessageID(), sent: call.Now, sender: senderID(call), body: in.body}
-	d := &draft{id: r.id, delay: in.delay, bodyMD5: hexMD5([]byte(in.body)), size: len(in.body)}
+	d := &draft{id: r.id, delay: in.delay, size: len(in.body)}
 	var err error
 	if r.attributes, err = userAttributes(in.attributes); err != nil {
 		return nil, err
@@ -65,6 +65,7 @@ func compose(call *cloud.Call, in *sendFields) (*draft, error) {
 		d.size += len(a.name) + len(a.dataType) + len(a.value)
 	}
 	d.row = r.encode()
+	d.bodyMD5 = hexMD5(d.row[len(d.row)-len(in.body):])
 	return d, nil
 }
 
