@@ -24,7 +24,7 @@ const developmentKey = "test"
 // environment only the credentials of its own role are taken.
 func (s *Server) authenticate(r *request, api *wire.Service, x *wire.Exchange, scope sigv4.Scope, body []byte) (*cloud.Call, *cloud.Error) {
 	if scope.AccessKey == "" {
-		return nil, s.spell(x, missingToken())
+		return nil, s.spell(x, s.unsigned(r, body))
 	}
 	if cerr := checkScope(scope, api); cerr != nil {
 		return nil, s.spell(x, cerr)
@@ -32,12 +32,20 @@ func (s *Server) authenticate(r *request, api *wire.Service, x *wire.Exchange, s
 	call := s.call(r)
 	call.Region = scope.Region
 	keys := &keyRing{server: s, scope: scope, env: r.env, account: s.Account}
-	_, cerr := sigv4.Verify(r.Request, body, call.Now, keys)
-	if cerr != nil {
+	if _, cerr := s.verifier.Verify(r.Request, body, call.Now, keys); cerr != nil {
 		return nil, s.spell(x, cerr)
 	}
 	call.Account, call.Principal = keys.account, keys.principal
 	return call, nil
+}
+
+// unsigned says what is wrong with a request that presents no complete signature.
+func (s *Server) unsigned(r *request, body []byte) *cloud.Error {
+	_, cerr := s.verifier.Verify(r.Request, body, s.Clock.Now(), &keyRing{server: s})
+	if cerr == nil {
+		return sigv4.UnknownKey("")
+	}
+	return cerr
 }
 
 // checkScope checks the region and service of a signature's scope.
@@ -92,7 +100,7 @@ func (k *keyRing) Secret(_ context.Context, accessKey string) (secret string, kn
 		}
 	}
 	if k.env != nil {
-		return "", false, invalidKey()
+		return "", false, sigv4.UnknownKey(k.scope.Service)
 	}
 	k.setRoot(accessKey)
 	if root := k.server.Keys.Root(k.server.Account); accessKey == root.AccessKeyID {
@@ -102,10 +110,6 @@ func (k *keyRing) Secret(_ context.Context, accessKey string) (secret string, kn
 		return developmentKey, true, nil
 	}
 	return "", false, nil
-}
-
-func invalidKey() *cloud.Error {
-	return cloud.Errorf("InvalidClientTokenId", "The security token included in the request is invalid.").WithStatus(http.StatusForbidden)
 }
 
 func (k *keyRing) setRoot(accessKey string) {
@@ -123,9 +127,9 @@ func jsonSpelling(code string) string {
 	switch code {
 	case sigv4.SignatureDoesNotMatch:
 		return "InvalidSignatureException"
-	case "InvalidClientTokenId":
+	case sigv4.InvalidClientTokenID:
 		return "UnrecognizedClientException"
-	case "ExpiredToken", "IncompleteSignature", "MissingAuthenticationToken":
+	case "ExpiredToken", sigv4.IncompleteSignature, sigv4.MissingAuthenticationToken:
 		return code + "Exception"
 	}
 	return code

@@ -19,6 +19,9 @@ func (s *Server) serveAWS(w http.ResponseWriter, r *request, _ func()) {
 	}
 	scope, signed := sigv4.Parse(r.Request)
 	desc, cerr := s.index.find(r.Request, scope, signed)
+	if cerr == nil && desc == nil {
+		cerr = s.unsigned(r, body)
+	}
 	if cerr != nil {
 		s.refuse(w, r, cerr)
 		return
@@ -38,7 +41,7 @@ func (s *Server) serveAWS(w http.ResponseWriter, r *request, _ func()) {
 	}
 }
 
-func (s *Server) perform(r *request, desc service.Descriptor, x *wire.Exchange, scope sigv4.Scope, body []byte) (any, *cloud.Error) {
+func (s *Server) perform(r *request, desc *service.Descriptor, x *wire.Exchange, scope sigv4.Scope, body []byte) (any, *cloud.Error) {
 	call, cerr := s.authenticate(r, desc.API, x, scope, body)
 	if cerr != nil {
 		return nil, cerr

@@ -32,15 +32,15 @@ func newIndex(all []service.Descriptor) index {
 }
 
 // find resolves the service as SDKs name it: by X-Amz-Target, by the scope of the signature, by the host, or by the version of the
-// query protocol. The error names what was asked for.
-func (x index) find(r *http.Request, scope sigv4.Scope, signed bool) (service.Descriptor, *cloud.Error) {
+// query protocol. The error names what was asked for; both results are nil when the request does not say.
+func (x index) find(r *http.Request, scope sigv4.Scope, signed bool) (*service.Descriptor, *cloud.Error) {
 	target := r.Header.Get("X-Amz-Target")
 	if prefix, _, ok := cutLast(target, "."); ok {
 		if d, known := x.byTarget[prefix]; known {
-			return d, nil
+			return &d, nil
 		}
 		if !signed {
-			return service.Descriptor{}, unknownService(prefix)
+			return nil, unknownService(prefix)
 		}
 	}
 	if signed {
@@ -48,17 +48,13 @@ func (x index) find(r *http.Request, scope sigv4.Scope, signed bool) (service.De
 	}
 	if label, _, ok := strings.Cut(hostname(r.Host), "."); ok {
 		if d, known := x.byHost[label]; known {
-			return d, nil
+			return &d, nil
 		}
 	}
 	if v := version(r.URL); v != "" && len(x.byVersion[v]) == 1 {
-		return x.byVersion[v][0], nil
+		return &x.byVersion[v][0], nil
 	}
-	return service.Descriptor{}, missingToken()
-}
-
-func missingToken() *cloud.Error {
-	return cloud.Errorf("MissingAuthenticationToken", "Missing Authentication Token").WithStatus(http.StatusForbidden)
+	return nil, nil
 }
 
 func unknownService(name string) *cloud.Error {
@@ -67,20 +63,20 @@ func unknownService(name string) *cloud.Error {
 
 // pick chooses between services that share a signing name by the version that their paths begin with, as the two APIs of API
 // Gateway do.
-func pick(candidates []service.Descriptor, path, name string) (service.Descriptor, *cloud.Error) {
+func pick(candidates []service.Descriptor, path, name string) (*service.Descriptor, *cloud.Error) {
 	var plain *service.Descriptor
-	for _, d := range candidates {
-		v := pathVersion(d)
+	for i := range candidates {
+		v := pathVersion(candidates[i])
 		if v == "" {
-			plain = &d
+			plain = &candidates[i]
 		} else if path == "/"+v || strings.HasPrefix(path, "/"+v+"/") {
-			return d, nil
+			return &candidates[i], nil
 		}
 	}
 	if plain == nil {
-		return service.Descriptor{}, unknownService(name)
+		return nil, unknownService(name)
 	}
-	return *plain, nil
+	return plain, nil
 }
 
 // pathVersion returns the first segment of a REST service's paths where that is a version such as "v2".

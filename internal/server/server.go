@@ -11,6 +11,7 @@ import (
 	"croft/internal/cloud"
 	"croft/internal/identity"
 	"croft/internal/service"
+	"croft/internal/sigv4"
 )
 
 // Config is what a Server is made of.
@@ -33,6 +34,8 @@ type Server struct {
 	index  index
 	fronts map[string]*service.Front
 	memory *budget
+	// verifier remembers derived keys.
+	verifier sigv4.Verifier
 }
 
 // New returns a server for the services that the dispatcher has by now.
