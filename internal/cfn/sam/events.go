@@ -61,9 +61,9 @@ func readEvents(s *source, events *value) ([]*event, error) {
 	return all, nil
 }
 
-// events returns the resources that a function's events need. Those with a path come in the order of their paths, so that a
+// eventResources returns the resources that a function's events need. Those with a path come in the order of their paths, so that a
 // $default route, which covers the others, comes first.
-func (x *expander) events(s *source, role *executionRole) ([]*resource, error) {
+func (x *expander) eventResources(s *source, role *executionRole) ([]*resource, error) {
 	all := slices.Clone(s.events)
 	slices.SortStableFunc(all, func(a, b *event) int { return strings.Compare(a.sortKey(), b.sortKey()) })
 	var out []*resource

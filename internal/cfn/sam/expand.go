@@ -1,6 +1,8 @@
 package sam
 
 import (
+	"fmt"
+
 	"croft/internal/cfn/template"
 )
 
@@ -11,6 +13,14 @@ const (
 	functionType = "AWS::Serverless::Function"
 	httpAPIType  = "AWS::Serverless::HttpApi"
 	tableType    = "AWS::Serverless::SimpleTable"
+)
+
+// Bounds on what a template can make the expansion produce. Globals are repeated in every resource.
+const (
+	maxGlobals    = 5000
+	maxEvents     = 1000
+	maxTags       = 50
+	maxSubstitute = 64 << 10
 )
 
 // Options is what an expansion depends on besides the template.
@@ -36,6 +46,9 @@ func Expand(t *template.Template, opts Options) (*template.Template, error) {
 	root, err := expandRoot(t.Root(), opts)
 	if err != nil {
 		return nil, err
+	}
+	if text, err := root.MarshalJSON(); err != nil || len(text) > template.MaxSize {
+		return nil, &template.Error{Message: fmt.Sprintf("Template may not exceed %d bytes in size.", template.MaxSize)}
 	}
 	expanded, err := template.Build(root)
 	if err != nil {
@@ -96,6 +109,7 @@ type expander struct {
 	order      []*source         // SAM resources; nil properties for the others
 	apis       map[string]*httpAPI
 	conditions []template.Field // added ones
+	events     int
 	stages     map[string]string
 	made       map[string]bool
 	problems   []error

@@ -42,11 +42,11 @@ func (x *expander) function(s *source) ([]*resource, error) {
 	fn.properties = append(fn.properties, rest...)
 	fn.properties = append(fn.properties, f("Tags", allTags))
 
-	made := &executionRole{id: s.id + "Role", tags: allTags, attributes: s.inherited()}
+	made := &executionRole{id: s.id + "Role", tags: allTags, attributes: s.inherited(), has: map[string]bool{}}
 	if err := made.addPolicies(s.id, policies); err != nil {
 		return nil, err
 	}
-	fromEvents, err := x.events(s, made)
+	fromEvents, err := x.eventResources(s, made)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +108,9 @@ func functionTags(id string, tags *value) (*value, error) {
 	}
 	if intrinsic(tags) {
 		return nil, unsupported(id, tags.Pos(), "A function in place of Tags")
+	}
+	if tags.Len() >= maxTags {
+		return nil, invalid(id, tags.Pos(), "A function has at most %d tags, and SAM adds one.", maxTags)
 	}
 	own := object(f("Key", str("lambda:createdBy")), f("Value", str("SAM")))
 	return list(append([]*value{own}, tagList(tags)...)...), nil

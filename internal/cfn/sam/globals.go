@@ -1,6 +1,7 @@
 package sam
 
 import (
+	"strconv"
 	"strings"
 
 	"croft/internal/cfn/template"
@@ -14,6 +15,9 @@ func (x *expander) readGlobals() error {
 	}
 	if !g.Is(template.Map) {
 		return &problem{message: "'Globals' section is invalid. It must be a non-empty dictionary", pos: g.Pos()}
+	}
+	if count(g) > maxGlobals {
+		return &problem{message: "'Globals' section is invalid. It has more than " + strconv.Itoa(maxGlobals) + " values", pos: g.Pos()}
 	}
 	for _, section := range g.Fields() {
 		allowed := globalProperties("AWS::Serverless::" + section.Key)
@@ -84,14 +88,31 @@ func merge(global, local *value) *value {
 	case template.List:
 		return list(append(append([]*value{}, global.Items()...), local.Items()...)...)
 	case template.Map:
-		out := global
-		for _, field := range local.Fields() {
-			if g := global.Get(field.Key); g != nil {
-				field.Value = merge(g, field.Value)
-			}
-			out = out.Set(field.Key, field.Value)
+		place := make(map[string]int, global.Len())
+		fields := append([]template.Field{}, global.Fields()...)
+		for i, field := range fields {
+			place[field.Key] = i
 		}
-		return out
+		for _, field := range local.Fields() {
+			if i, ok := place[field.Key]; ok {
+				fields[i].Value = merge(fields[i].Value, field.Value)
+			} else {
+				fields = append(fields, field)
+			}
+		}
+		return object(fields...).WithPos(local.Pos())
 	}
 	return local
+}
+
+// count returns the number of values in v.
+func count(v *value) int {
+	n := 1
+	for _, item := range v.Items() {
+		n += count(item)
+	}
+	for _, field := range v.Fields() {
+		n += count(field.Value)
+	}
+	return n
 }

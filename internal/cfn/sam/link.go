@@ -100,6 +100,9 @@ func (x *expander) linkFunction(s *source, uses map[string]*usage) error {
 		return err
 	}
 	s.events = events
+	if x.events += len(events); x.events > maxEvents {
+		return invalid(s.id, s.value.Pos(), "A template has at most %d events.", maxEvents)
+	}
 	for _, e := range events {
 		if e.typ != "HttpApi" {
 			continue

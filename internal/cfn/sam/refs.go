@@ -29,7 +29,12 @@ func (x *expander) resolve(v *value) *value {
 			}
 		}
 		if text, ok := v.Get("Fn::Sub").Str(); ok {
-			return sub(replaceVariables(text, func(name string) (string, bool) { return x.parameter(name).Scalar() }))
+			size := 0
+			return sub(replaceVariables(text, func(name string) (string, bool) {
+				s, ok := x.parameter(name).Scalar()
+				size += len(s)
+				return s, ok && size <= maxSubstitute
+			}))
 		}
 		return v
 	})

@@ -12,6 +12,7 @@ type executionRole struct {
 	tags       *value
 	attributes []template.Field
 	managed    []*value
+	has        map[string]bool // the managed ones, as JSON
 	policies   []*value
 }
 
@@ -27,11 +28,11 @@ func (r *executionRole) setCondition(name string) {
 
 // addManaged adds a managed policy's ARN once.
 func (r *executionRole) addManaged(arn *value) {
-	for _, have := range r.managed {
-		if have.Equal(arn) {
-			return
-		}
+	key := arn.String()
+	if r.has[key] {
+		return
 	}
+	r.has[key] = true
 	r.managed = append(r.managed, arn)
 }
 

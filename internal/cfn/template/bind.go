@@ -207,7 +207,7 @@ func (c *collector) sub(arg *Value) {
 	if err != nil {
 		return
 	}
-	local := subVars(vars)
+	local := vars.index()
 	for _, part := range parts {
 		if part.variable && local[part.text] == nil {
 			id, attribute := subReference(part.text)

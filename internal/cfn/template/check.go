@@ -190,7 +190,7 @@ func (c *checker) sub(arg *Value) error {
 	if err != nil {
 		return err
 	}
-	local := subVars(vars)
+	local := vars.index()
 	for _, part := range parts {
 		if !part.variable || local[part.text] != nil {
 			continue

@@ -11,7 +11,7 @@ func (e *evaluator) sub(arg *Value, depth int) (*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	local := subVars(vars)
+	local := vars.index()
 	var b strings.Builder
 	for _, part := range parts {
 		s := part.text

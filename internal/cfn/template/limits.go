@@ -15,7 +15,7 @@ const (
 	maxResources  = 500
 	maxParameters = 200
 	maxOutputs    = 200
-	maxMappings   = 200
+	maxMappings   = 200 // mappings, and the entries of one
 )
 
 func errTooDeep(p Pos) error {

@@ -65,15 +65,6 @@ func subArgs(arg *Value) (text, vars *Value, err error) {
 		"Specify a string as first argument, and an optional second argument to specify a mapping of values to replace in the string")
 }
 
-// subVars returns a Fn::Sub's variables by name.
-func subVars(vars *Value) map[string]*Value {
-	byName := make(map[string]*Value, vars.Len())
-	for _, f := range vars.Fields() {
-		byName[f.Key] = f.Value
-	}
-	return byName
-}
-
 // subReference returns what a variable of a Fn::Sub refers to: "Name" or "Resource.Attribute".
 func subReference(name string) (id, attribute string) {
 	if isPseudo(name) {

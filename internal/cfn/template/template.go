@@ -239,6 +239,9 @@ func (t *Template) buildMappings() error {
 		if !m.Value.Is(Map) {
 			return errorAt(m.Value.Pos(), "Template format error: Every Mappings member %s must be a map", clip(m.Key))
 		}
+		if err := checkAttributes(m.Key, m.Value); err != nil {
+			return err
+		}
 		top := make(map[string]*Value, m.Value.Len())
 		for _, f := range m.Value.fields {
 			if err := checkMapping(f); err != nil {
@@ -251,9 +254,20 @@ func (t *Template) buildMappings() error {
 	return nil
 }
 
+func checkAttributes(name string, v *Value) error {
+	if v.Len() <= maxMappings {
+		return nil
+	}
+	return errorAt(v.Pos(), "Template format error: Number of attributes of mapping %s, %d, is greater than maximum allowed, %d",
+		clip(name), v.Len(), maxMappings)
+}
+
 func checkMapping(f Field) error {
 	if !f.Value.Is(Map) {
 		return errorAt(f.Value.Pos(), "Template format error: Every Mappings member %s must be a map", clip(f.Key))
+	}
+	if err := checkAttributes(f.Key, f.Value); err != nil {
+		return err
 	}
 	for _, leaf := range f.Value.fields {
 		_, ok := leaf.Value.Scalar()

@@ -196,16 +196,29 @@ func (v *Value) Equal(w *Value) bool {
 			return false
 		}
 	}
+	var index map[string]*Value
 	for i, f := range v.Fields() {
 		other := w.fields[i].Value
 		if w.fields[i].Key != f.Key {
-			other = w.Get(f.Key)
+			if index == nil {
+				index = w.index()
+			}
+			other = index[f.Key]
 		}
 		if other == nil || !f.Value.Equal(other) {
 			return false
 		}
 	}
 	return true
+}
+
+// index returns a map's entries by key, for maps that may be large.
+func (v *Value) index() map[string]*Value {
+	byKey := make(map[string]*Value, v.Len())
+	for _, f := range v.Fields() {
+		byKey[f.Key] = f.Value
+	}
+	return byKey
 }
 
 // Any returns v as encoding/json would decode it with UseNumber: map[string]any, []any, string, bool, json.Number or nil.
