@@ -2,6 +2,7 @@ package sam
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -96,5 +97,32 @@ func TestLargeParameterStaysAReference(t *testing.T) {
 		sam("A: {Type: AWS::Serverless::HttpApi, Properties: {CorsConfiguration: !Sub '"+strings.Repeat("${P}", 10_000)+"'}}"), Options{})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestExpandedHolds shows that what comes out is a template that binds and has an order.
+func TestExpandedHolds(t *testing.T) {
+	for _, file := range []string{"testdata/orders.yaml", "testdata/conditions.yaml", "testdata/manyconditions.yaml", "testdata/stages.yaml"} {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := expandText(string(src), Options{})
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		params, err := out.ResolveParameters(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := out.Bind(params, template.Pseudo{AccountID: "123456789012", Region: "eu-central-1", StackName: "s"})
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+			continue
+		}
+		if g, err := b.Graph(); err != nil || len(g.Order) != len(b.Resources()) {
+			t.Errorf("%s: %v", file, err)
+		}
 	}
 }
