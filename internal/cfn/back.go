@@ -23,8 +23,8 @@ func (st *step) back(ctx context.Context) error {
 	if err := st.note(id, &before, UpdateInProgress, ""); err != nil {
 		return err
 	}
-	if r.Change == Replaced {
-		return st.unreplace(r, &before)
+	if r.Change == Replaced && r.Now.ID != before.ID {
+		unreplace(r, &before)
 	}
 	if !same(any(r.Now.Properties), any(before.Properties)) || !sameTags(r.Now, &before) {
 		if failed, err := st.restore(ctx, r, &before); err != nil || failed {
@@ -57,19 +57,20 @@ func (st *step) restore(ctx context.Context, r *Record, before *Physical) (faile
 	return true, st.put(r, UpdateFailed, reason)
 }
 
-// unreplace makes r stand for the resource that was there before; the new one is left to the cleanup.
-func (st *step) unreplace(r *Record, before *Physical) error {
-	r.Old = slices.DeleteFunc(r.Old, func(p *Physical) bool { return p.ID == before.ID })
-	if r.Now.ID != before.ID {
-		left := *r.Now
-		left.UpdateReplacePolicy = ""
-		r.Old = append(r.Old, &left)
+// unreplace makes r stand again for the resource that was there before; the new one is left to the cleanup. The old one may
+// have been changed in place before it was replaced, when an earlier update failed without going back.
+func unreplace(r *Record, before *Physical) {
+	left, again := *r.Now, before
+	left.UpdateReplacePolicy = "" // it says what becomes of the resource that a replacement leaves behind, not of the new one
+	old := []*Physical{&left}
+	for _, p := range r.Old {
+		if p.ID == before.ID {
+			again = p
+		} else {
+			old = append(old, p)
+		}
 	}
-	r.Now = before
-	if err := st.note(r.LogicalID, before, UpdateComplete, ""); err != nil {
-		return err
-	}
-	return st.put(r, UpdateComplete, "")
+	r.Now, r.Old = again, old
 }
 
 // isBack ends the phase.

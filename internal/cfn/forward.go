@@ -108,6 +108,11 @@ func (st *step) make(ctx context.Context, r *Record, want, old *Physical) (failu
 			return &template.Error{Message: "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename " +
 				old.ID + " and update the stack again."}
 		}
+		for _, left := range r.Old {
+			if left.ID == res.PhysicalID {
+				return &OwnedError{PhysicalID: left.ID, StackID: st.s.ID}
+			}
+		}
 		// The journal sees the new state here, so that a resource that is somebody else's fails inside the attempt.
 		made := *want
 		made.ID, made.Attributes = res.PhysicalID, res.Attributes

@@ -24,7 +24,14 @@ type machine struct {
 	store *pebblekv.Store
 	fakes *fakes
 	s     *Service
-	steps int
+	count int
+}
+
+// newStill returns a machine in memory, which cannot be restarted.
+func newStill(t *testing.T) *machine {
+	m := &machine{t: t, fakes: &fakes{}}
+	m.start(pebblekv.Options{Ephemeral: true})
+	return m
 }
 
 func newMachine(t *testing.T) *machine {
@@ -34,8 +41,10 @@ func newMachine(t *testing.T) *machine {
 	return m
 }
 
-func (m *machine) open() {
-	store, err := pebblekv.Open(pebblekv.Options{Dir: m.dir})
+func (m *machine) open() { m.start(pebblekv.Options{Dir: m.dir}) }
+
+func (m *machine) start(o pebblekv.Options) {
+	store, err := pebblekv.Open(o)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -70,7 +79,7 @@ func (m *machine) finish() {
 		if _, err := m.s.step(m.t.Context(), jobs[0], &targets{s: m.s}); err != nil {
 			m.t.Fatal(err)
 		}
-		m.steps++
+		m.count++
 	}
 	m.t.Fatal("the operation does not end")
 }
@@ -158,8 +167,8 @@ Resources:
 	}
 	m.finish()
 	m.want(id, "DELETE_COMPLETE", "")
-	if m.steps < 20 {
-		t.Errorf("only %d steps", m.steps)
+	if m.count < 20 {
+		t.Errorf("only %d steps", m.count)
 	}
 	if err := m.s.expire(m.ctx(), timer.Timer{ID: uid(id)}); err != nil {
 		t.Fatal(err)
