@@ -1,5 +1,16 @@
 // Package model reads AWS service models in botocore's format, corrects them with croft's patches, and keeps what the listed
 // operations reach.
+//
+// Patches are JSON Patch operations (add, replace, remove), each with its reason. Beside the models' own keys they may set croft's:
+//
+//	/metadata/croftValidation        how invalid input is reported: the fields of wire.Validation; required
+//	/metadata/croftErrorPrefix       the namespace of error names in __type
+//	/metadata/croftCRC32             answers carry x-amz-crc32
+//	/metadata/croftWording           how JSON of the wrong type is reported: the name of a wire.Wording
+//	/metadata/croftPathMember        the member that a query request may leave to its URL
+//	/operations/OP/croftContentType  the content type of an answer whose body is a blob
+//	/shapes/SHAPE/croftPattern       the shape's pattern in Go's syntax; messages keep the model's
+//	/shapes/SHAPE/error/queryCode    an error's code for older clients
 package model
 
 import (
