@@ -1,6 +1,11 @@
 // Package cfn is the deployment engine under CloudFormation: what a resource type is, and the executor that turns the difference between
 // two templates into creations, updates, replacements and deletions, with rollback.
 //
+// An operation goes through phases (state.go): forward, then cleanup; or back, then cleanup; or the removal of everything. Each step
+// of a phase deals with one resource in one transaction, which also changes the stack's record, so that a process may die at any
+// instant. A Planner (plan.go) says beforehand what an operation would do and refuses what cannot be done. The package stores nothing
+// itself: it works on a Stack, a Journal and Exports that the CloudFormation service keeps.
+//
 // Resource types live with the service that owns them (its resources.go); this package knows none of them.
 package cfn
 
@@ -29,7 +34,8 @@ type Request struct {
 
 // Result is what a resource type did.
 type Result struct {
-	// PhysicalID is what Ref returns.
+	// PhysicalID is what Ref returns. It is unique among the resources of its type in the account and region: the executor
+	// refuses one that another resource of a stack already has.
 	PhysicalID string
 	// Attributes are what Fn::GetAtt returns, by attribute name; nested ones are spelled with dots.
 	Attributes map[string]any
