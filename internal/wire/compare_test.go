@@ -3,6 +3,8 @@ package wire
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
+	"fmt"
 	"io"
 	"reflect"
 	"slices"
@@ -111,4 +113,68 @@ func parseXML(t *testing.T, text string) string {
 		}
 	}
 	return root.String()
+}
+
+// assign sets v from a suite's result.
+func assign(schema *Schema, s *Shape, v reflect.Value, p any) error {
+	if p == nil {
+		return nil
+	}
+	if v.Kind() == reflect.Pointer {
+		v.Set(reflect.New(v.Type().Elem()))
+		v = v.Elem()
+	}
+	switch s.Kind {
+	case Structure:
+		values := p.(map[string]any)
+		for i := range s.Members {
+			if err := assign(schema, schema.Shape(s.Members[i].Shape), v.Field(i), values[s.Members[i].Name]); err != nil {
+				return err
+			}
+		}
+	case List:
+		list := p.([]any)
+		v.Set(reflect.MakeSlice(v.Type(), len(list), len(list)))
+		for i := range list {
+			if list[i] == nil {
+				return errors.New("null in a list, which has no Go form")
+			}
+			if err := assign(schema, schema.Shape(s.Elem), v.Index(i), list[i]); err != nil {
+				return err
+			}
+		}
+	case Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		for k, item := range p.(map[string]any) {
+			if item == nil {
+				return errors.New("null in a map, which has no Go form")
+			}
+			e := reflect.New(v.Type().Elem()).Elem()
+			if err := assign(schema, schema.Shape(s.Elem), e, item); err != nil {
+				return err
+			}
+			v.SetMapIndex(reflect.ValueOf(k), e)
+		}
+	case Blob:
+		v.SetBytes([]byte(p.(string)))
+	case Document:
+		data, err := json.Marshal(p)
+		v.SetBytes(data)
+		return err
+	case Timestamp:
+		t, err := epochTime(fmt.Sprint(p))
+		setTime(v, t)
+		return err
+	default:
+		return assignScalar(s, v, p)
+	}
+	return nil
+}
+
+func assignScalar(s *Shape, v reflect.Value, p any) error {
+	if s.Kind == String {
+		v.SetString(fmt.Sprint(p))
+		return nil
+	}
+	return parseText(s, v, fmt.Sprint(p), ISOTime)
 }
