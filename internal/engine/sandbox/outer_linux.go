@@ -155,8 +155,12 @@ func (o *outer) dropGroups() error {
 	return syscall.Setgroups(nil)
 }
 
-// giveOutput makes the output the function's own, which it must be for /dev/stdout to be opened.
+// giveOutput makes the output the function's own, which it must be for /dev/stdout to be opened, and one that blocks: the server's poller
+// wants its pipes otherwise, but a program takes a full output that does not block for an error.
 func (o *outer) giveOutput() error {
+	if err := unix.SetNonblock(o.output, false); err != nil {
+		return err
+	}
 	if o.HostUID == 0 { // the function has this process's id, which owns the pipe
 		return nil
 	}
