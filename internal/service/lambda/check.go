@@ -1,0 +1,162 @@
+package lambda
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"croft/internal/awsapi/lambda"
+	"croft/internal/wire"
+)
+
+// runtimes are what croft runs.
+func runtimes() []string {
+	return []string{"python3.9", "python3.10", "python3.11", "python3.12", "python3.13"}
+}
+
+// otherRuntimes are those that AWS runs and croft does not.
+func otherRuntimes() []string {
+	return []string{
+		"nodejs20.x", "python3.14", "provided.al2023", "nodejs24.x", "nodejs22.x", "java25", "java21", "ruby3.3", "ruby3.4", "ruby3.2",
+		"python3.8", "java17", "nodejs16.x", "dotnet10", "dotnet8", "java11", "dotnet6", "nodejs18.x", "provided.al2", "java8.al2",
+	}
+}
+
+// endedRuntimes are those that AWS ran once.
+func endedRuntimes() []string {
+	return []string{
+		"nodejs", "nodejs4.3", "nodejs4.3-edge", "nodejs6.10", "nodejs8.10", "nodejs10.x", "nodejs12.x", "nodejs14.x", "java8",
+		"python2.7", "python3.6", "python3.7", "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1", "dotnetcore3.1", "go1.x",
+		"ruby2.5", "ruby2.7", "provided",
+	}
+}
+
+func checkRuntime(name string) error {
+	switch {
+	case slices.Contains(runtimes(), name):
+		return nil
+	case slices.Contains(otherRuntimes(), name):
+		return invalid("croft does not run the runtime %s: it runs %s.", name, strings.Join(runtimes(), ", "))
+	case slices.Contains(endedRuntimes(), name):
+		return invalid("The runtime parameter of %s is no longer supported for creating or updating AWS Lambda functions. "+
+			"We recommend you use a supported runtime while creating or updating functions.", name)
+	}
+	return invalid("Value %s at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [%s] or be a valid ARN",
+		name, strings.Join(slices.Concat(otherRuntimes(), runtimes()), ", "))
+}
+
+// checkLimits checks the numbers whose bounds in the model are wider than the service's.
+func checkLimits(timeout, memory *int32) error {
+	if timeout != nil && *timeout > maxTimeout {
+		return validation("Value '%d' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to %d", *timeout, maxTimeout)
+	}
+	if memory != nil && *memory > maxMemory {
+		return validation("Value '%d' at 'memorySize' failed to satisfy constraint: Member must have value less than or equal to %d", *memory, maxMemory)
+	}
+	return nil
+}
+
+const maxEnvironment = 4 << 10
+
+// reservedVariables are the environment variables that Lambda sets itself and does not let functions set. Source: Lambda
+// Developer Guide, "Using environment variables".
+func reservedVariables() []string {
+	return []string{
+		"_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
+		"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE", "AWS_LAMBDA_LOG_GROUP_NAME",
+		"AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+		"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR",
+	}
+}
+
+// environment checks a function's variables and returns them. A given environment without variables is an empty one.
+func environment(in *lambda.Environment) (map[string]string, error) {
+	if in == nil {
+		return nil, nil
+	}
+	if len(in.Variables) == 0 {
+		return map[string]string{}, nil
+	}
+	var taken []string
+	for _, name := range reservedVariables() {
+		if _, set := in.Variables[name]; set {
+			taken = append(taken, name)
+		}
+	}
+	if len(taken) > 0 {
+		return nil, invalid("Lambda was unable to configure your environment variables because the environment variables you have provided contains "+
+			"reserved keys that are currently not supported for modification. Reserved keys used in this request: %s", strings.Join(taken, ", "))
+	}
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(in.Variables); err != nil {
+		return nil, err
+	}
+	measured := strings.TrimSuffix(text.String(), "\n")
+	if len(measured) > maxEnvironment {
+		return nil, invalid("Lambda was unable to configure your environment variables because the environment variables you have provided exceeded "+
+			"the 4KB limit. String measured: %s", measured)
+	}
+	return in.Variables, nil
+}
+
+// refusal is a parameter that croft does not honour, and whether the request gives it a value that matters.
+type refusal struct {
+	given          bool
+	parameter, why string
+}
+
+func firstRefused(list ...refusal) error {
+	for _, r := range list {
+		if r.given {
+			return refused(r.parameter, r.why)
+		}
+	}
+	return nil
+}
+
+// extras are the parameters that CreateFunction and UpdateFunctionConfiguration share and that croft does not honour, or only in part.
+type extras struct {
+	vpc        *lambda.VpcConfig
+	deadLetter *lambda.DeadLetterConfig
+	kmsKey     *string
+	tracing    *lambda.TracingConfig
+	layers     []string
+	files      []lambda.FileSystemConfig
+	image      *lambda.ImageConfig
+	storage    *lambda.EphemeralStorage
+	snapStart  *lambda.SnapStart
+	logging    *lambda.LoggingConfig
+	capacity   *lambda.CapacityProviderConfig
+	durable    *lambda.DurableConfig
+}
+
+// check lets through what says the same as croft does anyway: clients and Terraform send such values.
+func (x extras) check() error {
+	vpc := x.vpc != nil && (len(x.vpc.SubnetIds) > 0 || len(x.vpc.SecurityGroupIds) > 0 || wire.Value(x.vpc.Ipv6AllowedForDualStack))
+	logging := wire.Value(x.logging)
+	return firstRefused(
+		refusal{vpc, "VpcConfig", "functions cannot be put into networks"},
+		refusal{x.deadLetter != nil && wire.Value(x.deadLetter.TargetArn) != "", "DeadLetterConfig", "failed events are dropped after their last retry"},
+		refusal{wire.Value(x.kmsKey) != "", "KMSKeyArn", "environment variables are not encrypted with keys of yours"},
+		refusal{x.tracing != nil && wire.Value(x.tracing.Mode) == lambda.TracingModeActive, "TracingConfig.Mode Active", "traces are not recorded; use PassThrough"},
+		refusal{len(x.layers) > 0, "Layers", "there are no layers; put the files into the function's package"},
+		refusal{len(x.files) > 0, "FileSystemConfigs", "file systems cannot be mounted"},
+		refusal{x.image != nil, "ImageConfig", "functions run from zip packages"},
+		refusal{x.storage != nil && x.storage.Size != storageMB, "EphemeralStorage.Size", "/tmp has 512 MB"},
+		refusal{x.snapStart != nil && wire.Value(x.snapStart.ApplyOn) == lambda.SnapStartApplyOnPublishedVersions, "SnapStart", "versions cannot be published"},
+		refusal{wire.Value(logging.LogFormat) == lambda.LogFormatJSON, "LoggingConfig.LogFormat JSON", "functions log text"},
+		refusal{logging.ApplicationLogLevel != nil, "LoggingConfig.ApplicationLogLevel", "it needs the log format JSON"},
+		refusal{logging.SystemLogLevel != nil, "LoggingConfig.SystemLogLevel", "it needs the log format JSON"},
+		refusal{x.capacity != nil, "CapacityProviderConfig", "there are no capacity providers"},
+		refusal{x.durable != nil, "DurableConfig", "there are no durable functions"},
+	)
+}
+
+func checkTags(tags map[string]string) error {
+	if len(tags) > maxTags {
+		return invalid("The number of tags exceeds the limit of %d.", maxTags)
+	}
+	return nil
+}

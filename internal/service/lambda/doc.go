@@ -1,0 +1,30 @@
+// Package lambda is AWS Lambda: functions from zip packages, their resource policies, invocations, and event source mappings for
+// SQS queues.
+//
+// Functions run on package engine; this package decides what runs, for whom, and what becomes of the result. What it refuses by name:
+// versions and aliases, layers, container images, networks and file systems, encryption with customer keys, destinations and
+// dead-letter queues, active tracing, and event sources other than SQS.
+//
+// # Invariants
+//
+//   - A deployment package is durable in the blob store before the transaction that names it.
+//   - Generation changes exactly when the function's processes could tell, Revision with every change.
+//   - RequestResponse never runs inside a transaction of the store: a function's run can take minutes and cannot be repeated at will.
+//   - An Event invocation is a message of the outbox, written in the caller's transaction if it has one: once accepted it is run at
+//     least once, and twice more when the function fails, after one and two minutes.
+//   - A mapping's state is its row. The pollers follow the rows, so that they survive a restart.
+//
+// # Keys
+//
+// In the space of an account and region:
+//
+//	f name                       the function (JSON)
+//	p name                       its resource policy: the statements in order (JSON)
+//
+// In the shared space, where the pollers find them all:
+//
+//	m account region uuid        an event source mapping (JSON)
+//
+// Outbox: "lambda.invoke", an Event invocation, keyed by the function's ARN. Timer: "lambda.requeue", an Event invocation that the
+// engine had no room for.
+package lambda

@@ -1,0 +1,110 @@
+package lambda
+
+import (
+	"context"
+	"time"
+
+	"croft/internal/awsapi/lambda"
+	"croft/internal/awsapi/sqs"
+	"croft/internal/clock"
+	"croft/internal/cloud"
+	"croft/internal/kv"
+	"croft/internal/poller"
+	"croft/internal/wire"
+)
+
+const (
+	// defaultConcurrency is how many batches of a mapping without ScalingConfig are under way at most: as many as Lambda begins with.
+	defaultConcurrency = 5
+	// maxRecords bounds a batch's records so that the event stays within an invocation's payload.
+	maxRecords = maxPayload - 64
+	retryRead  = time.Second
+)
+
+// run polls for the enabled mappings of all accounts and regions until ctx ends.
+func (s *Service) run(ctx context.Context) {
+	watch := s.shared().Watch(allMappingsKey())
+	defer watch.Close()
+	set := poller.New(ctx, s.deps.Clock, s.deps.Log)
+	defer set.Close()
+	for {
+		mappings, err := s.enabled(ctx)
+		if err == nil {
+			set.Apply(mappings)
+		} else if ctx.Err() == nil {
+			s.deps.Log.Error("event source mappings cannot be read; trying again", "in", retryRead, "err", err)
+			if clock.Sleep(ctx, s.deps.Clock, retryRead) == nil {
+				continue
+			}
+		}
+		select {
+		case <-watch.C():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// enabled returns what is to be polled.
+func (s *Service) enabled(ctx context.Context) (out []poller.Mapping, err error) {
+	err = s.shared().View(ctx, func(_ context.Context, r kv.Reader) error {
+		out = out[:0]
+		for e, err := range r.Scan(kv.PrefixRange(allMappingsKey()), kv.ScanOptions{}) {
+			if err != nil {
+				return err
+			}
+			account, region, _, err := readMappingKey(e.Key)
+			if err != nil {
+				return err
+			}
+			m, err := decodeMapping(e.Value)
+			if err != nil {
+				return err
+			}
+			if m.Enabled {
+				out = append(out, s.polled(account, region, m))
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// polled returns how a mapping is polled.
+func (s *Service) polled(account, region string, m *mapping) poller.Mapping {
+	fresh := func(ctx context.Context) context.Context {
+		call := cloud.InternalCall(account, region, s.deps.Clock.Now())
+		return cloud.AsService(cloud.WithCall(ctx, call), servicePrincipal)
+	}
+	// The ARN was parsed when the mapping was made.
+	queue, _ := cloud.ParseARN(m.Source)
+	concurrency := defaultConcurrency
+	if m.MaxConcurrency != 0 {
+		concurrency = int(m.MaxConcurrency)
+	}
+	return poller.Mapping{
+		Key: m.ID, Revision: m.Revision,
+		BatchSize: int(m.BatchSize), Window: time.Duration(m.Window) * time.Second, Concurrency: concurrency, MaxBytes: maxRecords,
+		Source: &poller.Queue{Client: sqs.NewClient(s.deps.Caller), ARN: queue, Context: fresh, AttributesMD5: m.Window > 0},
+		Send: func(ctx context.Context, batch []poller.Message) ([]poller.Message, error) {
+			return s.send(fresh(ctx), m, batch)
+		},
+	}
+}
+
+// send invokes a mapping's function with a batch, and returns the messages that it handled.
+func (s *Service) send(ctx context.Context, m *mapping, batch []poller.Message) ([]poller.Message, error) {
+	call := cloud.CallOf(ctx)
+	out, err := lambda.NewClient(s.deps.Caller).Invoke(ctx, &lambda.InvokeInput{
+		FunctionName: m.function(call.Account, call.Region).qualified(), Payload: poller.Event(batch),
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case wire.Value(out.FunctionError) != "":
+		return nil, nil
+	case m.PartialAnswers:
+		return poller.Handled(out.Payload, batch), nil
+	}
+	return batch, nil
+}
