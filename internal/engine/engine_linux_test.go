@@ -35,6 +35,7 @@ const testARN = "arn:aws:lambda:eu-west-1:000000000000:function:f"
 type world struct {
 	t      testing.TB
 	engine *Engine
+	logged chan struct{} // has a token when there are new log lines
 
 	mu       sync.Mutex
 	code     map[string][]byte
@@ -54,7 +55,7 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 		}
 		t.Fatal(err)
 	}
-	w := &world{t: t, code: map[string][]byte{}}
+	w := &world{t: t, code: map[string][]byte{}, logged: make(chan struct{}, 1)}
 	cfg := Config{
 		Clock: clock.Real(), Dir: t.TempDir(), Code: w.open,
 		Logs: func(_ context.Context, b LogBatch) error {
@@ -63,6 +64,10 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 			w.batches = append(w.batches, b)
 			for _, l := range b.Lines {
 				w.lines = append(w.lines, l.Text)
+			}
+			select {
+			case w.logged <- struct{}{}:
+			default:
 			}
 			return nil
 		},
@@ -250,7 +255,7 @@ START `).MatchString(log) || strings.Count(log, "INIT_START") != 1 {
 func TestContextAndEnvironment(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Credentials = func(_ context.Context, fn Function) (Credentials, error) {
-			return Credentials{AccessKeyID: "ASIA1", SecretAccessKey: "secret", SessionToken: "token", Expires: time.Now().Add(time.Hour)}, nil
+			return Credentials{AccessKeyID: "ASIA1", SecretAccessKey: "secret", SessionToken: "token", Expires: c.Clock.Now().Add(time.Hour)}, nil
 		}
 		c.Endpoint = func(env Environment) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -120,7 +120,7 @@ type coldStart struct {
 // again within the invocation's own time, as on Lambda.
 func (env *environment) serveCold(inv Invocation) (r *Result, keep bool, err error) {
 	now := env.e.cfg.Clock.Now
-	limit, phase, left := initTime, "init", env.Function.Timeout
+	limit, phase, left := env.e.initTime, "init", env.Function.Timeout
 	for {
 		begin := now()
 		ctx, cancel := env.e.bounded(env.e.ctx, limit)
@@ -129,6 +129,9 @@ func (env *environment) serveCold(inv Invocation) (r *Result, keep bool, err err
 		}
 		cancel()
 		took := now().Sub(begin)
+		if err == nil {
+			env.process.out.drain() // what was written so far comes before the invocation's own lines
+		}
 		switch {
 		case err == nil && phase == "init":
 			return env.serve(inv, coldStart{true, took}, left)

@@ -20,6 +20,8 @@ type Engine struct {
 	bundles  *bundle.Store
 	runtimes *runtimes.Set
 	pools    *pools
+	// initTime is the constant of that name, except in tests.
+	initTime time.Duration
 	// slots numbers the sandboxes.
 	slots atomic.Uint64
 	// ctx ends when the engine closes.
@@ -55,6 +57,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg:      cfg,
 		bundles:  bundles,
+		initTime: initTime,
 		runtimes: runtimes.NewSet(runtimes.Host{Clock: cfg.Clock, Log: cfg.Log, Dir: cfg.Dir, Progress: cfg.Progress}),
 	}
 	e.pools = newPools(cfg.Clock, cfg.MaxEnvironments, e.end)

@@ -97,6 +97,7 @@ func (p *pools) try(fn Function) (lease, <-chan struct{}, error) {
 	}
 	own.live++
 	p.live++
+	p.byKey[own.key] = own // again, if the last of its environments was just found dead
 	return lease{pool: own}, nil, nil
 }
 
