@@ -1,0 +1,103 @@
+package sns
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"sync"
+
+	"croft/internal/awsapi/lambda"
+	"croft/internal/awsapi/sns"
+	"croft/internal/awsapi/sqs"
+	"croft/internal/cloud"
+	"croft/internal/kv"
+	"croft/internal/outbox"
+	"croft/internal/service"
+	"croft/internal/timer"
+	"croft/internal/wire"
+)
+
+// Service implements the API of SNS. It is safe for concurrent use.
+type Service struct {
+	sns.Unimplemented
+	deps   service.Deps
+	queues sqs.Client
+	lambda lambda.Client
+	warned warnings
+}
+
+var _ sns.API = (*Service)(nil)
+
+// New returns the service.
+func New(deps service.Deps) *Service {
+	return &Service{deps: deps, queues: sqs.NewClient(deps.Caller), lambda: lambda.NewClient(deps.Caller)}
+}
+
+// Descriptor declares the service.
+func (s *Service) Descriptor() service.Descriptor {
+	return service.Descriptor{
+		API: sns.Service(), Impl: s,
+		Outbox: map[string]outbox.Handler{
+			deliverHandler: {Apply: s.deliver, Attempts: deliveryAttempts, Pause: deliveryPause},
+			fanoutHandler:  {Apply: s.fanout},
+		},
+		Timers:    map[string]timer.Handler{forgetHandler: s.forget},
+		Resources: s.resources(),
+	}
+}
+
+func (s *Service) space(ctx context.Context) kv.Space { return s.deps.Space(ctx, "sns") }
+
+func randomUint64() uint64 {
+	var b [8]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// invalid is the service's usual error: what names the parameter, with more after " Reason: " where there is more to say.
+func invalid(format string, args ...any) *cloud.Error {
+	return sns.NewInvalidParameterException("Invalid parameter: "+format, args...)
+}
+
+func topicNotFound() *cloud.Error { return sns.NewNotFoundException("Topic does not exist") }
+func subscriptionNotFound() *cloud.Error {
+	return sns.NewNotFoundException("Subscription does not exist")
+}
+
+// pageSize is how many topics or subscriptions a list answers with. Source: the service's API reference.
+const pageSize = 100
+
+// token makes the NextToken that leads behind key, and readToken reads it.
+func token(key []byte) *string { return wire.Ptr(base64.RawURLEncoding.EncodeToString(key)) }
+
+func readToken(s *string) ([]byte, error) {
+	if wire.Value(s) == "" {
+		return nil, nil
+	}
+	key, err := base64.RawURLEncoding.DecodeString(*s)
+	if err != nil {
+		return nil, invalid("NextToken")
+	}
+	return key, nil
+}
+
+// warnings remembers what has been warned of, so that a hot path does not fill the log.
+type warnings struct {
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func (w *warnings) first(what string) bool {
+	const most = 64
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.seen[what] || len(w.seen) >= most {
+		return false
+	}
+	if w.seen == nil {
+		w.seen = make(map[string]bool)
+	}
+	w.seen[what] = true
+	return true
+}
