@@ -63,6 +63,8 @@ type Stack struct {
 	// under way or has failed.
 	Current Source  `json:"current"`
 	Stable  *Source `json:"stable,omitempty"`
+	// Protected stacks cannot be deleted.
+	Protected bool `json:"protected,omitempty"`
 	// Op is the operation under way, or nil.
 	Op *Operation `json:"op,omitempty"`
 	// LastEvent keeps the times of events in their order.

@@ -18,10 +18,14 @@ type API interface {
 	DescribeStacks(context.Context, *DescribeStacksInput) (*DescribeStacksOutput, error)
 	ExecuteChangeSet(context.Context, *ExecuteChangeSetInput) (*ExecuteChangeSetOutput, error)
 	GetTemplate(context.Context, *GetTemplateInput) (*GetTemplateOutput, error)
+	GetTemplateSummary(context.Context, *GetTemplateSummaryInput) (*GetTemplateSummaryOutput, error)
 	ListChangeSets(context.Context, *ListChangeSetsInput) (*ListChangeSetsOutput, error)
+	ListExports(context.Context, *ListExportsInput) (*ListExportsOutput, error)
+	ListImports(context.Context, *ListImportsInput) (*ListImportsOutput, error)
 	ListStackResources(context.Context, *ListStackResourcesInput) (*ListStackResourcesOutput, error)
 	ListStacks(context.Context, *ListStacksInput) (*ListStacksOutput, error)
 	UpdateStack(context.Context, *UpdateStackInput) (*UpdateStackOutput, error)
+	UpdateTerminationProtection(context.Context, *UpdateTerminationProtectionInput) (*UpdateTerminationProtectionOutput, error)
 	ValidateTemplate(context.Context, *ValidateTemplateInput) (*ValidateTemplateOutput, error)
 }
 
@@ -86,9 +90,24 @@ func (Unimplemented) GetTemplate(context.Context, *GetTemplateInput) (*GetTempla
 	return nil, wire.NotImplemented("cloudformation", "GetTemplate")
 }
 
+// GetTemplateSummary answers NotImplemented.
+func (Unimplemented) GetTemplateSummary(context.Context, *GetTemplateSummaryInput) (*GetTemplateSummaryOutput, error) {
+	return nil, wire.NotImplemented("cloudformation", "GetTemplateSummary")
+}
+
 // ListChangeSets answers NotImplemented.
 func (Unimplemented) ListChangeSets(context.Context, *ListChangeSetsInput) (*ListChangeSetsOutput, error) {
 	return nil, wire.NotImplemented("cloudformation", "ListChangeSets")
+}
+
+// ListExports answers NotImplemented.
+func (Unimplemented) ListExports(context.Context, *ListExportsInput) (*ListExportsOutput, error) {
+	return nil, wire.NotImplemented("cloudformation", "ListExports")
+}
+
+// ListImports answers NotImplemented.
+func (Unimplemented) ListImports(context.Context, *ListImportsInput) (*ListImportsOutput, error) {
+	return nil, wire.NotImplemented("cloudformation", "ListImports")
 }
 
 // ListStackResources answers NotImplemented.
@@ -104,6 +123,11 @@ func (Unimplemented) ListStacks(context.Context, *ListStacksInput) (*ListStacksO
 // UpdateStack answers NotImplemented.
 func (Unimplemented) UpdateStack(context.Context, *UpdateStackInput) (*UpdateStackOutput, error) {
 	return nil, wire.NotImplemented("cloudformation", "UpdateStack")
+}
+
+// UpdateTerminationProtection answers NotImplemented.
+func (Unimplemented) UpdateTerminationProtection(context.Context, *UpdateTerminationProtectionInput) (*UpdateTerminationProtectionOutput, error) {
+	return nil, wire.NotImplemented("cloudformation", "UpdateTerminationProtection")
 }
 
 // ValidateTemplate answers NotImplemented.

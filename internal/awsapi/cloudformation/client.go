@@ -66,9 +66,24 @@ func (c Client) GetTemplate(ctx context.Context, in *GetTemplateInput) (*GetTemp
 	return wire.Call[GetTemplateOutput](ctx, c.caller, &service, &opGetTemplate, in)
 }
 
+// GetTemplateSummary calls the operation of that name.
+func (c Client) GetTemplateSummary(ctx context.Context, in *GetTemplateSummaryInput) (*GetTemplateSummaryOutput, error) {
+	return wire.Call[GetTemplateSummaryOutput](ctx, c.caller, &service, &opGetTemplateSummary, in)
+}
+
 // ListChangeSets calls the operation of that name.
 func (c Client) ListChangeSets(ctx context.Context, in *ListChangeSetsInput) (*ListChangeSetsOutput, error) {
 	return wire.Call[ListChangeSetsOutput](ctx, c.caller, &service, &opListChangeSets, in)
+}
+
+// ListExports calls the operation of that name.
+func (c Client) ListExports(ctx context.Context, in *ListExportsInput) (*ListExportsOutput, error) {
+	return wire.Call[ListExportsOutput](ctx, c.caller, &service, &opListExports, in)
+}
+
+// ListImports calls the operation of that name.
+func (c Client) ListImports(ctx context.Context, in *ListImportsInput) (*ListImportsOutput, error) {
+	return wire.Call[ListImportsOutput](ctx, c.caller, &service, &opListImports, in)
 }
 
 // ListStackResources calls the operation of that name.
@@ -84,6 +99,11 @@ func (c Client) ListStacks(ctx context.Context, in *ListStacksInput) (*ListStack
 // UpdateStack calls the operation of that name.
 func (c Client) UpdateStack(ctx context.Context, in *UpdateStackInput) (*UpdateStackOutput, error) {
 	return wire.Call[UpdateStackOutput](ctx, c.caller, &service, &opUpdateStack, in)
+}
+
+// UpdateTerminationProtection calls the operation of that name.
+func (c Client) UpdateTerminationProtection(ctx context.Context, in *UpdateTerminationProtectionInput) (*UpdateTerminationProtectionOutput, error) {
+	return wire.Call[UpdateTerminationProtectionOutput](ctx, c.caller, &service, &opUpdateTerminationProtection, in)
 }
 
 // ValidateTemplate calls the operation of that name.

@@ -21,6 +21,12 @@ const (
 	BeforeValueFromACTUALSTATE             = "ACTUAL_STATE"
 )
 
+// The values of CallAs.
+const (
+	CallAsSELF           = "SELF"
+	CallAsDELEGATEDADMIN = "DELEGATED_ADMIN"
+)
+
 // The values of Capability.
 const (
 	CapabilityCAPABILITYIAM        = "CAPABILITY_IAM"

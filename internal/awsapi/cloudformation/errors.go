@@ -40,6 +40,13 @@ func NewLimitExceededException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorLimitExceededException, format, args)
 }
 
+var errorStackSetNotFoundException = wire.ErrorTrait{Code: "StackSetNotFoundException", QueryCode: "", Status: 404}
+
+// NewStackSetNotFoundException returns the error StackSetNotFoundException, of HTTP status 404.
+func NewStackSetNotFoundException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorStackSetNotFoundException, format, args)
+}
+
 var errorTokenAlreadyExistsException = wire.ErrorTrait{Code: "TokenAlreadyExistsException", QueryCode: "", Status: 400}
 
 // NewTokenAlreadyExistsException returns the error TokenAlreadyExistsException, of HTTP status 400.

@@ -7,7 +7,7 @@ import "croft/internal/wire"
 
 var opCreateChangeSet = wire.Operation{
 	Name: "CreateChangeSet", Status: 200, Route: wire.Route{},
-	Input: 30, Output: 31, Schema: &schema,
+	Input: 33, Output: 34, Schema: &schema,
 	New: func() any { return new(CreateChangeSetInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateChangeSet(ctx, in.(*CreateChangeSetInput))
@@ -20,7 +20,7 @@ var opCreateChangeSet = wire.Operation{
 
 var opCreateStack = wire.Operation{
 	Name: "CreateStack", Status: 200, Route: wire.Route{},
-	Input: 32, Output: 33, Schema: &schema,
+	Input: 35, Output: 36, Schema: &schema,
 	New: func() any { return new(CreateStackInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateStack(ctx, in.(*CreateStackInput))
@@ -33,7 +33,7 @@ var opCreateStack = wire.Operation{
 
 var opDeleteChangeSet = wire.Operation{
 	Name: "DeleteChangeSet", Status: 200, Route: wire.Route{},
-	Input: 35, Output: 36, Schema: &schema,
+	Input: 38, Output: 39, Schema: &schema,
 	New: func() any { return new(DeleteChangeSetInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteChangeSet(ctx, in.(*DeleteChangeSetInput))
@@ -46,7 +46,7 @@ var opDeleteChangeSet = wire.Operation{
 
 var opDeleteStack = wire.Operation{
 	Name: "DeleteStack", Status: 200, Route: wire.Route{},
-	Input: 37, Output: 0, Schema: &schema,
+	Input: 40, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteStackInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteStack(ctx, in.(*DeleteStackInput))
@@ -59,7 +59,7 @@ var opDeleteStack = wire.Operation{
 
 var opDescribeChangeSet = wire.Operation{
 	Name: "DescribeChangeSet", Status: 200, Route: wire.Route{},
-	Input: 41, Output: 42, Schema: &schema,
+	Input: 44, Output: 45, Schema: &schema,
 	New: func() any { return new(DescribeChangeSetInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeChangeSet(ctx, in.(*DescribeChangeSetInput))
@@ -72,7 +72,7 @@ var opDescribeChangeSet = wire.Operation{
 
 var opDescribeStackEvents = wire.Operation{
 	Name: "DescribeStackEvents", Status: 200, Route: wire.Route{},
-	Input: 43, Output: 44, Schema: &schema,
+	Input: 46, Output: 47, Schema: &schema,
 	New: func() any { return new(DescribeStackEventsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeStackEvents(ctx, in.(*DescribeStackEventsInput))
@@ -85,7 +85,7 @@ var opDescribeStackEvents = wire.Operation{
 
 var opDescribeStackResource = wire.Operation{
 	Name: "DescribeStackResource", Status: 200, Route: wire.Route{},
-	Input: 45, Output: 46, Schema: &schema,
+	Input: 48, Output: 49, Schema: &schema,
 	New: func() any { return new(DescribeStackResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeStackResource(ctx, in.(*DescribeStackResourceInput))
@@ -98,7 +98,7 @@ var opDescribeStackResource = wire.Operation{
 
 var opDescribeStackResources = wire.Operation{
 	Name: "DescribeStackResources", Status: 200, Route: wire.Route{},
-	Input: 47, Output: 48, Schema: &schema,
+	Input: 50, Output: 51, Schema: &schema,
 	New: func() any { return new(DescribeStackResourcesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeStackResources(ctx, in.(*DescribeStackResourcesInput))
@@ -111,7 +111,7 @@ var opDescribeStackResources = wire.Operation{
 
 var opDescribeStacks = wire.Operation{
 	Name: "DescribeStacks", Status: 200, Route: wire.Route{},
-	Input: 49, Output: 50, Schema: &schema,
+	Input: 52, Output: 53, Schema: &schema,
 	New: func() any { return new(DescribeStacksInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeStacks(ctx, in.(*DescribeStacksInput))
@@ -124,7 +124,7 @@ var opDescribeStacks = wire.Operation{
 
 var opExecuteChangeSet = wire.Operation{
 	Name: "ExecuteChangeSet", Status: 200, Route: wire.Route{},
-	Input: 58, Output: 59, Schema: &schema,
+	Input: 61, Output: 62, Schema: &schema,
 	New: func() any { return new(ExecuteChangeSetInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ExecuteChangeSet(ctx, in.(*ExecuteChangeSetInput))
@@ -137,7 +137,7 @@ var opExecuteChangeSet = wire.Operation{
 
 var opGetTemplate = wire.Operation{
 	Name: "GetTemplate", Status: 200, Route: wire.Route{},
-	Input: 62, Output: 63, Schema: &schema,
+	Input: 68, Output: 69, Schema: &schema,
 	New: func() any { return new(GetTemplateInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetTemplate(ctx, in.(*GetTemplateInput))
@@ -148,9 +148,22 @@ var opGetTemplate = wire.Operation{
 	},
 }
 
+var opGetTemplateSummary = wire.Operation{
+	Name: "GetTemplateSummary", Status: 200, Route: wire.Route{},
+	Input: 70, Output: 71, Schema: &schema,
+	New: func() any { return new(GetTemplateSummaryInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetTemplateSummary(ctx, in.(*GetTemplateSummaryInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListChangeSets = wire.Operation{
 	Name: "ListChangeSets", Status: 200, Route: wire.Route{},
-	Input: 79, Output: 80, Schema: &schema,
+	Input: 88, Output: 89, Schema: &schema,
 	New: func() any { return new(ListChangeSetsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListChangeSets(ctx, in.(*ListChangeSetsInput))
@@ -161,9 +174,35 @@ var opListChangeSets = wire.Operation{
 	},
 }
 
+var opListExports = wire.Operation{
+	Name: "ListExports", Status: 200, Route: wire.Route{},
+	Input: 90, Output: 91, Schema: &schema,
+	New: func() any { return new(ListExportsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListExports(ctx, in.(*ListExportsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opListImports = wire.Operation{
+	Name: "ListImports", Status: 200, Route: wire.Route{},
+	Input: 92, Output: 93, Schema: &schema,
+	New: func() any { return new(ListImportsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListImports(ctx, in.(*ListImportsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListStackResources = wire.Operation{
 	Name: "ListStackResources", Status: 200, Route: wire.Route{},
-	Input: 81, Output: 82, Schema: &schema,
+	Input: 94, Output: 95, Schema: &schema,
 	New: func() any { return new(ListStackResourcesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListStackResources(ctx, in.(*ListStackResourcesInput))
@@ -176,7 +215,7 @@ var opListStackResources = wire.Operation{
 
 var opListStacks = wire.Operation{
 	Name: "ListStacks", Status: 200, Route: wire.Route{},
-	Input: 83, Output: 84, Schema: &schema,
+	Input: 96, Output: 97, Schema: &schema,
 	New: func() any { return new(ListStacksInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListStacks(ctx, in.(*ListStacksInput))
@@ -189,7 +228,7 @@ var opListStacks = wire.Operation{
 
 var opUpdateStack = wire.Operation{
 	Name: "UpdateStack", Status: 200, Route: wire.Route{},
-	Input: 186, Output: 187, Schema: &schema,
+	Input: 211, Output: 212, Schema: &schema,
 	New: func() any { return new(UpdateStackInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateStack(ctx, in.(*UpdateStackInput))
@@ -200,9 +239,22 @@ var opUpdateStack = wire.Operation{
 	},
 }
 
+var opUpdateTerminationProtection = wire.Operation{
+	Name: "UpdateTerminationProtection", Status: 200, Route: wire.Route{},
+	Input: 213, Output: 214, Schema: &schema,
+	New: func() any { return new(UpdateTerminationProtectionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).UpdateTerminationProtection(ctx, in.(*UpdateTerminationProtectionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opValidateTemplate = wire.Operation{
 	Name: "ValidateTemplate", Status: 200, Route: wire.Route{},
-	Input: 190, Output: 191, Schema: &schema,
+	Input: 217, Output: 218, Schema: &schema,
 	New: func() any { return new(ValidateTemplateInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ValidateTemplate(ctx, in.(*ValidateTemplateInput))

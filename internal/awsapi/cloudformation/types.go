@@ -200,6 +200,13 @@ type ExecuteChangeSetInput struct {
 type ExecuteChangeSetOutput struct {
 }
 
+// Export is the model's Export.
+type Export struct {
+	ExportingStackId *string
+	Name             *string
+	Value            *string
+}
+
 // GetTemplateInput is the model's GetTemplateInput.
 type GetTemplateInput struct {
 	StackName     *string
@@ -213,6 +220,30 @@ type GetTemplateOutput struct {
 	StagesAvailable []string
 }
 
+// GetTemplateSummaryInput is the model's GetTemplateSummaryInput.
+type GetTemplateSummaryInput struct {
+	TemplateBody          *string
+	TemplateURL           *string
+	StackName             *string
+	StackSetName          *string
+	CallAs                *string
+	TemplateSummaryConfig *TemplateSummaryConfig
+}
+
+// GetTemplateSummaryOutput is the model's GetTemplateSummaryOutput.
+type GetTemplateSummaryOutput struct {
+	Parameters                  []ParameterDeclaration
+	Description                 *string
+	Capabilities                []string
+	CapabilitiesReason          *string
+	ResourceTypes               []string
+	Version                     *string
+	Metadata                    *string
+	DeclaredTransforms          []string
+	ResourceIdentifierSummaries []ResourceIdentifierSummary
+	Warnings                    *Warnings
+}
+
 // ListChangeSetsInput is the model's ListChangeSetsInput.
 type ListChangeSetsInput struct {
 	StackName string
@@ -222,6 +253,29 @@ type ListChangeSetsInput struct {
 // ListChangeSetsOutput is the model's ListChangeSetsOutput.
 type ListChangeSetsOutput struct {
 	Summaries []ChangeSetSummary
+	NextToken *string
+}
+
+// ListExportsInput is the model's ListExportsInput.
+type ListExportsInput struct {
+	NextToken *string
+}
+
+// ListExportsOutput is the model's ListExportsOutput.
+type ListExportsOutput struct {
+	Exports   []Export
+	NextToken *string
+}
+
+// ListImportsInput is the model's ListImportsInput.
+type ListImportsInput struct {
+	ExportName string
+	NextToken  *string
+}
+
+// ListImportsOutput is the model's ListImportsOutput.
+type ListImportsOutput struct {
+	Imports   []string
 	NextToken *string
 }
 
@@ -284,6 +338,21 @@ type Parameter struct {
 	ResolvedValue    *string
 }
 
+// ParameterConstraints is the model's ParameterConstraints.
+type ParameterConstraints struct {
+	AllowedValues []string
+}
+
+// ParameterDeclaration is the model's ParameterDeclaration.
+type ParameterDeclaration struct {
+	ParameterKey         *string
+	DefaultValue         *string
+	ParameterType        *string
+	NoEcho               *bool
+	Description          *string
+	ParameterConstraints *ParameterConstraints
+}
+
 // ResourceChange is the model's ResourceChange.
 type ResourceChange struct {
 	PolicyAction                   *string
@@ -315,6 +384,13 @@ type ResourceChangeDetail struct {
 type ResourceDriftIgnoredAttribute struct {
 	Path   *string
 	Reason *string
+}
+
+// ResourceIdentifierSummary is the model's ResourceIdentifierSummary.
+type ResourceIdentifierSummary struct {
+	ResourceType        *string
+	LogicalResourceIds  []string
+	ResourceIdentifiers []string
 }
 
 // ResourceTargetDefinition is the model's ResourceTargetDefinition.
@@ -500,6 +576,11 @@ type TemplateParameter struct {
 	Description  *string
 }
 
+// TemplateSummaryConfig is the model's TemplateSummaryConfig.
+type TemplateSummaryConfig struct {
+	TreatUnrecognizedResourceTypesAsWarnings *bool
+}
+
 // UpdateStackInput is the model's UpdateStackInput.
 type UpdateStackInput struct {
 	StackName                   string
@@ -528,6 +609,17 @@ type UpdateStackOutput struct {
 	OperationId *string
 }
 
+// UpdateTerminationProtectionInput is the model's UpdateTerminationProtectionInput.
+type UpdateTerminationProtectionInput struct {
+	EnableTerminationProtection bool
+	StackName                   string
+}
+
+// UpdateTerminationProtectionOutput is the model's UpdateTerminationProtectionOutput.
+type UpdateTerminationProtectionOutput struct {
+	StackId *string
+}
+
 // ValidateTemplateInput is the model's ValidateTemplateInput.
 type ValidateTemplateInput struct {
 	TemplateBody *string
@@ -541,6 +633,11 @@ type ValidateTemplateOutput struct {
 	Capabilities       []string
 	CapabilitiesReason *string
 	DeclaredTransforms []string
+}
+
+// Warnings is the model's Warnings.
+type Warnings struct {
+	UnrecognizedResourceTypes []string
 }
 
 // DeleteStackOutput is the output of DeleteStack.

@@ -63,7 +63,7 @@ func stackOf(st *cfn.Stack) cloudformation.Stack {
 		DriftInformation: &cloudformation.StackDriftInformation{StackDriftStatus: "NOT_CHECKED"},
 	}
 	if st.Status != cfn.DeleteComplete {
-		out.ChangeSetId, out.EnableTerminationProtection = optional(src.ChangeSetID), wire.Ptr(false)
+		out.ChangeSetId, out.EnableTerminationProtection = optional(src.ChangeSetID), &st.Protected
 	}
 	return out
 }
@@ -164,32 +164,4 @@ func (s *Service) templateKey(ctx context.Context, r kv.Reader, in *cloudformati
 		return "", err
 	}
 	return st.Current.Template, nil
-}
-
-// ValidateTemplate checks a template's form.
-func (s *Service) ValidateTemplate(ctx context.Context, in *cloudformation.ValidateTemplateInput) (*cloudformation.ValidateTemplateOutput, error) {
-	out := &cloudformation.ValidateTemplateOutput{Parameters: []cloudformation.TemplateParameter{}}
-	body, err := s.body(ctx, nil, &given{body: in.TemplateBody, url: in.TemplateURL}, nil)
-	if err != nil {
-		return nil, err
-	}
-	t, err := parse(ctx, body)
-	if err != nil {
-		return nil, err
-	}
-	for _, p := range t.Parameters {
-		out.Parameters = append(out.Parameters, cloudformation.TemplateParameter{
-			ParameterKey: wire.Ptr(p.Name), DefaultValue: p.Default, NoEcho: wire.Ptr(p.NoEcho), Description: optional(p.Description),
-		})
-	}
-	out.Description = optional(t.Description)
-	if needed, types := capabilities(t.Resources); needed != "" {
-		out.Capabilities = append(out.Capabilities, needed)
-		out.CapabilitiesReason = wire.Ptr("The following resource(s) require capabilities: " + bracketed(types))
-	}
-	if len(t.Transforms) > 0 {
-		out.Capabilities = append(out.Capabilities, capabilityExpand)
-		out.DeclaredTransforms = t.Transforms
-	}
-	return out, nil
 }

@@ -117,3 +117,33 @@ func TestDeleteChangeSet(t *testing.T) {
 	_, err = b.cfn.DescribeChangeSet(b.Context(), &api.DescribeChangeSetInput{StackName: wire.Ptr("s"), ChangeSetName: "c"})
 	refused(t, err, "ChangeSetNotFound: ChangeSet [c] does not exist")
 }
+
+func TestSummary(t *testing.T) {
+	b := newBench(t)
+	b.create(&api.CreateStackInput{StackName: "s", TemplateBody: body(two)})
+	for _, in := range []api.GetTemplateSummaryInput{{StackName: wire.Ptr("s")}, {TemplateBody: body(two)}} {
+		out, err := b.cfn.GetTemplateSummary(b.Context(), &in)
+		if err != nil || *out.Parameters[0].ParameterKey != "V" || *out.Parameters[0].ParameterType != "String" || out.ResourceTypes[0] != "Test::Thing" {
+			t.Errorf("%+v %v", out, err)
+		}
+	}
+	b.changeSet(&api.CreateChangeSetInput{StackName: "r", ChangeSetName: "c", ChangeSetType: wire.Ptr("CREATE"), TemplateBody: body(two)})
+	_, err := b.cfn.GetTemplateSummary(b.Context(), &api.GetTemplateSummaryInput{StackName: wire.Ptr("r")})
+	refused(t, err, "ValidationError: GetTemplateSummary cannot be called on REVIEW_IN_PROGRESS stacks.")
+}
+
+func TestTerminationProtection(t *testing.T) {
+	b := newBench(t)
+	st := b.create(&api.CreateStackInput{StackName: "s", TemplateBody: body(two), EnableTerminationProtection: wire.Ptr(true)})
+	if !*st.EnableTerminationProtection {
+		t.Error("the stack is not protected")
+	}
+	_, err := b.cfn.DeleteStack(b.Context(), &api.DeleteStackInput{StackName: "s"})
+	refused(t, err, "ValidationError: Stack [s] cannot be deleted while TerminationProtection is enabled")
+	if _, err = b.cfn.UpdateTerminationProtection(b.Context(), &api.UpdateTerminationProtectionInput{StackName: "s"}); err != nil {
+		t.Fatal(err)
+	}
+	if st = b.delete(*st.StackId); st.StackStatus != "DELETE_COMPLETE" {
+		t.Error(st.StackStatus)
+	}
+}

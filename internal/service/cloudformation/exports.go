@@ -1,11 +1,14 @@
 package cloudformation
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
 
+	"croft/internal/awsapi/cloudformation"
 	"croft/internal/cfn"
+	"croft/internal/cloud"
 	"croft/internal/kv"
 )
 
@@ -140,6 +143,41 @@ func (j *journal) uses(imports []string) error {
 		}
 	}
 	return nil
+}
+
+// ListExports returns what the stacks of the account and region export, by name.
+func (s *Service) ListExports(ctx context.Context, in *cloudformation.ListExportsInput) (*cloudformation.ListExportsOutput, error) {
+	out := &cloudformation.ListExportsOutput{Exports: []cloudformation.Export{}}
+	err := s.space(ctx).View(ctx, func(ctx context.Context, r kv.Reader) (err error) {
+		out.NextToken, err = page(r, exportsPrefix(), in.NextToken, false, func(row kv.Entry) (bool, error) {
+			var e export
+			name, err := lastPart(row.Key, exportsPrefix())
+			if err == nil {
+				err = decode(row.Value, &e)
+			}
+			id := cloud.CallOf(ctx).ARN(serviceName, "stack/"+e.StackName+"/"+e.Stack)
+			out.Exports = append(out.Exports, cloudformation.Export{ExportingStackId: &id, Name: &name, Value: &e.Value})
+			return true, err
+		})
+		return err
+	})
+	return out, err
+}
+
+// ListImports returns the names of the stacks that use an export.
+func (s *Service) ListImports(ctx context.Context, in *cloudformation.ListImportsInput) (*cloudformation.ListImportsOutput, error) {
+	out := &cloudformation.ListImportsOutput{Imports: []string{}}
+	err := s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) (err error) {
+		out.NextToken, err = page(r, usersPrefix(in.ExportName), in.NextToken, false, func(row kv.Entry) (bool, error) {
+			out.Imports = append(out.Imports, string(row.Value))
+			return true, nil
+		})
+		if err == nil && len(out.Imports) == 0 {
+			err = validation("Export '%s' is not imported by any stack.", in.ExportName)
+		}
+		return err
+	})
+	return out, err
 }
 
 // names returns the last parts of the keys below prefix.

@@ -21,7 +21,8 @@ func tokensPrefix(stack string) kv.Key            { return kv.Key{'k'}.Str(stack
 func tokenKey(stack, token string) kv.Key         { return tokensPrefix(stack).Str(token) }
 func ownersPrefix(physical string) kv.Key         { return kv.Key{'p'}.Str(physical) }
 func ownerKey(physical, typ string) kv.Key        { return ownersPrefix(physical).Str(typ) }
-func exportKey(name string) kv.Key                { return kv.Key{'x'}.Str(name) }
+func exportsPrefix() kv.Key                       { return kv.Key{'x'} }
+func exportKey(name string) kv.Key                { return exportsPrefix().Str(name) }
 func exportsOfPrefix(stack string) kv.Key         { return kv.Key{'y'}.Str(stack) }
 func exportsOfKey(stack, name string) kv.Key      { return exportsOfPrefix(stack).Str(name) }
 func usersPrefix(export string) kv.Key            { return kv.Key{'u'}.Str(export) }

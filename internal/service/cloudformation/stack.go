@@ -51,7 +51,7 @@ func (s *Service) CreateStack(ctx context.Context, in *cloudformation.CreateStac
 		if err != nil {
 			return err
 		}
-		p.source.DisableRollback = wire.Value(in.DisableRollback)
+		p.source.DisableRollback, st.Protected = wire.Value(in.DisableRollback), wire.Value(in.EnableTerminationProtection)
 		if err := s.dropChangeSets(tx, st, ""); err != nil {
 			return err
 		}
@@ -80,8 +80,6 @@ func refuseForCreate(in *cloudformation.CreateStackInput) error {
 		return unsupported("StackPolicyBody")
 	case in.StackPolicyURL != nil:
 		return unsupported("StackPolicyURL")
-	case wire.Value(in.EnableTerminationProtection):
-		return unsupported("EnableTerminationProtection")
 	}
 	return refuseForAll(in.NotificationARNs, in.RollbackConfiguration, in.RetainExceptOnCreate)
 }
@@ -289,6 +287,9 @@ func (s *Service) DeleteStack(ctx context.Context, in *cloudformation.DeleteStac
 func deletable(tx kv.Tx, st *cfn.Stack, retain []string) error {
 	if err := st.Deletable(); err != nil {
 		return err
+	}
+	if st.Protected {
+		return validation("Stack [%s] cannot be deleted while TerminationProtection is enabled", st.Name)
 	}
 	if len(retain) == 0 {
 		return nil

@@ -296,6 +296,14 @@ func TestExports(t *testing.T) {
 	if st = b.delete(*st.StackId); st.StackStatus != "DELETE_FAILED" || *st.StackStatusReason != "Export shared cannot be deleted as it is in use by to" {
 		t.Fatal(st.StackStatus, wire.Value(st.StackStatusReason))
 	}
+	exports, err := b.cfn.ListExports(b.Context(), &api.ListExportsInput{})
+	if err != nil || len(exports.Exports) != 1 || *exports.Exports[0].Name != "shared" || *exports.Exports[0].ExportingStackId != *st.StackId {
+		t.Errorf("%+v %v", exports, err)
+	}
+	imports, err := b.cfn.ListImports(b.Context(), &api.ListImportsInput{ExportName: "shared"})
+	if err != nil || len(imports.Imports) != 1 || imports.Imports[0] != "to" {
+		t.Errorf("%+v %v", imports, err)
+	}
 	to := b.describe("to")
 	b.delete(*to.StackId)
 	if st = b.delete(*st.StackId); st.StackStatus != "DELETE_COMPLETE" {
