@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"croft/internal/clock"
 )
@@ -171,7 +172,7 @@ func (o *output) run() {
 			if err != io.EOF {
 				o.to.log.Warn("the output of an environment cannot be read", "stream", o.to.batch.Stream, "error", err)
 			}
-			o.to.add(string(o.rest))
+			o.add(o.rest)
 			return
 		}
 	}
@@ -185,18 +186,40 @@ func (o *output) take(p []byte) {
 		p = after
 		if ended {
 			text, isMark := bytes.CutSuffix(o.rest, o.mark)
-			o.to.add(string(text))
+			o.add(text)
 			o.rest = o.rest[:0]
 			if isMark {
 				o.marked <- struct{}{}
 			}
 			continue
 		}
-		if keep := len(o.mark); len(o.rest) >= maxLine+keep {
-			o.to.add(string(o.rest[:len(o.rest)-keep]))
-			o.rest = append(o.rest[:0], o.rest[len(o.rest)-keep:]...)
+		// Not a byte of what may be the beginning of the mark.
+		for len(o.rest) >= maxLine+len(o.mark) {
+			n := cut(o.rest)
+			o.to.add(string(o.rest[:n]))
+			o.rest = append(o.rest[:0], o.rest[n:]...)
 		}
 	}
+}
+
+// add logs one line, in pieces if need be.
+func (o *output) add(line []byte) {
+	for len(line) > maxLine {
+		n := cut(line)
+		o.to.add(string(line[:n]))
+		line = line[n:]
+	}
+	o.to.add(string(line))
+}
+
+// cut returns where a line longer than maxLine is cut, which is not within a character.
+func cut(line []byte) int {
+	for n := maxLine; n > maxLine-utf8.UTFMax; n-- {
+		if utf8.RuneStart(line[n]) {
+			return n
+		}
+	}
+	return maxLine
 }
 
 // drain returns when everything that was written before is in the log stream. It is called by one goroutine at a time, while run runs.
