@@ -62,14 +62,13 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cloudformation.Create
 			return err
 		}
 		out.StackId = &st.ID
-		var old changeSet
-		if ok, err := get(tx, changeSetKey(uid(st.ID), in.ChangeSetName), &old); err != nil {
+		same, err := nameFree(tx, st, in)
+		if err != nil {
 			return err
-		} else if ok && in.ClientToken != nil && old.Token == *in.ClientToken {
-			out.Id = &old.ID
+		}
+		if same != nil {
+			out.Id = &same.ID
 			return nil
-		} else if ok {
-			return cloudformation.NewAlreadyExistsException("ChangeSet %s already exists", in.ChangeSetName)
 		}
 		cs, err := s.newChangeSet(ctx, tx, in, st, previous)
 		if err != nil {
@@ -96,6 +95,22 @@ func (s *Service) CreateChangeSet(ctx context.Context, in *cloudformation.Create
 		return nil, err
 	}
 	return out, nil
+}
+
+// nameFree makes sure that the change set's name can be used, or returns the change set that the same request has made before. What
+// cannot be executed any more gives its name up: the CLI names change sets by the second, and two deployments may fit into one.
+func nameFree(tx kv.Tx, st *cfn.Stack, in *cloudformation.CreateChangeSetInput) (same *changeSet, err error) {
+	old := new(changeSet)
+	ok, err := get(tx, changeSetKey(uid(st.ID), in.ChangeSetName), old)
+	switch {
+	case !ok:
+		return nil, err
+	case in.ClientToken != nil && old.Token == *in.ClientToken:
+		return old, nil
+	case old.Execution == available || old.Execution == executing:
+		return nil, cloudformation.NewAlreadyExistsException("ChangeSet %s already exists", in.ChangeSetName)
+	}
+	return nil, dropChangeSet(tx, st, old)
 }
 
 func refuseForChangeSet(in *cloudformation.CreateChangeSetInput) error {

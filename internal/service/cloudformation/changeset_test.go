@@ -76,7 +76,7 @@ func TestChangeSetCreates(t *testing.T) {
 	_, err := b.cfn.ExecuteChangeSet(b.Context(), &api.ExecuteChangeSetInput{ChangeSetName: "c1", StackName: wire.Ptr("s")})
 	refused(t, err, "InvalidChangeSetStatus: ChangeSet ["+*cs.ChangeSetId+"] cannot be executed in its current execution status of [EXECUTE_COMPLETE]")
 
-	none := b.changeSet(&api.CreateChangeSetInput{StackName: "s", ChangeSetName: "c2", TemplateBody: body(two)})
+	none := b.changeSet(&api.CreateChangeSetInput{StackName: "s", ChangeSetName: "c1", TemplateBody: body(two)})
 	if *none.Status != "FAILED" || *none.StatusReason != noChanges || *none.ExecutionStatus != "UNAVAILABLE" {
 		t.Fatalf("%+v", none)
 	}
@@ -160,6 +160,10 @@ func TestChangeSetRefusals(t *testing.T) {
 	_, err = b.cfn.CreateChangeSet(b.Context(), &api.CreateChangeSetInput{StackName: "s", ChangeSetName: "c", TemplateBody: body(two)})
 	refused(t, err, "ValidationError: Stack [s] does not exist")
 	cs := b.changeSet(&api.CreateChangeSetInput{StackName: "s", ChangeSetName: "c", ChangeSetType: wire.Ptr("CREATE"), TemplateBody: body(two)})
+	_, err = b.cfn.CreateChangeSet(b.Context(), &api.CreateChangeSetInput{
+		StackName: "s", ChangeSetName: "c", ChangeSetType: wire.Ptr("CREATE"), TemplateBody: body(two),
+	})
+	refused(t, err, "AlreadyExistsException: ChangeSet c already exists")
 	st := b.create(&api.CreateStackInput{StackName: "s", TemplateBody: body(two)})
 	if *st.StackId != *cs.StackId {
 		t.Error("the stack in review is not the one that was created")
