@@ -128,7 +128,7 @@ func (s *Service) invoke(x *exchange) ([]byte, *response) {
 		return nil, messageResponse(http.StatusServiceUnavailable, "Service Unavailable")
 	case cloud.Code(err) == "TooManyRequestsException":
 		return nil, messageResponse(http.StatusServiceUnavailable, "Service Unavailable")
-	case cloud.Code(err) == "RequestTooLargeException":
+	case cloud.Code(err) == "RequestEntityTooLargeException":
 		return nil, messageResponse(http.StatusRequestEntityTooLarge, "Request Entity Too Large")
 	case err != nil:
 		s.warn(x, "a function could not be invoked", err)

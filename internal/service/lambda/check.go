@@ -6,15 +6,11 @@ import (
 	"strings"
 
 	"croft/internal/awsapi/lambda"
+	"croft/internal/engine/runtimes"
 	"croft/internal/wire"
 )
 
-// runtimes are what croft runs.
-func runtimes() []string {
-	return []string{"python3.9", "python3.10", "python3.11", "python3.12", "python3.13"}
-}
-
-// otherRuntimes are those that AWS runs and croft does not.
+// otherRuntimes are those that AWS runs and croft does not. A runtime that croft learns is taken out here.
 func otherRuntimes() []string {
 	return []string{
 		"nodejs20.x", "python3.14", "provided.al2023", "nodejs24.x", "nodejs22.x", "java25", "java21", "ruby3.3", "ruby3.4", "ruby3.2",
@@ -33,16 +29,16 @@ func endedRuntimes() []string {
 
 func checkRuntime(name string) error {
 	switch {
-	case slices.Contains(runtimes(), name):
+	case slices.Contains(runtimes.Names(), name):
 		return nil
 	case slices.Contains(otherRuntimes(), name):
-		return invalid("croft does not run the runtime %s: it runs %s.", name, strings.Join(runtimes(), ", "))
+		return invalid("croft does not run the runtime %s: it runs %s.", name, strings.Join(runtimes.Names(), ", "))
 	case slices.Contains(endedRuntimes(), name):
 		return invalid("The runtime parameter of %s is no longer supported for creating or updating AWS Lambda functions. "+
 			"We recommend you use a supported runtime while creating or updating functions.", name)
 	}
 	return invalid("Value %s at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [%s] or be a valid ARN",
-		name, strings.Join(slices.Concat(otherRuntimes(), runtimes()), ", "))
+		name, strings.Join(slices.Concat(otherRuntimes(), runtimes.Names()), ", "))
 }
 
 // checkLimits checks the numbers whose bounds in the model are wider than the service's.

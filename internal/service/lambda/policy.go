@@ -125,7 +125,7 @@ func (st *statement) allows(call *cloud.Call) bool {
 		if e.URLAuthType != "" || e.PrincipalOrg != "" || e.EventSourceToken != "" {
 			return false
 		}
-		if e.SourceAccount != "" && e.SourceAccount != call.Account {
+		if e.SourceAccount != "" && e.SourceAccount != call.Principal.Account {
 			return false
 		}
 	}
