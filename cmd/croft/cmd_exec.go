@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -18,7 +20,7 @@ type execCmd struct {
 
 func (e *execCmd) Help() string {
 	return `The tool finds the cloud through AWS_ENDPOINT_URL and the usual AWS variables; profiles and other AWS settings of your shell are left out, so
-that nothing can reach the real AWS by mistake.
+that nothing can reach the real AWS by mistake. The AWS CLI gets --endpoint-url as well: version 1 needs it for SQS.
 
 Examples:
 
@@ -43,7 +45,16 @@ func (e *execCmd) Run(ctx context.Context, g *cli) error {
 	if err != nil {
 		return fmt.Errorf("%s is not on the PATH: %w", command[0], err)
 	}
-	return syscall.Exec(path, command, merge(os.Environ(), set))
+	return syscall.Exec(path, withEndpoint(command, g.Endpoint), merge(os.Environ(), set))
+}
+
+// withEndpoint names the endpoint on the AWS CLI's command line as well: version 1 takes AWS_ENDPOINT_URL for most services, and goes
+// to queue.amazonaws.com all the same for SQS.
+func withEndpoint(command []string, endpoint string) []string {
+	if filepath.Base(command[0]) != "aws" || slices.ContainsFunc(command, func(a string) bool { return strings.HasPrefix(a, "--endpoint-url") }) {
+		return command
+	}
+	return slices.Concat(command[:1], []string{"--endpoint-url", endpoint}, command[1:])
 }
 
 // variable is one environment variable.

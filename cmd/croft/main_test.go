@@ -1,0 +1,51 @@
+package main
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestWithEndpoint(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"aws sqs list-queues", "aws --endpoint-url http://e sqs list-queues"},
+		{"/usr/bin/aws sqs", "/usr/bin/aws --endpoint-url http://e sqs"},
+		{"aws --endpoint-url http://x sqs", "aws --endpoint-url http://x sqs"},
+		{"aws --endpoint-url=http://x sqs", "aws --endpoint-url=http://x sqs"},
+		{"python3 x.py", "python3 x.py"},
+	} {
+		if got := strings.Join(withEndpoint(strings.Fields(c.in), "http://e"), " "); got != c.want {
+			t.Errorf("%q: %q, want %q", c.in, got, c.want)
+		}
+	}
+}
+
+func TestMergeLeavesForeignCredentialsOut(t *testing.T) {
+	got := merge([]string{"PATH=/bin", "AWS_PROFILE=prod", "AWS_SESSION_TOKEN=t", "AWS_CA_BUNDLE=/ca", "AWS_ENDPOINT_URL_SQS=https://x"},
+		[]variable{{"AWS_REGION", "us-east-1"}})
+	if want := []string{"PATH=/bin", "AWS_CA_BUNDLE=/ca", "AWS_REGION=us-east-1"}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestHelpAndMistakes(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		exit int
+		want string
+	}{
+		{"", 0, "croft up examples/orders"},
+		{"up --help", 0, "a throw-away cloud"},
+		{"frobnicate", 2, "Try: croft --help"},
+		{"up --account 12 --ephemeral", 1, "twelve digits"},
+		{"up nowhere/at/all", 1, "does not exist"},
+		{"--endpoint http://127.0.0.1:1 status", 1, "start one with: croft up"},
+		{"version", 0, "croft "},
+	} {
+		var out bytes.Buffer
+		if exit := run(strings.Fields(c.args), console{&out, &out}); exit != c.exit || !strings.Contains(out.String(), c.want) {
+			t.Errorf("croft %s: exit %d, want %d with %q in\n%s", c.args, exit, c.exit, c.want, out.String())
+		}
+	}
+}
