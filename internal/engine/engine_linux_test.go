@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"regexp"
@@ -300,10 +301,12 @@ def handler(event, context):
 		}}`)
 }
 
-func TestErrors(t *testing.T) {
-	w := newWorld(t, nil)
-	id := 0
-	for name, c := range map[string]struct{ handler, source, payload, log string }{
+// errorCase is a function that fails, what its caller gets and what its log then holds. @ID is the request's.
+type errorCase struct{ handler, source, payload, log string }
+
+// reportedErrors are those that the runtime reports.
+func reportedErrors() map[string]errorCase {
+	return map[string]errorCase{
 		"exception": {
 			"app.handler", "def g():\n    raise ValueError('bad <ü>')\n\ndef handler(event, context):\n    g()\n",
 			`{"errorMessage": "bad <ü>", "errorType": "ValueError", "requestId": "@ID", "stackTrace": [
@@ -337,6 +340,12 @@ func TestErrors(t *testing.T) {
 			"app.handler", "x = 1 / 0\n", `{"errorMessage": "division by zero", "errorType": "ZeroDivisionError", "requestId": "@ID",
 				"stackTrace": ["...", "  File \"/var/task/app.py\", line 1, in <module>\n    x = 1 / 0\n"]}`, "",
 		},
+	}
+}
+
+// suddenEnds are those that the runtime has no say in.
+func suddenEnds() map[string]errorCase {
+	return map[string]errorCase{
 		"exit": {
 			"app.handler", "import os\ndef handler(event, context):\n    print('last words', end='', flush=True)\n    os._exit(3)\n",
 			`{"errorType": "Runtime.ExitError", "errorMessage": "RequestId: @ID Error: Runtime exited with error: exit status 3"}`,
@@ -360,7 +369,15 @@ func TestErrors(t *testing.T) {
 			`{"errorType": "Function.ResponseSizeTooLarge",
 				"errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes)."}`, "",
 		},
-	} {
+	}
+}
+
+func TestErrors(t *testing.T) {
+	w := newWorld(t, nil)
+	cases := reportedErrors()
+	maps.Copy(cases, suddenEnds())
+	id := 0
+	for name, c := range cases {
 		id++
 		fn := w.function(c.source)
 		fn.Handler, fn.ARN = c.handler, fmt.Sprint(testARN, id)

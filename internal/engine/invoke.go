@@ -63,6 +63,9 @@ func withDefaults(fn Function) Function {
 
 // complete fills in what the caller left out and makes the client context fit for a header.
 func (e *Engine) complete(fn Function, inv Invocation) (Invocation, error) {
+	if inv.RequestID == "" {
+		return inv, errors.New("engine: an invocation without a request id")
+	}
 	if len(inv.Payload) == 0 {
 		inv.Payload = []byte("{}")
 	}

@@ -281,9 +281,12 @@ func TestPlatformErrors(t *testing.T) {
 			t.Errorf("%s: %v", code, err)
 		}
 	}
-	_, err := w.engine.Invoke(t.Context(), fn, Invocation{ClientContext: []byte("{")})
+	_, err := w.engine.Invoke(t.Context(), fn, Invocation{RequestID: "x", ClientContext: []byte("{")})
 	if cloud.Code(err) != "InvalidRequestContentException" {
 		t.Errorf("a broken client context: %v", err)
+	}
+	if _, err = w.engine.Invoke(t.Context(), fn, Invocation{}); err == nil {
+		t.Error("an invocation without an id")
 	}
 	if w.engine.pools.live != 0 {
 		t.Errorf("%d places are lost", w.engine.pools.live)
@@ -335,6 +338,20 @@ def handler(event, context):
 	}
 	if !strings.Contains(w.log(), "[INFO]\t20") {
 		t.Errorf("log:\n%s", w.log())
+	}
+}
+
+// TestLargePayloads sends and returns nearly as much as Lambda allows, and prints more than a pipe holds.
+func TestLargePayloads(t *testing.T) {
+	w := newWorld(t, nil)
+	fn := w.function("def handler(event, context):\n    for i in range(3000): print(i, 'x' * 100)\n    return event\n")
+	payload := `"` + strings.Repeat("x", 6<<20-10) + `"`
+	if r := w.invoke(fn, payload); string(r.Payload) != payload {
+		t.Errorf("got %.100s… of %d bytes", r.Payload, len(r.Payload))
+	}
+	lines := strings.Split(w.log(), "\n")
+	if len(lines) != 3004 || !strings.HasPrefix(lines[2], "0 x") || !strings.HasPrefix(lines[3001], "2999 x") {
+		t.Errorf("%d lines", len(lines))
 	}
 }
 
@@ -434,4 +451,25 @@ func TestAsOrdinaryUser(t *testing.T) {
 			t.Skipf("%s FOR AN ORDINARY USER:\n%s", missing, out)
 		}
 	}
+}
+
+// TestBoto3IsInstalled is the one test that needs a package index: it asks for a runtime whose interpreter, on most machines, lacks boto3.
+func TestBoto3IsInstalled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a package index")
+	}
+	w := newWorld(t, nil)
+	fn := w.function("import boto3, sys\ndef handler(event, context):\n    boto3.client('sqs')\n    return boto3.__file__\n")
+	fn.Runtime = "python3.12"
+	r, err := w.try(fn, "{}")
+	if cloud.Code(err) == "ServiceException" && strings.Contains(err.Error(), " -m pip install ") {
+		t.Skipf("NO PACKAGE INDEX HERE, NOTHING IS TESTED: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(w.progress) == 0 {
+		t.Skip("python3.12 has boto3 here")
+	}
+	w.expect(r, "", `"/var/lang/sdk/boto3/__init__.py"`)
 }

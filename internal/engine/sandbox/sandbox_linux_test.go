@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"croft/internal/cloud"
 )
 
@@ -26,6 +28,9 @@ func TestMain(m *testing.M) {
 	Main()
 	if len(os.Args) > 1 && os.Args[1] == "probe" {
 		os.Exit(probe(os.Args[2:]))
+	}
+	if len(os.Args) > 2 && os.Args[1] == "serve" {
+		os.Exit(serveUntilKilled(os.Args[2]))
 	}
 	os.Exit(m.Run())
 }
@@ -96,25 +101,9 @@ func collect(t *testing.T, s *bufio.Scanner) map[string]string {
 	return out
 }
 
-func TestIsolation(t *testing.T) {
-	host, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer host.Close()
-	abstract, err := net.Listen("unix", "@croft-test-"+strconv.Itoa(os.Getpid()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer abstract.Close()
-	secret := filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte("x"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("SERVER_SECRET", "of the server")
-	_, lines := sandboxed(t, nil, "attack", host.Addr().String(), abstract.Addr().String(), secret)
-	got := collect(t, lines)
-	want := map[string]string{
+// isolated is what every attempt of the probe must come to.
+func isolated() map[string]string {
+	return map[string]string{
 		"read /etc/shadow":         "no such file or directory",
 		"read the server's file":   "no such file or directory",
 		"read /proc/1/environ":     "no such file or directory",
@@ -166,6 +155,27 @@ func TestIsolation(t *testing.T) {
 		"resolve a name":           "fails",
 		"kill the first process":   "survived",
 	}
+}
+
+func TestIsolation(t *testing.T) {
+	host, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	abstract, err := net.Listen("unix", "@croft-test-"+strconv.Itoa(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer abstract.Close()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SERVER_SECRET", "of the server")
+	_, lines := sandboxed(t, nil, "attack", host.Addr().String(), abstract.Addr().String(), secret)
+	got := collect(t, lines)
+	want := isolated()
 	for name := range maps.Keys(want) {
 		if got[name] != want[name] {
 			t.Errorf("%s: got %q, want %q", name, got[name], want[name])
@@ -272,6 +282,65 @@ func TestNothingOutlives(t *testing.T) {
 			}
 			<-p.Done()
 		})
+	}
+}
+
+// serveUntilKilled is a server that has a sandbox. It prints the process id of the sandbox's first process.
+func serveUntilKilled(self string) int {
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return 1
+	}
+	p, err := Start(context.Background(), Spec{
+		Anchor: os.TempDir(), Binds: []Bind{{Source: self, Target: probePath}}, Args: []string{probePath, "probe", "child"}, TmpBytes: 1 << 20,
+	}, null)
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println(p.cmd.Process.Pid)
+	<-p.Done()
+	return 0
+}
+
+// TestServerIsKilled kills a server in the way that leaves it no time for anything.
+func TestServerIsKilled(t *testing.T) {
+	sandboxed(t, nil, "exit-0") // skips where there is no sandbox
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "serve", self)
+	cmd.Env = []string{"TMPDIR=" + t.TempDir()}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscan(out, &pid); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 20_000)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n != 1 {
+			t.Errorf("the sandbox outlived its server: %d, %v", n, err)
+		}
+		return
 	}
 }
 
