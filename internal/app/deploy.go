@@ -48,7 +48,9 @@ func (a *App) deploy(w http.ResponseWriter, r *http.Request) {
 	}
 	out := lines{w}
 	d := &deployment{client: cloudformation.NewClient(a.dispatch), req: req}
-	end, err := d.run(a.root(r.Context()), a.deps.Space(a.root(r.Context()), "cloudformation"), out)
+	// The cloud itself deploys: a template that comes from a file need not go by S3 to be longer than 51,200 bytes.
+	ctx := cloud.AsService(a.root(r.Context()), cloud.InternalService)
+	end, err := d.run(ctx, a.deps.Space(ctx, "cloudformation"), out)
 	if err != nil {
 		end = control.DeployEvent{Done: true, Error: message(err)}
 	}
@@ -69,6 +71,8 @@ type deployment struct {
 	req    control.DeployRequest
 	// seen are the ids of events that were shown, or were there before.
 	seen map[string]bool
+	// failures are the reasons that events gave.
+	failures []string
 }
 
 func (d *deployment) run(ctx context.Context, space kv.Space, out lines) (control.DeployEvent, error) {
@@ -95,12 +99,15 @@ func (d *deployment) run(ctx context.Context, space kv.Space, out lines) (contro
 			return control.DeployEvent{}, err
 		}
 		for _, e := range events {
+			if strings.HasSuffix(e.Status, "_FAILED") && e.Type != stackType {
+				d.failures = append(d.failures, e.LogicalID+": "+e.Reason)
+			}
 			if err := out.send(e); err != nil {
 				return control.DeployEvent{}, err
 			}
 		}
 		if !strings.HasSuffix(stack.StackStatus, "_IN_PROGRESS") {
-			return end(stack, unchanged), nil
+			return d.end(stack, unchanged), nil
 		}
 		select {
 		case <-watch.C():
@@ -203,10 +210,16 @@ func (d *deployment) events(ctx context.Context) ([]control.DeployEvent, error) 
 	}
 }
 
-func end(stack *cloudformation.Stack, unchanged bool) control.DeployEvent {
+const stackType = "AWS::CloudFormation::Stack"
+
+func (d *deployment) end(stack *cloudformation.Stack, unchanged bool) control.DeployEvent {
 	e := control.DeployEvent{Done: true, Status: stack.StackStatus, Unchanged: unchanged}
 	if stack.StackStatus != "CREATE_COMPLETE" && stack.StackStatus != "UPDATE_COMPLETE" {
-		e.Error = fmt.Sprintf("the stack %s is %s: %s", stack.StackName, stack.StackStatus, wire.Value(stack.StackStatusReason))
+		reason := strings.Join(d.failures, "; ")
+		if reason == "" {
+			reason = wire.Value(stack.StackStatusReason)
+		}
+		e.Error = fmt.Sprintf("the stack %s is %s: %s", stack.StackName, stack.StackStatus, reason)
 	}
 	for _, o := range stack.Outputs {
 		e.Outputs = append(e.Outputs, control.Output{Key: wire.Value(o.OutputKey), Value: wire.Value(o.OutputValue), Description: wire.Value(o.Description)})
