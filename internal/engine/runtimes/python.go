@@ -69,7 +69,7 @@ func (p *python) Prepare(ctx context.Context, name, code string) (*Launch, error
 		Version: in.Version,
 		Env: map[string]string{
 			"PATH":              filepath.Dir(in.Executable) + ":/usr/local/bin:/usr/bin:/bin:/opt/bin",
-			"LD_LIBRARY_PATH":   "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+			"LD_LIBRARY_PATH":   in.libraryPath(),
 			"LANG":              "en_US.UTF-8",
 			"TZ":                ":UTC",
 			"AWS_EXECUTION_ENV": "AWS_Lambda_" + name,

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,12 +34,9 @@ type interpreter struct {
 // binds returns what the interpreter needs to see of the machine: its own prefix where it has one, and the places that belong to it
 // where it shares the prefix with everything else.
 func (in *interpreter) binds() []sandbox.Bind {
-	sources := slices.Clone(in.Paths)
-	switch in.Prefix {
-	case "/", "/usr", "/usr/local":
-		sources = append(sources, in.Executable)
-	default:
-		sources = append([]string{in.Prefix, in.Executable}, sources...)
+	sources := append([]string{in.Executable}, in.Paths...)
+	if in.ownPrefix() {
+		sources = append([]string{in.Prefix}, sources...)
 	}
 	var out []sandbox.Bind
 	for _, s := range append(sources, in.Libraries...) {
@@ -47,6 +45,31 @@ func (in *interpreter) binds() []sandbox.Bind {
 		}
 	}
 	return out
+}
+
+// ownPrefix reports whether the interpreter has a folder for itself.
+func (in *interpreter) ownPrefix() bool {
+	switch in.Prefix {
+	case "/", "/usr", "/usr/local":
+		return false
+	}
+	return true
+}
+
+// libraryPath returns where shared libraries are looked for, in Lambda's order: the language's and the system's own before the function's. The
+// interpreter's come first of all, because another libpython of the same version may be among the system's.
+func (in *interpreter) libraryPath() string {
+	path := "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+	switch runtime.GOARCH {
+	case "amd64":
+		path = "/usr/lib/x86_64-linux-gnu:" + path
+	case "arm64":
+		path = "/usr/lib/aarch64-linux-gnu:" + path
+	}
+	if in.ownPrefix() {
+		path = in.Prefix + "/lib:" + path
+	}
+	return path
 }
 
 // candidate is a file that looks like an interpreter.
