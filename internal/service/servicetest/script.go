@@ -160,6 +160,9 @@ func (s *script) match(path string, want, got any) error {
 	switch want := want.(type) {
 	case map[string]any:
 		g, ok := got.(map[string]any)
+		if !ok {
+			return fmt.Errorf("%s: want an object", path)
+		}
 		for k := range g {
 			if _, expected := want[k]; !expected {
 				return fmt.Errorf("%s.%s was not expected", path, k)
@@ -167,7 +170,7 @@ func (s *script) match(path string, want, got any) error {
 		}
 		for k, w := range want {
 			v, there := g[k]
-			if !ok || !there {
+			if !there {
 				return fmt.Errorf("%s.%s is missing", path, k)
 			}
 			if err := s.match(path+"."+k, w, v); err != nil {
