@@ -2,6 +2,7 @@ package dynamodb
 
 import (
 	"context"
+	"strings"
 
 	api "croft/internal/awsapi/dynamodb"
 	"croft/internal/kv"
@@ -89,9 +90,15 @@ func checkScan(in *api.ScanInput) error {
 	return nil
 }
 
-// badStart says of an error in ExclusiveStartKey where it lies.
+// badStart says of an error in ExclusiveStartKey where it lies. As on AWS, errors in numbers and sets do not say it.
 func badStart(err error) error {
-	return validation("The provided starting key is invalid: %s", messageOf(err))
+	text := messageOf(err)
+	for _, part := range []string{"numeric value", "significant digits", "number with magnitude", "number set", "contains duplicates"} {
+		if strings.Contains(text, part) {
+			return err
+		}
+	}
+	return validation("The provided starting key is invalid: %s", text)
 }
 
 // scanRange returns the keys that a Scan has yet to read.

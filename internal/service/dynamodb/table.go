@@ -191,6 +191,11 @@ func checkTableName(name string) error {
 		broken = append(broken, fmt.Sprintf(
 			"Value '%s' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: %s", name, tableNames))
 	}
+	return constraints(broken)
+}
+
+// constraints returns the error that lists broken constraints, nil when there are none.
+func constraints(broken []string) error {
 	switch len(broken) {
 	case 0:
 		return nil
