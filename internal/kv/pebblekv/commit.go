@@ -138,10 +138,14 @@ func (s *Store) apply(t *tx) (*pebble.Batch, uint64, error) {
 		return nil, 0, err
 	}
 	seq := s.applying.Add(1)
+	writes := func() *record { return writeSet(t.own.log) }
+	s.hist.announce(seq, writes)
+	s.gaps.fill(t.own.log)
 	if err := s.hand(batch); err != nil {
 		return nil, 0, err
 	}
-	s.hist.publish(seq, func() *record { return writeSet(t.own.log) })
+	s.hist.publish(seq, writes)
+	s.counters.learn(s.db)
 	return batch, seq, nil
 }
 
@@ -165,34 +169,77 @@ func (s *Store) hand(batch *pebble.Batch) (err error) {
 func (s *Store) build(t *tx) (*pebble.Batch, error) {
 	const overhead = 16
 	batch := s.db.NewBatchWithSize(t.bytes + overhead*(len(t.own.log)+2))
-	var key, end []byte
+	var key []byte
 	var err error
-	for _, w := range t.own.log {
+	for i, w := range t.own.log {
 		key = append(append(key[:0], userSpace), w.key...)
 		switch w.op {
 		case opPut:
+			s.counters.forget(w.key)
 			err = batch.Set(key, w.arg, nil)
 		case opDelete:
+			s.counters.forget(w.key)
 			err = batch.Delete(key, nil)
 		case opAdd:
-			err = batch.Merge(key, w.arg, nil)
+			err = s.counters.add(batch, w.key, key, w.arg)
 		case opDeleteRange:
-			if end = append(append(end[:0], userSpace), w.arg...); w.arg == nil {
-				end[0] = userSpaceEnd
-			}
-			err = batch.DeleteRange(key, end, nil)
+			s.counters.forgetRange(w.rng())
+			err = s.deleteRange(batch, t.own.log[:i], w)
 		case opAppend:
 			var seq uint64
 			if seq, err = s.number(batch); err == nil {
 				w.key = binary.BigEndian.AppendUint64(w.key, seq)
+				s.counters.forget(w.key)
 				err = batch.Set(binary.BigEndian.AppendUint64(key, seq), w.arg, nil)
 			}
 		}
 		if err != nil {
+			// What the counters have taken in will not happen.
+			s.counters = counters{}
 			return nil, errors.Join(fmt.Errorf("pebblekv: commit: %w", err), batch.Close())
 		}
 	}
 	return batch, nil
+}
+
+// smallRange is up to how many keys DeleteRange deletes one by one. Every range that Pebble is given to delete costs all reads something
+// until it has been compacted, and many cost much.
+const smallRange = 256
+
+// deleteRange writes the DeleteRange w, which comes after the writes before.
+func (s *Store) deleteRange(batch *pebble.Batch, before []*write, w *write) error {
+	r := w.rng()
+	c, err := newCursor(s.db, r, false, usable(s.gaps.load(), r, s.applying.Load()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.it.Close() }()
+	var a arena
+	var keys [][]byte
+	for c.first(); c.valid; c.next() {
+		if len(keys) == smallRange {
+			start, end := physicalRange(r)
+			return batch.DeleteRange(start, end, nil)
+		}
+		keys = append(keys, a.copy(c.it.Key()))
+	}
+	if err := c.it.Error(); err != nil {
+		return err
+	}
+	for _, own := range w.removed {
+		keys = append(keys, physical(own.key))
+	}
+	for _, own := range before {
+		if own.op == opAppend && r.Contains(own.key) {
+			keys = append(keys, physical(own.key))
+		}
+	}
+	for _, key := range keys {
+		if err := batch.Delete(key, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // number returns the next number for Append, reserving more of them in batch when they have run out.

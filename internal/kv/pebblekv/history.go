@@ -5,6 +5,7 @@ import (
 	"container/list"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"croft/internal/kv"
 )
@@ -24,9 +25,10 @@ func (r *record) size() int { return len(r.keys) + len(r.ranges) }
 
 // history remembers the write sets that transactions under way have to be held against, and no others.
 type history struct {
-	mu sync.Mutex
 	// last is the number of the last commit that every new snapshot contains.
-	last uint64
+	last atomic.Uint64
+
+	mu sync.Mutex
 	// forgotten is the number up to which write sets have been dropped although someone might ask for them.
 	forgotten uint64
 	records   []*record
@@ -39,7 +41,7 @@ type history struct {
 func (h *history) begin() *list.Element {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.starts.PushBack(h.last)
+	return h.starts.PushBack(h.last.Load())
 }
 
 // end forgets a transaction.
@@ -53,13 +55,24 @@ func (h *history) end(place *list.Element) {
 	}
 }
 
-// publish notes that commit seq can be seen by every snapshot from now on. writes is called only if someone may ask for
-// them.
+// announce notes a commit that is about to become visible. writes is called only if someone may ask for them.
+func (h *history) announce(seq uint64, writes func() *record) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.add(seq, writes)
+}
+
+// publish notes that commit seq can be seen by every snapshot from now on.
 func (h *history) publish(seq uint64, writes func() *record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.last = seq
-	if h.starts.Len() == 0 {
+	h.last.Store(seq)
+	// Whoever began since the announcement may have a snapshot without this commit.
+	h.add(seq, writes)
+}
+
+func (h *history) add(seq uint64, writes func() *record) {
+	if h.starts.Len() == 0 || len(h.records) > 0 && h.records[len(h.records)-1].seq == seq {
 		return
 	}
 	r := writes()

@@ -53,7 +53,7 @@ func Open(o Options) (*Store, error) {
 
 func newStore(o Options) (*Store, error) {
 	s := &Store{
-		dir: o.Dir, clock: o.Clock, log: o.Logger, inRAM: o.Ephemeral,
+		dir: o.Dir, clock: o.Clock, log: o.Logger, inRAM: o.Ephemeral, gapWork: gapWork,
 		failed: make(chan struct{}), syncerDone: make(chan struct{}),
 	}
 	if s.clock == nil {
@@ -86,6 +86,9 @@ func newStore(o Options) (*Store, error) {
 		s.dir = abs
 	default:
 		s.dir = base.PathJoin(o.Dir)
+	}
+	if o.gapWork > 0 {
+		s.gapWork = o.gapWork
 	}
 	s.disk = newDisk(base, s.dir, !o.Fsync, s.fail)
 	s.marks.moved.L = &s.marks.mu

@@ -62,20 +62,3 @@ func TestReopen(t *testing.T) {
 	open(t, Options{Ephemeral: true})
 	t.Log("ephemeral", clock.Real().Now().Sub(start))
 }
-
-func BenchmarkQuick(b *testing.B) {
-	s := open(b, Options{Dir: b.TempDir()})
-	v := make([]byte, 1024)
-	k := kv.Key("some/prefix/of/keys/")
-	b.ReportAllocs()
-	i := 0
-	for b.Loop() {
-		i++
-		err := s.Update(context.Background(), func(_ context.Context, tx kv.Tx) error {
-			return tx.Put(k.Uint(uint64(i)), v)
-		})
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
-}

@@ -28,12 +28,12 @@ type reader struct {
 	begin func()
 
 	snap *pebble.Snapshot
-	// newest is the number of the last commit that snap may contain.
-	newest uint64
-	iters  []*pebble.Iterator
-	arena  arena
-	key    []byte
-	over   bool
+	// snap contains every commit up to oldest, and none after newest.
+	oldest, newest uint64
+	iters          []*pebble.Iterator
+	arena          arena
+	key            []byte
+	over           bool
 }
 
 var _ kv.Reader = (*reader)(nil)
@@ -47,6 +47,7 @@ func (r *reader) open() error {
 		if r.begin != nil {
 			r.begin()
 		}
+		r.oldest = r.store.hist.last.Load()
 		r.snap = r.store.db.NewSnapshot()
 		r.newest = r.store.applying.Load()
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"croft/internal/kv"
 )
 
@@ -15,32 +13,35 @@ type merge struct {
 	r       *reader
 	rng     kv.Range
 	reverse bool
-	it      *pebble.Iterator
+	c       *cursor
 	started bool
+	probed  bool
 	steps   int
-	// last is the last key that was looked at, on either side.
-	last []byte
+	// last is the last key that was looked at, on either side, and from where the cursor's last move began.
+	last, from []byte
 }
 
 // ctxEvery is how many steps a scan goes before it looks at its context again.
 const ctxEvery = 64
 
 func (r *reader) merge(rng kv.Range, reverse bool) (*merge, error) {
-	var o pebble.IterOptions
-	o.LowerBound, o.UpperBound = physicalRange(rng)
-	it, err := r.snap.NewIter(&o)
-	if err != nil {
-		return nil, fmt.Errorf("pebblekv: scan: %w", err)
+	var ahead []kv.Range
+	if !reverse {
+		ahead = usable(r.store.gaps.load(), rng, r.oldest)
 	}
-	r.iters = append(r.iters, it)
-	return &merge{r: r, rng: rng, reverse: reverse, it: it}, nil
+	c, err := newCursor(r.snap, rng, reverse, ahead)
+	if err != nil {
+		return nil, err
+	}
+	r.iters = append(r.iters, c.it)
+	return &merge{r: r, rng: rng, reverse: reverse, c: c}, nil
 }
 
 // close releases the iterator. The transaction may have done so before, if its function left a scan hanging.
 func (m *merge) close() {
-	if i := slices.Index(m.r.iters, m.it); i >= 0 {
+	if i := slices.Index(m.r.iters, m.c.it); i >= 0 {
 		m.r.iters = slices.Delete(m.r.iters, i, i+1)
-		_ = m.it.Close()
+		_ = m.c.it.Close()
 	}
 }
 
@@ -55,16 +56,13 @@ func (m *merge) next() (kv.Entry, bool, error) {
 				return kv.Entry{}, false, err
 			}
 		}
-		base, w := m.peekBase(), m.peekOwn()
-		if base == nil && w == nil {
-			if err := m.it.Error(); err != nil {
-				return kv.Entry{}, false, fmt.Errorf("pebblekv: scan: %w", err)
-			}
-			return kv.Entry{}, false, nil
+		base, err := m.peekBase()
+		w := m.peekOwn()
+		if err != nil || base == nil && w == nil {
+			return kv.Entry{}, false, err
 		}
 		side := m.compare(base, w)
 		var e kv.Entry
-		var err error
 		found := true
 		if side <= 0 {
 			e, err = m.take()
@@ -100,12 +98,12 @@ func (m *merge) compare(base []byte, w *write) int {
 
 // take copies the entry under the iterator and leaves the iterator there: next time, peekBase moves on.
 func (m *merge) take() (kv.Entry, error) {
-	value, err := m.it.ValueAndErr()
+	value, err := m.c.it.ValueAndErr()
 	if err != nil {
 		return kv.Entry{}, fmt.Errorf("pebblekv: scan: %w", err)
 	}
 	v := m.r.arena.copy(value)
-	return kv.Entry{Key: m.r.arena.copy(m.it.Key()[1:]), Value: v[:len(v):len(v)]}, nil
+	return kv.Entry{Key: m.r.arena.copy(m.c.key()), Value: v[:len(v):len(v)]}, nil
 }
 
 // combine puts the transaction's own write over the entry of the snapshot, if there was one.
@@ -133,40 +131,48 @@ func (m *merge) passed(key []byte) bool {
 }
 
 // peekBase returns the snapshot's next key, or nil.
-func (m *merge) peekBase() []byte {
+func (m *merge) peekBase() ([]byte, error) {
 	if !m.started {
 		m.started = true
-		if m.reverse {
-			m.it.Last()
-		} else {
-			m.it.First()
+		m.from = append(m.from[:0], m.rng.Start...)
+		m.c.first()
+		if err := m.probe(); err != nil {
+			return nil, err
 		}
 	}
-	for m.it.Valid() {
-		key := m.it.Key()[1:]
+	for m.c.valid {
+		key := m.c.key()
 		hole, hidden := m.r.own.hole(key)
 		switch {
 		case hidden:
-			m.leap(hole)
+			m.c.over(hole)
 		case !m.passed(key):
-			return key
-		case m.reverse:
-			m.it.Prev()
+			return key, nil
 		default:
-			m.it.Next()
+			m.from = append(append(m.from[:0], key...), 0)
+			m.c.next()
+			if err := m.probe(); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return nil
+	if err := m.c.it.Error(); err != nil {
+		return nil, fmt.Errorf("pebblekv: scan: %w", err)
+	}
+	return nil, nil
 }
 
-// leap moves the iterator over a range that the transaction has deleted.
-func (m *merge) leap(hole kv.Range) {
-	start, end := physicalRange(hole)
-	if m.reverse {
-		m.it.SeekLT(start)
-	} else {
-		m.it.SeekGE(end)
+// probe has the way that the cursor has just gone remembered, if it was long and led through nothing. Once per scan is enough.
+func (m *merge) probe() error {
+	if m.reverse || m.probed || m.c.work <= m.r.store.gapWork {
+		return nil
 	}
+	m.probed = true
+	r := kv.Range{Start: m.from, End: m.rng.End}
+	if m.c.valid {
+		r.End = bytes.Clone(m.c.key())
+	}
+	return m.r.store.probe(r)
 }
 
 // peekOwn returns the transaction's next own write, or nil.

@@ -52,6 +52,8 @@ type Options struct {
 
 	// tune changes Pebble's options: how the metamorphic test gets stores of different shape.
 	tune func(*pebble.Options)
+	// gapWork replaces the constant of that name.
+	gapWork int
 }
 
 // Store implements kv.Store.
@@ -63,12 +65,16 @@ type Store struct {
 	clock clock.Clock
 	log   *slog.Logger
 	inRAM bool
-	hist  history
-	marks watermark
-	watch watchers
+	// gapWork is the constant, but for tests.
+	gapWork int
+	hist    history
+	gaps    gaps
+	marks   watermark
+	watch   watchers
 
-	// commitMu orders commits. Below it: the number of the last commit handed to Pebble, and the numbers for Append.
+	// commitMu orders commits. Below it is what a commit needs to know of those before it.
 	commitMu sync.Mutex
+	counters counters
 	nextSeq  uint64
 	reserved uint64
 	// applying is the number of the last commit that a snapshot taken from now on may contain.

@@ -42,7 +42,7 @@ func TestMemory(t *testing.T) {
 }
 
 func TestTiny(t *testing.T) {
-	kvtest.Run(t, func(t testing.TB) kvtest.Backend { return backend(t, Options{tune: tiny}) })
+	kvtest.Run(t, func(t testing.TB) kvtest.Backend { return backend(t, Options{tune: tiny, gapWork: 1}) })
 }
 
 func TestVariantsAgree(t *testing.T) {
@@ -54,5 +54,6 @@ func TestVariantsAgree(t *testing.T) {
 		"fsync":  variant(Options{Fsync: true}),
 		"memory": variant(Options{Ephemeral: true}),
 		"tiny":   variant(Options{tune: tiny}),
+		"gaps":   variant(Options{Ephemeral: true, gapWork: 1}),
 	})
 }
