@@ -41,7 +41,7 @@ type suiteShape struct {
 
 type suiteRef struct {
 	Shape, LocationName, Location, TimestampFormat string
-	Flattened, JSONValue                           bool
+	Flattened, JSONValue, XMLAttribute             bool
 }
 
 type suiteCase struct {
@@ -105,7 +105,7 @@ func newSuiteModel(s suite) *suiteModel {
 	m := &suiteModel{refs: map[string]Ref{}, types: map[string]reflect.Type{}, shapes: s.Shapes}
 	m.svc = &Service{Name: "suite", TargetPrefix: s.Metadata.TargetPrefix, JSONVersion: s.Metadata.JSONVersion,
 		XMLNamespace: s.Metadata.XMLNamespace, APIVersion: s.Metadata.APIVersion, Schema: &Schema{Shapes: make([]Shape, 1)}}
-	protocols := map[string]Protocol{"json": AWSJSON, "query": Query, "rest-json": RESTJSON}
+	protocols := map[string]Protocol{"json": AWSJSON, "query": Query, "rest-json": RESTJSON, "rest-xml": RESTXML}
 	m.svc.Protocols = []Protocol{protocols[s.Metadata.Protocol]}
 	return m
 }
@@ -191,7 +191,7 @@ func (m *suiteModel) fillStructure(s *Shape, def suiteShape, key string, under [
 			return err
 		}
 		shape := m.svc.Schema.Shape(r)
-		member := Member{Name: name, Wire: ref.LocationName, Shape: r, In: locations[ref.Location], Flat: ref.Flattened || shape.Flat}
+		member := Member{Name: name, Wire: ref.LocationName, Shape: r, In: locations[ref.Location], Flat: ref.Flattened || shape.Flat, Attribute: ref.XMLAttribute}
 		if member.Wire == "" && member.In != InHeaders {
 			member.Wire = name
 		}
@@ -251,10 +251,15 @@ func skipped(id string) string {
 		{"AwsJson10EndpointTrait", "the case has no X-Amz-Target"},
 		{"IdempotencyTokenAutoFill", "filled in by clients"},
 		{"QueryEmptyQueryMaps", "the client sends nothing"},
-		{"RestJsonHttpPrefixHeadersAreNotPresent", "the client sends nothing"},
+		{"HttpPrefixHeadersAreNotPresent", "the client sends nothing"},
 		{"RestJsonOmitsEmptyListQueryValues", "the client sends nothing"},
-		{"RestJsonQueryParamsStringListMap", "what one member hides from another is the client's matter"},
-		{"RestJsonQueryPrecedence", "what one member hides from another is the client's matter"},
+		{"QueryParamsStringListMap", "what one member hides from another is the client's matter"},
+		{"QueryPrecedence", "what one member hides from another is the client's matter"},
+		{"BodyWithXmlName", "the element's name is not in the models that botocore ships"},
+		{"PayloadWithXmlName", "the element's name is not in the models that botocore ships"},
+		{"RestXmlHttpPayloadWithUn", "the element's name is not in the models that botocore ships"},
+		{"XmlAttributesOnPayload", "the element's name is not in the models that botocore ships"},
+		{"/IgnoreQueryParamsInResponse", "the member lies in no place of an answer"},
 		{"RestJsonHttpWithEmptyStructurePayload", "an empty payload and none look alike"},
 		{"RestJsonHttpWithHeadersButNoPayload", "an empty payload and none look alike"},
 		{"DateTimeWithNegativeOffset", "we write UTC"},
@@ -264,7 +269,7 @@ func skipped(id string) string {
 		{"QueryNoInputAnd", "the case has no body"},
 		{"QueryXmlLists", "botocore's own list says that its model differs"},
 	} {
-		if strings.Contains(id, c[0]) {
+		if strings.Contains("/"+id, c[0]) {
 			return c[1]
 		}
 	}
@@ -273,7 +278,7 @@ func skipped(id string) string {
 
 func TestBotocoreInput(t *testing.T) {
 	dir := suitesFolder(t)
-	for _, name := range []string{"json", "json_1_0", "json_1_0-query-compatible", "query", "rest-json"} {
+	for _, name := range []string{"json", "json_1_0", "json_1_0-query-compatible", "query", "rest-json", "rest-xml"} {
 		for _, s := range readSuites(t, dir, "input", name) {
 			for _, c := range s.Cases {
 				t.Run(name+"/"+c.ID, func(t *testing.T) { runInput(t, s, c) })
@@ -309,8 +314,20 @@ func runInput(t *testing.T, s suite, c suiteCase) {
 	}
 	got := plainValue(m.svc.Schema, m.svc.Schema.Shape(op.Input), reflect.ValueOf(in))
 	want := normalize(m.svc.Schema, m.svc.Schema.Shape(op.Input), c.Params)
+	dropQueryMaps(m.svc.Schema, m.svc.Schema.Shape(op.Input), got, want)
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("got  %.300v\nwant %.300v\nbody %.300s", fmt.Sprint(got), fmt.Sprint(want), body)
+	}
+}
+
+// dropQueryMaps takes out the maps of all query parameters, which a server fills and the suites of REST XML leave out.
+func dropQueryMaps(schema *Schema, s *Shape, got, want any) {
+	given := want.(map[string]any)
+	for i := range s.Members {
+		m := &s.Members[i]
+		if _, there := given[m.Name]; !there && m.In == InQuery && schema.Shape(m.Shape).Kind == Map {
+			delete(got.(map[string]any), m.Name)
+		}
 	}
 }
 
@@ -401,7 +418,7 @@ func normalize(schema *Schema, s *Shape, p any) any {
 
 func TestBotocoreOutput(t *testing.T) {
 	dir := suitesFolder(t)
-	for _, name := range []string{"json", "json_1_0", "json_1_0-query-compatible", "query", "rest-json"} {
+	for _, name := range []string{"json", "json_1_0", "json_1_0-query-compatible", "query", "rest-json", "rest-xml"} {
 		for _, s := range readSuites(t, dir, "output", name) {
 			for _, c := range s.Cases {
 				t.Run(name+"/"+c.ID, func(t *testing.T) { runOutput(t, s, c) })
@@ -436,7 +453,7 @@ func runOutput(t *testing.T, s suite, c suiteCase) {
 		t.Errorf("status %d, want %d", w.Code, c.Response.StatusCode)
 	}
 	compareBodies(t, w.Body.String(), c.Response.Body, m.svc.Protocols[0])
-	if m.svc.Protocols[0] == RESTJSON {
+	if p := m.svc.Protocols[0]; p == RESTJSON || p == RESTXML {
 		compareHeaders(t, w.Header(), c.Response.Headers)
 	}
 }

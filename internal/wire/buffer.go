@@ -35,14 +35,28 @@ const (
 	headerSmithyProto = "Smithy-Protocol"
 )
 
-// send writes one answer. Its length is known, so that nothing is chunked.
+// bodiless is the answer to a HEAD request: it has no body.
+type bodiless struct{ http.ResponseWriter }
+
+func (bodiless) Write(p []byte) (int, error) { return len(p), nil }
+
+// headOnly returns what an answer to r is written to.
+func headOnly(r *http.Request, w http.ResponseWriter) http.ResponseWriter {
+	if r != nil && r.Method == http.MethodHead {
+		return bodiless{w}
+	}
+	return w
+}
+
+// send writes one answer. Its length is known, so that nothing is chunked. An answer without a body may have set a length of its own:
+// that of the body that a GET would have.
 func send(w http.ResponseWriter, status int, requestID, contentType string, body []byte) error {
 	h := w.Header()
 	h[headerRequestID] = []string{requestID}
 	if contentType != "" {
 		h[headerType] = []string{contentType}
 	}
-	if status != http.StatusNoContent {
+	if status != http.StatusNoContent && (len(body) > 0 || h[headerLength] == nil) {
 		h[headerLength] = []string{strconv.Itoa(len(body))}
 	}
 	w.WriteHeader(status)

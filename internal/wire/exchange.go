@@ -44,6 +44,8 @@ func codecOf(p Protocol) codec {
 		return queryRPC{}
 	case RESTJSON:
 		return restJSON{}
+	case RESTXML:
+		return restXML{}
 	}
 	return nil
 }
@@ -56,7 +58,7 @@ func Match(svc *Service, r *http.Request, body []byte) (*Exchange, error) {
 	x.Protocol = protocolOf(svc, r)
 	if x.codec = codecOf(x.Protocol); x.codec == nil {
 		x.codec = jsonRPC{}
-		if slices.Contains(svc.Protocols, RESTXML) || slices.Contains(svc.Protocols, EC2Query) {
+		if slices.Contains(svc.Protocols, EC2Query) {
 			x.codec = queryRPC{}
 		}
 		return x, cloud.Errorf("NotImplemented", "croft does not speak the protocol %s, in which this request to %s is made.",
@@ -153,7 +155,7 @@ func (x *Exchange) Decode() (any, error) {
 func (x *Exchange) Encode(w http.ResponseWriter, requestID string, out any) error {
 	v, err := x.output(out)
 	if err == nil {
-		err = x.codec.encode(x, w, requestID, v)
+		err = x.codec.encode(x, headOnly(x.request, w), requestID, v)
 	}
 	var bad *encodeFailure
 	if asEncodeFailure(err, &bad) {
@@ -177,5 +179,5 @@ func (x *Exchange) output(out any) (reflect.Value, error) {
 // EncodeError writes e in the service's protocol.
 func (x *Exchange) EncodeError(w http.ResponseWriter, requestID string, e *cloud.Error) {
 	// The only error left is that of a client that went away; there is nobody to tell.
-	_ = x.codec.encodeError(x.Service, w, requestID, e)
+	_ = x.codec.encodeError(x.Service, headOnly(x.request, w), requestID, e)
 }

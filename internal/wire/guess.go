@@ -10,6 +10,7 @@ import (
 // WriteError answers a request whose service is not known, or that was refused before its service was asked, in the form that its
 // client most likely expects.
 func WriteError(w http.ResponseWriter, r *http.Request, requestID string, e *cloud.Error) {
+	w = headOnly(r, w)
 	// As in EncodeError, only a client that went away is left as an error.
 	switch {
 	case r.Header.Get(headerTarget) != "" || strings.HasPrefix(r.Header.Get(headerType), "application/x-amz-json"):
@@ -21,35 +22,20 @@ func WriteError(w http.ResponseWriter, r *http.Request, requestID string, e *clo
 		_ = jsonRPC{}.encodeError(&svc, w, requestID, e)
 	case looksLikeQuery(r):
 		_ = writeQueryError(&Service{}, w, requestID, e)
-	case speaksXML(r):
-		_ = writeXMLError(w, r, requestID, e)
+	case scopedTo(r, "s3") || namesBucket(r):
+		_ = writeS3Error(w, requestID, e)
+	case scopedTo(r, "route53") || scopedTo(r, "cloudfront"):
+		_ = writeQueryError(&Service{}, w, requestID, e)
 	default:
 		_ = restJSON{}.encodeError(&Service{}, w, requestID, e)
 	}
 }
 
-// speaksXML reports whether a request is for one of the services whose REST protocol is XML, by the scope of its signature.
-func speaksXML(r *http.Request) bool {
+// scopedTo reports whether the signature of a request is for the service of that signing name.
+func scopedTo(r *http.Request, service string) bool {
 	scope := r.Header.Get("Authorization")
 	if scope == "" {
 		scope = r.URL.Query().Get("X-Amz-Credential")
 	}
-	for _, service := range [...]string{"s3", "route53", "cloudfront"} {
-		if strings.Contains(scope, "/"+service+"/aws4_request") {
-			return true
-		}
-	}
-	return false
-}
-
-// writeXMLError writes an error as S3 does.
-func writeXMLError(w http.ResponseWriter, r *http.Request, requestID string, e *cloud.Error) error {
-	x := xmlEncoder{}
-	x.start("Error", "")
-	x.element("Code", e.Code)
-	x.element("Message", e.Message)
-	x.element("Resource", r.URL.Path)
-	x.element("RequestId", requestID)
-	x.close("Error")
-	return send(w, e.HTTPStatus(), requestID, "application/xml", x.b)
+	return strings.Contains(scope, "/"+service+"/aws4_request")
 }

@@ -79,15 +79,12 @@ func (queryRPC) encode(x *Exchange, w http.ResponseWriter, requestID string, v r
 }
 
 // start writes the opening tag of a document.
-func (e *xmlEncoder) start(name, namespace string) {
-	e.b = append(e.b, "<?xml version=\"1.0\"?>\n<"...)
-	e.b = append(e.b, name...)
+func (e *xmlEncoder) start(name, namespace string, attributes ...[2]string) {
+	e.b = append(e.b, "<?xml version=\"1.0\"?>\n"...)
 	if namespace != "" {
-		e.b = append(e.b, ` xmlns="`...)
-		e.b = append(e.b, namespace...)
-		e.b = append(e.b, '"')
+		attributes = append([][2]string{{"xmlns", namespace}}, attributes...)
 	}
-	e.b = append(e.b, '>')
+	e.openWith(name, attributes)
 }
 
 func (queryRPC) encodeError(svc *Service, w http.ResponseWriter, requestID string, e *cloud.Error) error {

@@ -181,32 +181,43 @@ func (d *restDecoder) fromHeaders(m *Member, v reflect.Value) {
 func (d *restDecoder) body(s *Shape, v reflect.Value) (missing []string, err error) {
 	body := d.x.body
 	js := jsonDecoder{jsonScanner: jsonScanner{data: body}, schema: d.schema, rest: true, at: make(path, 0, 16)}
-	empty := len(bytes.TrimSpace(body)) == 0
 	if s.Payload == 0 {
-		if empty {
+		if isBlank(body) {
 			js.noteMissing(s, &memberSet{})
 			return js.missing, nil
 		}
 		err = js.document(s, v)
 		return js.missing, err
 	}
-	m := &s.Members[s.Payload-1]
-	f, shape := v.Field(s.Payload-1), d.schema.Shape(m.Shape)
-	switch {
-	case len(body) == 0 || (empty && shape.Kind != Blob && shape.Kind != String):
-		return nil, nil
-	case shape.Kind == Blob:
-		f.SetBytes(bytes.Clone(body))
-		return nil, nil
-	case shape.Kind == String:
-		return nil, d.text(m, f, string(body), ISOTime)
+	m, f, done, err := d.payload(s, v)
+	if done || err != nil {
+		return nil, err
 	}
 	js.at.member(m.Name)
-	if err = js.value(shape, f); err == nil {
+	if err = js.value(d.schema.Shape(m.Shape), f); err == nil {
 		err = js.end()
 	}
 	return js.missing, err
 }
+
+// payload returns the member that is the whole body. done reports that nothing is left to decode: the body is empty or the member
+// takes it as it is.
+func (d *restDecoder) payload(s *Shape, v reflect.Value) (m *Member, f reflect.Value, done bool, err error) {
+	m, f = &s.Members[s.Payload-1], v.Field(s.Payload-1)
+	body, kind := d.x.body, d.schema.Shape(m.Shape).Kind
+	switch {
+	case len(body) == 0 || (kind != Blob && kind != String && isBlank(body)):
+		return m, f, true, nil
+	case kind == Blob:
+		f.SetBytes(bytes.Clone(body))
+		return m, f, true, nil
+	case kind == String:
+		return m, f, true, d.text(m, f, string(body), ISOTime)
+	}
+	return m, f, false, nil
+}
+
+func isBlank(body []byte) bool { return len(bytes.TrimSpace(body)) == 0 }
 
 func (c restJSON) encode(x *Exchange, w http.ResponseWriter, requestID string, v reflect.Value) error {
 	if !v.IsValid() {
@@ -244,23 +255,30 @@ func (c restJSON) encode(x *Exchange, w http.ResponseWriter, requestID string, v
 // payload writes the member that is the whole body and returns its content type.
 func (e *jsonEncoder) payload(op *Operation, s *Shape, f reflect.Value) (string, error) {
 	shape := e.schema.Shape(s.Members[s.Payload-1].Shape)
-	switch {
-	case shape.Kind == Blob && fits(Blob, f):
-		e.b = append(e.b, f.Bytes()...)
-		return or(op.ContentType, "application/octet-stream"), nil
-	case isAbsent(f) && shape.Kind == String:
-		return "", nil
-	case isAbsent(f):
+	b, contentType, raw := appendRaw(e.b, op, shape, f)
+	if e.b = b; raw {
+		return contentType, nil
+	}
+	if isAbsent(f) {
 		e.b = append(e.b, '{', '}')
 		return "application/json", nil
-	case shape.Kind == String:
-		if f.Kind() == reflect.Pointer {
-			f = f.Elem()
-		}
-		e.b = append(e.b, f.String()...)
-		return or(op.ContentType, "text/plain"), nil
 	}
 	return "application/json", e.value(shape, f)
+}
+
+// appendRaw writes a payload that is no structure, which every REST protocol writes as it is, and returns its content type.
+func appendRaw(b []byte, op *Operation, s *Shape, f reflect.Value) (out []byte, contentType string, raw bool) {
+	switch {
+	case s.Kind == Blob && fits(Blob, f):
+		return append(b, f.Bytes()...), or(op.ContentType, "application/octet-stream"), true
+	case s.Kind != String:
+		return b, "", false
+	case isAbsent(f):
+		return b, "", true
+	case f.Kind() == reflect.Pointer:
+		f = f.Elem()
+	}
+	return append(b, f.String()...), or(op.ContentType, "text/plain"), true
 }
 
 func (c restJSON) encodeError(svc *Service, w http.ResponseWriter, requestID string, e *cloud.Error) error {

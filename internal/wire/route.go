@@ -10,7 +10,7 @@ import (
 
 // matchRoute finds the operation whose route the request's method and path fit best.
 func (x *Exchange) matchRoute() *cloud.Error {
-	segments, cerr := splitPath(x.request.URL)
+	segments, cerr := x.segments()
 	if cerr != nil {
 		return cerr
 	}
@@ -18,12 +18,12 @@ func (x *Exchange) matchRoute() *cloud.Error {
 	best := -1
 	var other string
 	for _, op := range x.Service.Operations {
-		if n := op.Route.fit(x.request.Method, segments, query); n > best {
+		if n := op.Route.fit(x.request, segments, query); n > best {
 			best, x.Op, x.route = n, op, &op.Route
 		}
 	}
 	for i := range x.Service.Others {
-		if n := x.Service.Others[i].Route.fit(x.request.Method, segments, query); n > best {
+		if n := x.Service.Others[i].Route.fit(x.request, segments, query); n > best {
 			best, other = n, x.Service.Others[i].Name
 		}
 	}
@@ -32,11 +32,23 @@ func (x *Exchange) matchRoute() *cloud.Error {
 		x.Op = nil
 		return NotImplemented(x.Service.Name, other)
 	}
+	if best < 0 && x.Service.S3Rules {
+		return noS3Route(x.request.Method, segments)
+	}
 	if best < 0 {
 		return cloud.Errorf("UnknownOperationException", "%s %s is no operation of %s.", short(x.request.Method), short(x.request.URL.Path), x.Service.Name).
 			WithStatus(http.StatusNotFound)
 	}
 	return nil
+}
+
+// segments returns the path's segments as routes have them.
+func (x *Exchange) segments() ([]string, *cloud.Error) {
+	if x.Service.S3Rules {
+		x.request = unhoist(x.request)
+		return splitS3Path(x.Service, x.request)
+	}
+	return splitPath(x.request.URL)
 }
 
 // splitPath returns the unescaped segments of a URL's path. An escaped slash stays inside its segment; a slash at the end counts
@@ -68,8 +80,8 @@ func label(segment string) (name string, greedy, ok bool) {
 }
 
 // fit returns how well a request fits the route: the number of literal parts, or -1 when it does not.
-func (rt *Route) fit(method string, path []string, query url.Values) int {
-	if rt.Method != method || len(path) < len(rt.Segments) {
+func (rt *Route) fit(r *http.Request, path []string, query url.Values) int {
+	if rt.Method != r.Method || len(path) < len(rt.Segments) {
 		return -1
 	}
 	extra, literal := len(path)-len(rt.Segments), 0
@@ -96,6 +108,12 @@ func (rt *Route) fit(method string, path []string, query url.Values) int {
 		name, value, hasValue := strings.Cut(q, "=")
 		given, present := query[name]
 		if !present || (hasValue && (len(given) == 0 || given[0] != value)) {
+			return -1
+		}
+		literal++
+	}
+	for _, name := range rt.Headers {
+		if len(r.Header.Values(name)) == 0 {
 			return -1
 		}
 		literal++

@@ -90,6 +90,8 @@ type Member struct {
 	// Flat is set where the member or its shape is flattened.
 	Flat bool
 	In   Location
+	// Attribute members are attributes of their structure's element in REST XML.
+	Attribute bool
 }
 
 // Location is where a REST protocol carries a member.
@@ -152,6 +154,8 @@ type Service struct {
 	PathMember string
 	// CRC32 services send the header x-amz-crc32.
 	CRC32 bool
+	// S3Rules services differ from other REST XML services as S3 does: see s3rules.go.
+	S3Rules bool
 	// Operations are those that croft knows in full, by name.
 	Operations []*Operation
 	// Others are the rest of the model's operations, by name: enough to name them in the answer that refuses them.
@@ -171,6 +175,10 @@ type Operation struct {
 	Schema        *Schema
 	// ContentType is that of an answer whose body is a blob; empty means application/octet-stream.
 	ContentType string
+	// Root is the name of the element that a REST XML answer consists of; empty means the output's own. Unwrapped answers consist of
+	// the element of their one member.
+	Root      string
+	Unwrapped bool
 	// New returns a pointer to a new input structure.
 	New func() any
 	// Invoke calls the operation's method on api, which implements the service's API interface, and returns a pointer to the
@@ -190,6 +198,8 @@ type Route struct {
 	Segments []string
 	// Query holds the literal query parameters that belong to the route, "name" or "name=value".
 	Query []string
+	// Headers names the headers that the request must have: what tells CopyObject from PutObject.
+	Headers []string
 }
 
 // Caller makes calls for the generated clients. The dispatcher implements it: validation, authorisation and the service's own

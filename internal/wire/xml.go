@@ -5,18 +5,63 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
 
-// xmlEncoder writes Go structures as XML by their shapes, in the form that the query protocol has.
+// xmlEncoder writes Go structures as XML by their shapes, in the form that the query protocol and REST XML have.
 type xmlEncoder struct {
 	schema *Schema
-	b      []byte
+	// rest gives the elements of flattened lists their member's name always.
+	rest bool
+	b    []byte
 }
 
-func (e *xmlEncoder) open(name string)  { e.b = append(append(append(e.b, '<'), name...), '>') }
+func (e *xmlEncoder) open(name string) { e.b = append(append(append(e.b, '<'), name...), '>') }
+
 func (e *xmlEncoder) close(name string) { e.b = append(append(append(e.b, '<', '/'), name...), '>') }
+
+// openWith writes an opening tag with attributes, whose values are escaped already.
+func (e *xmlEncoder) openWith(name string, attributes [][2]string) {
+	e.b = append(append(e.b, '<'), name...)
+	for _, a := range attributes {
+		e.b = append(append(append(e.b, ' '), a[0]...), '=', '"')
+		e.b = append(append(e.b, a[1]...), '"')
+	}
+	e.b = append(e.b, '>')
+}
+
+// schemaInstance is the namespace of the prefix xsi, which attributes of S3 bear.
+const schemaInstance = "http://www.w3.org/2001/XMLSchema-instance"
+
+// attributes returns the members of a structure that are attributes of its element; none is the common case.
+func (e *xmlEncoder) attributes(s *Shape, v reflect.Value) (out [][2]string) {
+	if s.Kind != Structure || v.NumField() != len(s.Members) {
+		return nil
+	}
+	for i := range s.Members {
+		m := &s.Members[i]
+		if !m.Attribute || isAbsent(v.Field(i)) {
+			continue
+		}
+		if strings.HasPrefix(m.Wire, "xsi:") {
+			out = append(out, [2]string{"xmlns:xsi", schemaInstance})
+		}
+		f := v.Field(i)
+		if f.Kind() == reflect.Pointer {
+			f = f.Elem()
+		}
+		shape := e.schema.Shape(m.Shape)
+		if !isScalar(shape.Kind) || !fits(shape.Kind, f) {
+			continue
+		}
+		text := xmlEncoder{schema: e.schema}
+		text.scalar(shape, f)
+		out = append(out, [2]string{m.Wire, strings.NewReplacer("\n", "&#xA;", "\t", "&#x9;").Replace(string(text.b))})
+	}
+	return out
+}
 
 // element writes <name>text</name>.
 func (e *xmlEncoder) element(name, text string) {
@@ -33,7 +78,7 @@ func (e *xmlEncoder) members(s *Shape, v reflect.Value) error {
 	for i := range s.Members {
 		m := &s.Members[i]
 		f := v.Field(i)
-		if isAbsent(f) {
+		if isAbsent(f) || m.Attribute || m.In != InBody {
 			continue
 		}
 		if err := e.member(m, f); err != nil {
@@ -46,7 +91,11 @@ func (e *xmlEncoder) members(s *Shape, v reflect.Value) error {
 func (e *xmlEncoder) member(m *Member, f reflect.Value) error {
 	s := e.schema.Shape(m.Shape)
 	if m.Flat && s.Kind == List && fits(List, f) {
-		return e.list(s, f, flatName(m, s))
+		name := m.Wire
+		if !e.rest {
+			name = flatName(m, s)
+		}
+		return e.list(s, f, name)
 	}
 	if m.Flat && s.Kind == Map && fits(Map, f) {
 		return e.mapping(s, f, m.Wire)
@@ -54,7 +103,7 @@ func (e *xmlEncoder) member(m *Member, f reflect.Value) error {
 	return e.value(s, f, m.Wire)
 }
 
-// flatName returns the name of the elements of a flattened list: the member's where it has one of its own, else the elements'.
+// flatName returns the name of the elements of a flattened list in the query protocol: the member's where it has one of its own, else the elements'.
 func flatName(m *Member, list *Shape) string {
 	if m.Wire != m.Name {
 		return m.Wire
@@ -70,7 +119,7 @@ func (e *xmlEncoder) value(s *Shape, v reflect.Value, name string) error {
 	if !fits(s.Kind, v) {
 		return mismatch(s, v)
 	}
-	e.open(name)
+	e.openWith(name, e.attributes(s, v))
 	var err error
 	switch s.Kind {
 	case Structure:

@@ -138,7 +138,7 @@ func TestUnknownServices(t *testing.T) {
 		{"json", "X-Amz-Target", "Unknown.Op", "/", `{"__type":"MissingAuthenticationToken","message":"Missing <Token>"}`},
 		{"form", "Content-Type", "application/x-www-form-urlencoded", "/", `<ErrorResponse><Error><Type>Sender</Type><Code>MissingAuthenticationToken</Code><Message>Missing &lt;Token&gt;</Message></Error>`},
 		{"action", "", "", "/?Action=X", `<ErrorResponse>`},
-		{"S3", "Authorization", "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request", "/b/k", `<Error><Code>MissingAuthenticationToken</Code><Message>Missing &lt;Token&gt;</Message><Resource>/b/k</Resource><RequestId>the-id</RequestId></Error>`},
+		{"S3", "Authorization", "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request", "/b/k", `<Error><Code>MissingAuthenticationToken</Code><Message>Missing &lt;Token&gt;</Message><RequestId>the-id</RequestId><HostId>dGhlLWlk</HostId></Error>`},
 		{"rest", "", "", "/2015-03-31/functions", `X-Amzn-Errortype: MissingAuthenticationToken {"message":"Missing <Token>"}`},
 	} {
 		r := httptest.NewRequest("POST", c.target, nil)

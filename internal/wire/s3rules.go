@@ -1,0 +1,151 @@
+package wire
+
+import (
+	"encoding/base64"
+	"maps"
+	"net"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+
+	"croft/internal/cloud"
+)
+
+// S3 is a REST XML service with rules of its own, which Service.S3Rules turns on:
+//
+//   - The bucket lies in the path or in the host, and every slash after it belongs to the key.
+//   - Presigned URLs may carry headers as query parameters.
+//   - Errors have no element around them, and answers name their request in headers of S3's own.
+//
+// Sources: S3 User Guide, "Virtual hosting of buckets"; S3 API Reference, "Error responses" and "Common response headers".
+
+// BucketOfHost returns the bucket that a host names in front of the service's label, as in BUCKET.s3.localhost:4566,
+// BUCKET.s3.eu-west-1.amazonaws.com or BUCKET.s3-eu-west-1.amazonaws.com. ok is false for all other hosts and services.
+func BucketOfHost(svc *Service, host string) (bucket string, ok bool) {
+	if !svc.S3Rules {
+		return "", false
+	}
+	return bucketOf(host, svc.EndpointPrefix)
+}
+
+func bucketOf(host, label string) (bucket string, ok bool) {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	labels := strings.Split(strings.ToLower(host), ".")
+	// Bucket names hold dots and may hold the label itself: the last one counts.
+	for i := len(labels) - 1; i > 0; i-- {
+		if labels[i] == label || strings.HasPrefix(labels[i], label+"-") {
+			return strings.Join(labels[:i], "."), true
+		}
+	}
+	return "", false
+}
+
+// namesBucket reports whether a request of which nothing else is known is for a bucket.
+func namesBucket(r *http.Request) bool {
+	_, ok := bucketOf(r.Host, "s3")
+	return ok
+}
+
+// splitS3Path returns the bucket and the segments of the key, if any. A slash behind a bucket alone counts for nothing; all others
+// belong to the key. S3 Control, a service of its own, signs as S3 does.
+func splitS3Path(svc *Service, r *http.Request) ([]string, *cloud.Error) {
+	path := strings.TrimPrefix(r.URL.EscapedPath(), "/")
+	if strings.HasPrefix(path, "v20180820/") && r.Header.Get("X-Amz-Account-Id") != "" {
+		return nil, cloud.Errorf("NotImplemented", "croft does not implement the service S3 Control, to which this request is addressed.").
+			WithStatus(http.StatusNotImplemented)
+	}
+	bucket, named := BucketOfHost(svc, r.Host)
+	segments := []string{bucket}
+	if !named {
+		segments[0], path, _ = strings.Cut(path, "/")
+	}
+	if path != "" {
+		segments = append(segments, strings.Split(path, "/")...)
+	}
+	for i, s := range segments {
+		text, err := url.PathUnescape(s)
+		if err != nil {
+			return nil, cloud.Errorf("InvalidURI", "Couldn't parse the specified URI.")
+		}
+		segments[i] = text
+	}
+	return segments, nil
+}
+
+// noS3Route is the answer to a method that S3 does not have.
+func noS3Route(method string, segments []string) *cloud.Error {
+	kind := "OBJECT"
+	switch {
+	case len(segments) == 1 && segments[0] == "":
+		kind = "SERVICE"
+	case len(segments) == 1:
+		kind = "BUCKET"
+	}
+	e := cloud.Errorf("MethodNotAllowed", "The specified method is not allowed against this resource.").WithStatus(http.StatusMethodNotAllowed)
+	e.Fields = map[string]any{"Method": short(method), "ResourceType": kind}
+	return e
+}
+
+// unhoist returns r with the headers that a presigned URL carries as query parameters. The signature covers them there.
+func unhoist(r *http.Request) *http.Request {
+	if !strings.Contains(r.URL.RawQuery, "X-Amz-Signature=") {
+		return r
+	}
+	out := *r
+	out.Header = r.Header.Clone()
+	for name, values := range r.URL.Query() {
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		if strings.HasPrefix(key, "X-Amz-") && !ofSignature(key) && len(out.Header[key]) == 0 {
+			out.Header[key] = values
+		}
+	}
+	return &out
+}
+
+// ofSignature reports whether a parameter of a presigned URL belongs to the signature itself.
+func ofSignature(key string) bool {
+	switch key {
+	case "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Signedheaders", "X-Amz-Signature", "X-Amz-Security-Token":
+		return true
+	}
+	return false
+}
+
+// setS3Headers names the request in S3's own headers. The second one is opaque to clients.
+func setS3Headers(h http.Header, requestID string) {
+	h["X-Amz-Request-Id"] = []string{requestID}
+	h["X-Amz-Id-2"] = []string{hostID(requestID)}
+}
+
+func hostID(requestID string) string { return base64.StdEncoding.EncodeToString([]byte(requestID)) }
+
+// writeS3Error writes an error as S3 does. Fields whose names begin with x-amz- are headers.
+func writeS3Error(w http.ResponseWriter, requestID string, e *cloud.Error) error {
+	h := w.Header()
+	setS3Headers(h, requestID)
+	inBody := *e
+	inBody.Fields = maps.Clone(e.Fields)
+	for name, v := range e.Fields {
+		if strings.HasPrefix(name, "x-amz-") {
+			delete(inBody.Fields, name)
+			if text, ok := v.(string); ok {
+				h.Set(name, headerText(text))
+			}
+		}
+	}
+	buf := getBuffer()
+	defer putBuffer(buf)
+	x := xmlEncoder{b: buf.b}
+	x.start("Error", "")
+	x.element("Code", e.Code)
+	x.element("Message", e.Message)
+	x.errorFields(&inBody)
+	x.element("RequestId", requestID)
+	x.element("HostId", hostID(requestID))
+	x.close("Error")
+	buf.b = x.b
+	return send(w, e.HTTPStatus(), requestID, xmlType, x.b)
+}
