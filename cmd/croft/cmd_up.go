@@ -75,6 +75,7 @@ func open(paths []string) ([]*iac.Project, error) {
 }
 
 func (u *upCmd) start(ctx context.Context, c console) (*app.App, error) {
+	tune()
 	dir := u.Data
 	if dir == "" && !u.Ephemeral {
 		var err error

@@ -16,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,6 +63,8 @@ type Keys struct {
 type state struct {
 	master [32]byte
 	seal   cipher.AEAD
+	// roots remembers derived credentials by account: each request's access key is held against one of them.
+	roots sync.Map
 }
 
 // New loads the master key of the cloud in store, making it on first use.
@@ -115,15 +118,21 @@ func (s *state) secret(accessKeyID string) string {
 	return base64.StdEncoding.EncodeToString(s.mac("secret:" + accessKeyID)[:30])
 }
 
-// Root returns the long-lived credentials of an account's root user: what croft's own commands sign with.
+// Root returns the long-lived credentials of an account's root user: what croft's own commands sign with. They are remembered, so it
+// is for the cloud's own accounts, not for any account that a request may name.
 func (k *Keys) Root(account string) Credentials {
 	s := k.state.Load()
+	if c, ok := s.roots.Load(account); ok {
+		return c.(Credentials)
+	}
 	const form = cloud.Base32
 	id := []byte("AKIA")
 	for _, b := range s.mac("root:" + account)[:16] {
 		id = append(id, form[int(b)%len(form)])
 	}
-	return Credentials{AccessKeyID: string(id), SecretAccessKey: s.secret(string(id))}
+	c := Credentials{AccessKeyID: string(id), SecretAccessKey: s.secret(string(id))}
+	s.roots.Store(account, c)
+	return c
 }
 
 // Issue returns temporary credentials for session, whose Key and Expires it sets.
