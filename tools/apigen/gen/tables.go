@@ -27,6 +27,9 @@ func service(w *writer, svc *model.Service) {
 		w.f("wire.%s,", protocolName(p))
 	}
 	w.f("},\nQueryCompatible: %t, CRC32: %t, PathMember: %q,\nSchema: &schema,\n", m.QueryCompatible, m.CRC32, m.PathMember)
+	if m.S3Rules {
+		w.f("S3Rules: true,\n")
+	}
 	w.f("Errors: []wire.Ref{")
 	for _, s := range svc.Errors {
 		w.f("%d,", ref(s))
@@ -71,6 +74,9 @@ func route(svc *model.Service, op *model.Operation) string {
 	if query != "" {
 		out += ", Query: " + stringSlice(strings.Split(query, "&"))
 	}
+	if len(op.Headers) > 0 {
+		out += ", Headers: " + stringSlice(op.Headers)
+	}
 	return out + "}"
 }
 
@@ -88,6 +94,12 @@ func operations(w *writer, svc *model.Service) {
 			op.Name, op.Name, op.Status, route(svc, op), ref(op.Input), ref(op.Output))
 		if op.ContentType != "" {
 			w.f("ContentType: %q,\n", op.ContentType)
+		}
+		if op.Root != "" {
+			w.f("Root: %q,\n", op.Root)
+		}
+		if op.Unwrapped {
+			w.f("Unwrapped: true,\n")
 		}
 		w.f("New: func() any { return new(%s) },\n", inputName(op))
 		w.f("Invoke: func(ctx context.Context, api, in any) (any, error) {\n"+
@@ -171,6 +183,9 @@ func members(w *writer, s *model.Shape) {
 		}
 		if m.Location != "" {
 			w.f(", In: wire.%s", location(m.Location))
+		}
+		if m.Attribute {
+			w.f(", Attribute: true")
 		}
 		w.f("},\n")
 	}

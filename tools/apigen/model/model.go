@@ -36,7 +36,7 @@ type Meta struct {
 	JSONVersion, XMLNamespace, APIVersion                string
 	ErrorPrefix                                          string
 	Protocols                                            []string
-	QueryCompatible, CRC32                               bool
+	QueryCompatible, CRC32, S3Rules                      bool
 	Wording, PathMember                                  string
 	Validation                                           Validation
 }
@@ -54,7 +54,11 @@ type Operation struct {
 	Status            int64
 	Input, Output     *Shape // nil for none
 	ContentType       string // of a raw body in the answer, where a patch gives it
-	Errors            []*Shape
+	// Headers, Root and Unwrapped are what patches say of REST XML: see wire.Route and wire.Operation.
+	Headers   []string
+	Root      string
+	Unwrapped bool
+	Errors    []*Shape
 }
 
 // Shape is one shape. Structures that are only one operation's input or output bear that operation's name.
@@ -89,7 +93,7 @@ type Error struct {
 type Member struct {
 	Name, GoName, Wire, Location string
 	Shape                        *Shape
-	Required, Flat               bool
+	Required, Flat, Attribute    bool
 }
 
 // Export returns the exported Go name for a model's name.
@@ -108,6 +112,7 @@ func (r *reader) operation(name string) (*Operation, error) {
 	}
 	op := &Operation{
 		Name: name, Method: n.str("http", "method"), URI: n.str("http", "requestUri"), ContentType: n.str("croftContentType"),
+		Headers: n.strings("croftHeaders"), Root: n.str("croftRoot"), Unwrapped: n.flag("croftUnwrapped"),
 	}
 	status, ok, err := n.number("http", "responseCode")
 	if err != nil {

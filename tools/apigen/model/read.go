@@ -81,7 +81,7 @@ func (r *reader) meta() Meta {
 		ServiceID: m.str("serviceId"), SigningName: m.str("signingName"), EndpointPrefix: m.str("endpointPrefix"),
 		TargetPrefix: m.str("targetPrefix"), JSONVersion: m.str("jsonVersion"), XMLNamespace: m.str("xmlNamespace"),
 		APIVersion: m.str("apiVersion"), ErrorPrefix: m.str("croftErrorPrefix"), Protocols: m.strings("protocols"),
-		QueryCompatible: m.get("awsQueryCompatible") != nil, CRC32: m.flag("croftCRC32"),
+		QueryCompatible: m.get("awsQueryCompatible") != nil, CRC32: m.flag("croftCRC32"), S3Rules: m.flag("croftS3Rules"),
 		Wording: m.str("croftWording"), PathMember: m.str("croftPathMember"),
 		Validation: Validation{
 			Code: m.str("croftValidation", "code"), QueryCode: m.str("croftValidation", "queryCode"),

@@ -74,7 +74,7 @@ func (r *reader) members(s *Shape, n *node) error {
 		}
 		member := Member{
 			Name: name, GoName: Export(name), Wire: m.str("locationName"), Location: m.str("location"), Shape: shape,
-			Required: required[name], Flat: m.flag("flattened") || shape.Flat,
+			Required: required[name], Flat: m.flag("flattened") || shape.Flat, Attribute: m.flag("xmlAttribute"),
 		}
 		if member.Wire == "" {
 			member.Wire = name
