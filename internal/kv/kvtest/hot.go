@@ -16,9 +16,10 @@ const crowd = 16
 
 func hotCases() map[string]func(*env) {
 	return map[string]func(*env){
-		"counter":    hotCounterCase,
-		"queue head": queueHeadCase,
-		"log tail":   logTailCase,
+		"counter":               hotCounterCase,
+		"queue head":            queueHeadCase,
+		"log tail":              logTailCase,
+		"queue with priorities": priorityQueueCase,
 	}
 }
 
@@ -118,6 +119,44 @@ func receive(tx kv.Tx, window int) (int64, error) {
 	r := kv.ReadKey(key, []byte("q"))
 	n := r.Int()
 	return n, errors.Join(r.Err(), tx.Delete(key))
+}
+
+// priorityQueueCase sends into the queue, everywhere, while it is received from: what is put where a receiver has just found nothing
+// must be found.
+func priorityQueueCase(e *env) {
+	const each, senders = 150, crowd / 2
+	var sending, receipts atomic.Int64
+	sending.Store(senders)
+	together(e, func(i int) error {
+		if i < senders {
+			defer sending.Add(-1)
+			for n := range each {
+				err := e.s.Update(e.ctx, func(_ context.Context, tx kv.Tx) error {
+					return tx.Put(kv.Key("q").Int(int64(clock.Pick(1000))).Int(int64(i*each+n)), nil)
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		for {
+			last := sending.Load() == 0
+			var got int64
+			err := e.s.Update(e.ctx, func(_ context.Context, tx kv.Tx) (err error) {
+				got, err = receive(tx, senders)
+				return err
+			})
+			if err != nil || got < 0 && last {
+				return err
+			}
+			if got >= 0 {
+				receipts.Add(1)
+			}
+		}
+	})
+	e.eq(receipts.Load(), senders*each)
+	e.eq(e.all(), "")
 }
 
 // logTailCase: a reader that follows a log with "after N" misses nothing, and appenders do not disturb each other.

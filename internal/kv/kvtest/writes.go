@@ -15,6 +15,7 @@ func writeCases() map[string]func(*env) {
 		"delete range takes what came since":  deleteRangeSinceCase,
 		"delete range over all is quick":      resetCase,
 		"counters":                            counterCase,
+		"busy counters":                       busyCounterCase,
 		"append":                              appendCase,
 		"append numbers are never used twice": appendNeverAgainCase,
 		"append and delete range":             appendDeleteCase,
@@ -192,6 +193,58 @@ func counterCase(e *env) {
 		return tx.Add(n, 9)
 	})
 	e.eq(e.counter("n"), 9)
+}
+
+// busyCounterCase: a counter is what its Adds and other writes say, in order, however many they are.
+func busyCounterCase(e *env) {
+	for name, between := range map[string]func(kv.Tx) error{
+		"put":                 func(tx kv.Tx) error { return tx.Put([]byte("n"), kv.EncodeInt64(1000)) },
+		"put of no counter":   func(tx kv.Tx) error { return tx.Put([]byte("n"), []byte("text")) },
+		"delete":              del("n"),
+		"delete range":        deleteRange(prefix("n")),
+		"delete range of all": deleteRange(kv.Range{}),
+		"append":              appendTo("m"),
+		"failure":             func(kv.Tx) error { return errTest },
+	} {
+		e.update(deleteRange(kv.Range{}))
+		for i := range 20 {
+			e.update(func(tx kv.Tx) error { return tx.Add([]byte("n"), int64(i+1)) })
+			e.update(both(put("other"), add("n2")))
+			if i == 9 {
+				e.update(both(add("n"), add("n")))
+			}
+		}
+		err := e.s.Update(e.ctx, func(_ context.Context, tx kv.Tx) error {
+			return both(add("n"), between, add("n"), add("n"))(tx)
+		})
+		if err != nil && err != errTest {
+			e.Fatal(err)
+		}
+		want := wantBusy(name)
+		if got := e.counter("n"); got != want {
+			e.Errorf("%s: %d, want %d", name, got, want)
+		}
+		for range 20 {
+			e.update(add("n"))
+		}
+		if got := e.counter("n"); got != want+20 {
+			e.Errorf("%s: then %d, want %d", name, got, want+20)
+		}
+	}
+}
+
+// wantBusy is what busyCounterCase has counted up to and with the write between.
+func wantBusy(between string) int64 {
+	const before = 20*21/2 + 2
+	switch between {
+	case "put":
+		return 1000 + 2
+	case "append":
+		return before + 3
+	case "failure":
+		return before
+	}
+	return 2
 }
 
 // numbers returns the numbers in a log, in order.

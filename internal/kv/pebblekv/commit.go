@@ -138,13 +138,11 @@ func (s *Store) apply(t *tx) (*pebble.Batch, uint64, error) {
 		return nil, 0, err
 	}
 	seq := s.applying.Add(1)
-	writes := func() *record { return writeSet(t.own.log) }
-	s.hist.announce(seq, writes)
 	s.gaps.fill(t.own.log)
 	if err := s.hand(batch); err != nil {
 		return nil, 0, err
 	}
-	s.hist.publish(seq, writes)
+	s.hist.publish(seq, func() *record { return writeSet(t.own.log) })
 	s.counters.learn(s.db)
 	return batch, seq, nil
 }

@@ -3,7 +3,6 @@ package pebblekv
 import (
 	"bytes"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"croft/internal/kv"
@@ -28,11 +27,8 @@ type gap struct {
 	since uint64
 }
 
-// gaps is the list, sorted and disjoint. It is replaced, never changed.
-type gaps struct {
-	list atomic.Pointer[[]gap]
-	mu   sync.Mutex
-}
+// gaps is the list, sorted and disjoint. It is replaced, never changed, and commitMu guards that.
+type gaps struct{ list atomic.Pointer[[]gap] }
 
 // load returns the list. A reader must have its snapshot before it asks.
 func (g *gaps) load() []gap {
@@ -42,8 +38,7 @@ func (g *gaps) load() []gap {
 	return nil
 }
 
-// fill takes the keys that log writes out of the list. It comes after the commit has been announced in the history and before
-// it can be seen.
+// fill takes the keys that log writes out of the list. It comes before they can be seen.
 func (g *gaps) fill(log []*write) {
 	for _, w := range log {
 		list := g.load()
@@ -71,8 +66,6 @@ func findGap(list []gap, key []byte) (int, bool) {
 
 // cut splits the gap around key.
 func (g *gaps) cut(key []byte) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	list := g.load()
 	i, hit := findGap(list, key)
 	if !hit {
@@ -86,13 +79,8 @@ func (g *gaps) cut(key []byte) {
 	g.store(slices.Concat(list[:i], parts, list[i+1:]))
 }
 
-// install adds a gap, if valid still says so while nothing can be taken out of the list.
-func (g *gaps) install(add gap, valid func() bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !valid() {
-		return
-	}
+// install adds a gap.
+func (g *gaps) install(add gap) {
 	list := g.load()
 	first, _ := findGap(list, add.Start)
 	if first > 0 && bytes.Equal(list[first-1].End, add.Start) {
@@ -139,10 +127,7 @@ func usable(list []gap, r kv.Range, oldest uint64) []kv.Range {
 
 // probe looks how far the nothing at the start of r reaches, and remembers it.
 func (s *Store) probe(r kv.Range) error {
-	// No commit is between announcing itself and being visible now, so from here on the history has whatever the snapshot lacks.
-	s.commitMu.Lock()
 	place := s.hist.begin()
-	s.commitMu.Unlock()
 	defer s.hist.end(place)
 	start := place.Value.(uint64)
 	snap := s.db.NewSnapshot()
@@ -153,19 +138,22 @@ func (s *Store) probe(r kv.Range) error {
 		return err
 	}
 	defer func() { _ = c.it.Close() }()
-	var a arena
 	if c.first(); c.valid {
-		r.End = a.copy(c.key())
+		r.End = c.key()
 	}
 	if err := c.it.Error(); err != nil || isEmpty(r) {
 		return err
 	}
-	s.gaps.install(gap{kv.Range{Start: bytes.Clone(r.Start), End: bytes.Clone(r.End)}, since}, func() bool {
-		records, ok := s.hist.since(start)
-		var inside readSet
-		inside.guard(r)
-		inside.prepare()
-		return ok && !slices.ContainsFunc(records, inside.meets)
-	})
+	found := gap{kv.Range{Start: bytes.Clone(r.Start), End: bytes.Clone(r.End)}, since}
+	var inside readSet
+	inside.guard(found.Range)
+	inside.prepare()
+
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	// What the snapshot lacks must not have filled the gap again.
+	if later, ok := s.hist.since(start); ok && !slices.ContainsFunc(later, inside.meets) {
+		s.gaps.install(found)
+	}
 	return nil
 }

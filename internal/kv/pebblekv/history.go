@@ -55,24 +55,13 @@ func (h *history) end(place *list.Element) {
 	}
 }
 
-// announce notes a commit that is about to become visible. writes is called only if someone may ask for them.
-func (h *history) announce(seq uint64, writes func() *record) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.add(seq, writes)
-}
-
-// publish notes that commit seq can be seen by every snapshot from now on.
+// publish notes that commit seq can be seen by every snapshot from now on. writes is called only if someone may ask for
+// them.
 func (h *history) publish(seq uint64, writes func() *record) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.last.Store(seq)
-	// Whoever began since the announcement may have a snapshot without this commit.
-	h.add(seq, writes)
-}
-
-func (h *history) add(seq uint64, writes func() *record) {
-	if h.starts.Len() == 0 || len(h.records) > 0 && h.records[len(h.records)-1].seq == seq {
+	if h.starts.Len() == 0 {
 		return
 	}
 	r := writes()
