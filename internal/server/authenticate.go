@@ -137,10 +137,15 @@ func jsonSpelling(code string) string {
 
 // spell names an error of authentication as the request's protocol does.
 func (s *Server) spell(x *wire.Exchange, e *cloud.Error) *cloud.Error {
+	c := *e
+	if x.Service.S3Rules && e.Code == sigv4.MissingAuthenticationToken {
+		// To S3 such a request is anybody's, and may do nothing.
+		c.Code, c.Message = "AccessDenied", "Access Denied"
+		return &c
+	}
 	if x.Protocol != wire.AWSJSON && x.Protocol != wire.RESTJSON {
 		return e
 	}
-	c := *e
 	c.Code = jsonSpelling(e.Code)
 	if x.Protocol == wire.AWSJSON {
 		c.Status = http.StatusBadRequest

@@ -8,6 +8,7 @@ import (
 	"croft/internal/cloud"
 	"croft/internal/service"
 	"croft/internal/sigv4"
+	"croft/internal/wire"
 )
 
 // index finds the service that a request is for.
@@ -16,10 +17,15 @@ type index struct {
 	bySigning map[string][]service.Descriptor
 	byHost    map[string]service.Descriptor
 	byVersion map[string][]service.Descriptor
+	// inHosts are the services whose hosts may name more than the service, as S3's name a bucket.
+	inHosts []service.Descriptor
 }
 
 func newIndex(all []service.Descriptor) index {
-	x := index{map[string]service.Descriptor{}, map[string][]service.Descriptor{}, map[string]service.Descriptor{}, map[string][]service.Descriptor{}}
+	x := index{
+		byTarget: map[string]service.Descriptor{}, bySigning: map[string][]service.Descriptor{},
+		byHost: map[string]service.Descriptor{}, byVersion: map[string][]service.Descriptor{},
+	}
 	for _, d := range all {
 		if d.API.TargetPrefix != "" {
 			x.byTarget[d.API.TargetPrefix] = d
@@ -27,6 +33,9 @@ func newIndex(all []service.Descriptor) index {
 		x.bySigning[d.API.SigningName] = append(x.bySigning[d.API.SigningName], d)
 		x.byHost[d.API.EndpointPrefix] = d
 		x.byVersion[d.API.APIVersion] = append(x.byVersion[d.API.APIVersion], d)
+		if d.API.S3Rules {
+			x.inHosts = append(x.inHosts, d)
+		}
 	}
 	return x
 }
@@ -49,6 +58,11 @@ func (x index) find(r *http.Request, scope sigv4.Scope, signed bool) (*service.D
 	if label, _, ok := strings.Cut(hostname(r.Host), "."); ok {
 		if d, known := x.byHost[label]; known {
 			return &d, nil
+		}
+	}
+	for i := range x.inHosts {
+		if _, ok := wire.BucketOfHost(x.inHosts[i].API, hostname(r.Host)); ok {
+			return &x.inHosts[i], nil
 		}
 	}
 	if v := version(r.URL); v != "" && len(x.byVersion[v]) == 1 {

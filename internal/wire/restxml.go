@@ -81,6 +81,9 @@ func (c restXML) encode(x *Exchange, w http.ResponseWriter, requestID string, v 
 	if status == http.StatusNoContent {
 		e.b, contentType = nil, ""
 	}
+	if x.Service.S3Rules && x.request.Method == http.MethodHead {
+		contentType = xmlType
+	}
 	if w.Header()[headerType] != nil {
 		contentType = ""
 	}

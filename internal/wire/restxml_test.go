@@ -285,7 +285,7 @@ func TestS3Answers(t *testing.T) {
 	}{
 		{"GET", "/", "", with(&out{Place: Ptr("p")}), `OK Content-Type:application/xml Content-Length:105 <ListAllMyBucketsResult xmlns="http://x/"><Place>p</Place></ListAllMyBucketsResult>`},
 		{"GET", "/b?location", "", with(&out{}), `OK Content-Type:application/xml`},
-		{"HEAD", "/b", "", with(&out{ACL: Ptr("private")}), "OK"},
+		{"HEAD", "/b", "", with(&out{ACL: Ptr("private")}), "OK Content-Type:application/xml Content-Length:51 X-Amz-Acl:private "},
 		{"GET", "/b", "", refuse, `Not Found Content-Type:application/xml Content-Length:161 X-Amz-Bucket-Region:eu-west-1 <Error><Code>NoSuchBucket</Code><Message>a &lt; b</Message><BucketName>b</BucketName><RequestId>id</RequestId><HostId>aWQ=</HostId></Error>`},
 		{"HEAD", "/b", "", refuse, `Not Found Content-Type:application/xml Content-Length:161 X-Amz-Bucket-Region:eu-west-1 `},
 		{"GET", "/b?max=x", "", nil, `<Code>InvalidArgument</Code>`},
