@@ -45,16 +45,14 @@ const expiredBatch = 100
 func (rc *receiver) attempt(ctx context.Context, now time.Time) (*attempt, error) {
 	a := &attempt{}
 	defer func() { rc.s.claims.release(a.claimed) }()
-	space := rc.s.space(ctx)
-	joined := kv.InTx(ctx, space.Store())
-	err := space.Update(ctx, func(_ context.Context, tx kv.Tx) error {
+	err := rc.s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
 		rc.s.claims.release(a.claimed)
 		*a = attempt{}
 		var err error
 		if a.queue, err = rc.s.queue(tx, rc.name); err != nil {
 			return err
 		}
-		found, err := rc.candidates(tx, a, now, joined)
+		found, err := rc.candidates(tx, a, now)
 		if err != nil {
 			return err
 		}
@@ -86,8 +84,8 @@ func (a *attempt) findNext(tx kv.Tx, now time.Time) error {
 }
 
 // candidates claims the rows that have been visible longest, and removes what has expired on the way.
-func (rc *receiver) candidates(tx kv.Tx, a *attempt, now time.Time, joined bool) ([]candidate, error) {
-	found, err := rc.waiting(tx, a, now, joined)
+func (rc *receiver) candidates(tx kv.Tx, a *attempt, now time.Time) ([]candidate, error) {
+	found, err := rc.waiting(tx, a, now)
 	if err != nil {
 		return nil, err
 	}
@@ -101,24 +99,13 @@ func (rc *receiver) candidates(tx kv.Tx, a *attempt, now time.Time, joined bool)
 }
 
 // waiting claims entries of the log.
-func (rc *receiver) waiting(tx kv.Tx, a *attempt, now time.Time, joined bool) (out []candidate, err error) {
-	log, expired, first := waitingLog(a.queue.ID), 0, true
-	entries := kv.LogRange(log, 0)
-	entries.Start = kv.LogKey(log, rc.s.heads.get(a.queue.ID))
+func (rc *receiver) waiting(tx kv.Tx, a *attempt, now time.Time) (out []candidate, err error) {
+	expired := 0
 	oldest := now.Add(-a.queue.Settings.retention())
-	for e, err := range tx.Loose().Scan(entries, kv.ScanOptions{}) {
+	for e, err := range tx.Loose().Scan(kv.PrefixRange(waitingLog(a.queue.ID)), kv.ScanOptions{}) {
 		if err != nil {
 			return nil, err
 		}
-		// In a joined transaction, entries may be missing that are back if it fails.
-		if first && !joined {
-			number, err := kv.LogSeq(log, e.Key)
-			if err != nil {
-				return nil, err
-			}
-			rc.s.heads.seen(a.queue.ID, number)
-		}
-		first = false
 		sent, err := sentTime(e.Value)
 		if err != nil {
 			return nil, err

@@ -43,29 +43,3 @@ func (c *claims) release(keys []string) {
 		c.freed = nil
 	}
 }
-
-// heads remembers for each queue the first number of its log that may still be there. Deleted entries leave traces in the store that
-// a scan has to pass; it begins behind them. The log promises that nothing appears below an entry that has been seen.
-type heads struct {
-	mu      sync.Mutex
-	byQueue map[uint64]uint64
-}
-
-// headLimit bounds the queues remembered.
-const headLimit = 1024
-
-func (h *heads) get(queue uint64) uint64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.byQueue[queue]
-}
-
-// seen notes that the first entry of the queue's log has that number.
-func (h *heads) seen(queue, number uint64) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.byQueue == nil || len(h.byQueue) >= headLimit {
-		h.byQueue = make(map[uint64]uint64)
-	}
-	h.byQueue[queue] = max(number, h.byQueue[queue])
-}

@@ -15,8 +15,7 @@
 //   - Sending reads the queue's row and appends to the log, so senders meet nobody but a change of the queue.
 //   - Receivers look at the heads of log and order without joining them to their conflict set, then read and move each message by itself.
 //     Receivers of one process claim rows in memory before that (claims), so that they do not choose the same; those of others
-//     conflict and choose again. Where the log begins is remembered (heads): below an entry that was seen nothing appears any more,
-//     and what lies there is only the traces of what was deleted.
+//     conflict and choose again.
 //   - A queue's messages lie under its random id, so a queue that is deleted and made again shares nothing with the old one. Purge
 //     and delete remove them by range, in one transaction.
 //   - A message beyond the queue's retention period is never delivered. Receivers remove those that they meet, the timer "sqs.sweep", one

@@ -22,7 +22,6 @@ type Service struct {
 	sqs.Unimplemented
 	deps   service.Deps
 	claims claims
-	heads  heads
 	queues queueCache
 	warned warnings
 }
