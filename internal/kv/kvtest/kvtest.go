@@ -22,10 +22,9 @@ import (
 
 // Backend is the store under test.
 type Backend struct {
-	// Open opens the store, empty at first. Called again after the store was closed, it opens the same data; nil if that is not
-	// possible, as for a store in memory, where Open is called once.
+	// Open opens the store, empty at first. Called again after the store was closed, it opens the same data, unless it Forgets.
 	Open func(t testing.TB) kv.Store
-	// Forgets says that the data does not outlive the store.
+	// Forgets says that the data does not outlive the store, as in memory.
 	Forgets bool
 	// OpenCopy opens what Checkpoint wrote to dir.
 	OpenCopy func(t testing.TB, dir string) kv.Store

@@ -105,15 +105,21 @@ func emptyCheckpointCase(e *env) {
 
 // busyCheckpointCase: pairs of counters that always agree do so in every copy.
 func busyCheckpointCase(e *env) {
-	stop, stopped := make(chan struct{}), make(chan struct{})
+	stop, stopped := make(chan struct{}), make(chan error, 1)
 	go func() {
-		defer close(stopped)
 		for {
 			select {
 			case <-stop:
+				stopped <- nil
 				return
 			default:
-				e.update(both(add("x"), put("filler"), add("y")))
+			}
+			err := e.s.Update(e.ctx, func(_ context.Context, tx kv.Tx) error {
+				return both(add("x"), put("filler"), add("y"))(tx)
+			})
+			if err != nil {
+				stopped <- err
+				return
 			}
 		}
 	}()
@@ -132,7 +138,7 @@ func busyCheckpointCase(e *env) {
 		}
 	}
 	close(stop)
-	await(e, stopped, "the writer")
+	e.ok(await(e, stopped, "the writer"))
 }
 
 // bulkCase writes enough for a store to move data between its levels, and looks at it from all sides.

@@ -12,21 +12,17 @@ import (
 
 func readCases() map[string]func(*env) {
 	return map[string]func(*env){
-		"get":                    getCase,
-		"scan":                   scanCase,
-		"keys sort by bytes":     orderCase,
-		"entries stay valid":     validCase,
-		"a view is one snapshot": snapshotCase,
-		"an attempt is one snapshot": func(e *env) {
-			attemptSnapshotCase(e)
-		},
-		"scans nest and may be left": nestedScanCase,
-		"loose reads see own writes": looseCase,
-		"a scan can be run again":    rerunCase,
-		"an early end ends the scan": earlyEndCase,
-		"an ended reader reads no more": func(e *env) {
-			endedCase(e)
-		},
+		"get":                           getCase,
+		"scan":                          scanCase,
+		"keys sort by bytes":            orderCase,
+		"entries stay valid":            validCase,
+		"a view is one snapshot":        snapshotCase,
+		"an attempt is one snapshot":    attemptSnapshotCase,
+		"scans nest and may be left":    nestedScanCase,
+		"loose reads see own writes":    looseCase,
+		"a scan can be run again":       rerunCase,
+		"an early end ends the scan":    earlyEndCase,
+		"an ended reader reads no more": endedCase,
 	}
 }
 

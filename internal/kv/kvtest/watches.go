@@ -88,7 +88,10 @@ func watchLostCase(e *env) {
 	for range writers {
 		wg.Go(func() {
 			for range each {
-				e.update(add("n"))
+				err := e.s.Update(e.ctx, func(_ context.Context, tx kv.Tx) error { return tx.Add([]byte("n"), 1) })
+				if err != nil {
+					e.Error(err)
+				}
 			}
 		})
 	}

@@ -21,6 +21,9 @@ const (
 	maxPause   = 15 * time.Millisecond
 )
 
+// anchorCommits is after how many commits the anchor is renewed.
+const anchorCommits = 256
+
 // errConflict says that an attempt has to be made again.
 var errConflict = errors.New("pebblekv: conflict")
 
@@ -144,6 +147,11 @@ func (s *Store) apply(t *tx) (*pebble.Batch, uint64, error) {
 	}
 	s.hist.publish(seq, func() *record { return writeSet(t.own.log) })
 	s.counters.learn(s.db)
+	if seq%anchorCommits == 0 {
+		old := s.anchor
+		s.anchor = s.db.NewSnapshot()
+		_ = old.Close()
+	}
 	return batch, seq, nil
 }
 

@@ -330,6 +330,8 @@ func (g *gate) fs(base vfs.FS) vfs.FS {
 func TestNothingUndurableIsSeen(t *testing.T) {
 	g := &gate{open: make(chan struct{}), arrived: make(chan struct{}, 10)}
 	s := open(t, Options{FS: g.fs(vfs.NewMem()), Dir: "db", Fsync: true})
+	release := sync.OnceFunc(func() { g.shut.Store(false); close(g.open) })
+	t.Cleanup(release)
 	g.shut.Store(true)
 	ctx := context.Background()
 	written := make(chan error, 1)
@@ -358,8 +360,7 @@ func TestNothingUndurableIsSeen(t *testing.T) {
 		t.Fatalf("returned before the commit was durable, with %v", err)
 	default:
 	}
-	g.shut.Store(false)
-	close(g.open)
+	release()
 	for range 2 {
 		if err := <-returned; err != nil {
 			t.Error(err)
@@ -421,7 +422,7 @@ func TestPebblePanics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.anchor.Close(), s.db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	l := &load{s: s}

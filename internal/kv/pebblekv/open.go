@@ -114,6 +114,7 @@ func (s *Store) openPebble(o Options) (err error) {
 	if err != nil {
 		return errors.Join(err, s.db.Close())
 	}
+	s.anchor = s.db.NewSnapshot()
 	return nil
 }
 

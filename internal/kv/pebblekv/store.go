@@ -77,6 +77,9 @@ type Store struct {
 	counters counters
 	nextSeq  uint64
 	reserved uint64
+	// anchor is an old snapshot: whenever the oldest snapshot is closed, Pebble looks for compactions, which costs more than a small
+	// transaction. So there is an older one than any transaction's, and it is renewed now and then.
+	anchor *pebble.Snapshot
 	// applying is the number of the last commit that a snapshot taken from now on may contain.
 	applying atomic.Uint64
 
@@ -190,7 +193,7 @@ func (s *Store) Close() error {
 	s.busy.Wait()
 	var err error
 	if !s.wedged.Load() {
-		err = s.db.Close()
+		err = errors.Join(s.anchor.Close(), s.db.Close())
 	}
 	s.stopSyncer()
 	<-s.syncerDone

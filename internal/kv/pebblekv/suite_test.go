@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"croft/internal/kv"
 	"croft/internal/kv/kvtest"
@@ -17,7 +18,7 @@ func backend(t testing.TB, o Options) kvtest.Backend {
 	return kvtest.Backend{
 		Open:     func(t testing.TB) kv.Store { return open(t, o) },
 		Forgets:  o.Ephemeral,
-		OpenCopy: func(t testing.TB, dir string) kv.Store { return open(t, Options{Dir: dir}) },
+		OpenCopy: func(t testing.TB, dir string) kv.Store { return open(t, Options{Dir: dir, FS: o.FS}) },
 	}
 }
 
@@ -42,7 +43,9 @@ func TestMemory(t *testing.T) {
 }
 
 func TestTiny(t *testing.T) {
-	kvtest.Run(t, func(t testing.TB) kvtest.Backend { return backend(t, Options{tune: tiny, gapWork: 1}) })
+	kvtest.Run(t, func(t testing.TB) kvtest.Backend {
+		return backend(t, Options{FS: vfs.NewMem(), tune: tiny, gapWork: 1})
+	})
 }
 
 func TestVariantsAgree(t *testing.T) {
@@ -51,9 +54,9 @@ func TestVariantsAgree(t *testing.T) {
 	}
 	kvtest.Metamorphic(t, map[string]func(testing.TB) kvtest.Backend{
 		"folder": variant(Options{}),
-		"fsync":  variant(Options{Fsync: true}),
+		"fsync":  variant(Options{FS: vfs.NewMem(), Dir: "fsync", Fsync: true}),
 		"memory": variant(Options{Ephemeral: true}),
-		"tiny":   variant(Options{tune: tiny}),
+		"tiny":   variant(Options{FS: vfs.NewMem(), Dir: "tiny", tune: tiny}),
 		"gaps":   variant(Options{Ephemeral: true, gapWork: 1}),
 	})
 }
