@@ -23,6 +23,12 @@
 // calls fail at once, and nothing more is written, as if the process had been killed in that instant (disk). What was
 // acknowledged is there at the next Open. Failed tells the owner.
 //
+// # What keeps hot paths quick
+//
+// Deleted keys stay in the way of scans until compaction, so ranges found empty are remembered and leapt over (gaps). Counters that are
+// added to often are written as values instead of operands (counters). Ranges with few keys are deleted key by key (deleteRange). All
+// three are decided under the commit mutex, change no answer, and hold no state that a restart would miss.
+//
 // # Layout
 //
 // Keys of the contract lie under 'k', the store's own rows under 'm'. The only row there is the number up to which Append has
