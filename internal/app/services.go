@@ -12,6 +12,7 @@ import (
 	"croft/internal/service/iam"
 	"croft/internal/service/lambda"
 	"croft/internal/service/logs"
+	"croft/internal/service/s3"
 	"croft/internal/service/sns"
 	"croft/internal/service/sqs"
 	"croft/internal/service/sts"
@@ -32,6 +33,7 @@ func services(d service.Deps, keys *identity.Keys, functions *engine.Engine) []s
 		iam.New(d).Descriptor(),
 		lambda.New(d, functions).Descriptor(),
 		logs.New(d).Descriptor(),
+		s3.New(d).Descriptor(),
 		sns.New(d).Descriptor(),
 		sqs.New(d).Descriptor(),
 		sts.New(d, keys).Descriptor(),

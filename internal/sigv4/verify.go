@@ -94,6 +94,10 @@ func readClaim(r *http.Request) (claim, *cloud.Error) {
 	if strings.Contains(r.URL.RawQuery, "X-Amz-Signature=") || strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=") {
 		return readQueryClaim(r)
 	}
+	if strings.Contains(r.URL.RawQuery, "AWSAccessKeyId=") && strings.Contains(r.URL.RawQuery, "Signature=") {
+		// A presigned URL of version 2, which S3 takes in old regions alone; the answer is that of the others.
+		return claim{}, cloud.Errorf("InvalidRequest", "The authorization mechanism you have provided is not supported. Please use %s.", algorithm)
+	}
 	return claim{}, forbidden(MissingAuthenticationToken, "Missing Authentication Token")
 }
 

@@ -26,6 +26,8 @@ func putBuffer(b *buffer) {
 // Header keys in the form in which net/http keeps them, so that setting them needs no conversion.
 const (
 	headerRequestID   = "X-Amzn-Requestid"
+	headerS3RequestID = "X-Amz-Request-Id"
+	headerS3HostID    = "X-Amz-Id-2"
 	headerType        = "Content-Type"
 	headerLength      = "Content-Length"
 	headerCRC32       = "X-Amz-Crc32"
@@ -52,7 +54,10 @@ func headOnly(r *http.Request, w http.ResponseWriter) http.ResponseWriter {
 // that of the body that a GET would have.
 func send(w http.ResponseWriter, status int, requestID, contentType string, body []byte) error {
 	h := w.Header()
-	h[headerRequestID] = []string{requestID}
+	// A client that finds the usual header looks for S3's no more.
+	if h[headerS3RequestID] == nil {
+		h[headerRequestID] = []string{requestID}
+	}
 	if contentType != "" {
 		h[headerType] = []string{contentType}
 	}

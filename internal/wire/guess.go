@@ -22,7 +22,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, requestID string, e *clo
 		_ = jsonRPC{}.encodeError(&svc, w, requestID, e)
 	case looksLikeQuery(r):
 		_ = writeQueryError(&Service{}, w, requestID, e)
-	case scopedTo(r, "s3") || namesBucket(r):
+	case scopedTo(r, "s3") || namesBucket(r) || r.URL.Query().Has("AWSAccessKeyId"):
 		_ = writeS3Error(w, requestID, e)
 	case scopedTo(r, "route53") || scopedTo(r, "cloudfront"):
 		_ = writeQueryError(&Service{}, w, requestID, e)

@@ -116,8 +116,8 @@ func ofSignature(key string) bool {
 
 // setS3Headers names the request in S3's own headers. The second one is opaque to clients.
 func setS3Headers(h http.Header, requestID string) {
-	h["X-Amz-Request-Id"] = []string{requestID}
-	h["X-Amz-Id-2"] = []string{hostID(requestID)}
+	h[headerS3RequestID] = []string{requestID}
+	h[headerS3HostID] = []string{hostID(requestID)}
 }
 
 func hostID(requestID string) string { return base64.StdEncoding.EncodeToString([]byte(requestID)) }
