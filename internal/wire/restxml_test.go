@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
@@ -298,4 +299,36 @@ func TestS3Answers(t *testing.T) {
 			t.Errorf("%s %s\ngot  %s\nwant %s", c.method, c.target, got, c.want)
 		}
 	}
+}
+
+func FuzzS3Path(f *testing.F) {
+	f.Add("/b/a//b/", "127.0.0.1:4566")
+	f.Add("/a%2Fb?x-amz-acl=y&X-Amz-Signature=z", "b.s3.eu-west-1.localhost:4566")
+	f.Add("//", "s3.s3-x.s3.")
+	svc := s3Service()
+	f.Fuzz(func(t *testing.T, target, host string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil {
+			return
+		}
+		x, err := Match(svc, &http.Request{Method: "GET", URL: u, Host: host, Header: http.Header{}}, nil)
+		if err != nil {
+			checkError(t, err)
+			return
+		}
+		in, err := x.Decode()
+		if err != nil {
+			checkError(t, err)
+			return
+		}
+		bucket, key := reflect.ValueOf(in).Elem().Field(0).String(), reflect.ValueOf(in).Elem().Field(1).String()
+		named, inHost := BucketOfHost(svc, host)
+		rest := strings.TrimPrefix(u.Path, "/")
+		switch {
+		case inHost && (bucket != named && x.Op.Name != "ListBuckets" || key != rest):
+			t.Fatalf("%q at %q: bucket %q, key %q", target, host, bucket, key)
+		case !inHost && x.Op.Name == "GetObject" && bucket+"/"+key != rest:
+			t.Fatalf("%q: bucket %q, key %q", target, bucket, key)
+		}
+	})
 }
