@@ -202,13 +202,13 @@ func (env *environment) serve(inv Invocation, start coldStart, left time.Duratio
 	took := now().Sub(begin)
 	switch {
 	case err == nil:
-		p.out.drain()
+		drained := p.out.drain()
 		r = &Result{Payload: answer.Payload, Cold: start.cold, Duration: took, Init: start.init}
 		if answer.ErrorType != "" {
 			r.FunctionError = unhandled
 		}
 		env.finish(inv, r, "", "")
-		return r, true, nil
+		return r, drained, nil // whose output is not to be trusted gets no other invocation
 	case errors.Is(err, clock.ErrTimeout):
 		r, keep = env.timedOut(inv, start, took)
 		return r, keep, nil

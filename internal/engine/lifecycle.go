@@ -47,6 +47,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	cfg = configDefaults(cfg)
 	cfg.Dir = dir
+	if err := ensureDir(cfg.Dir); err != nil {
+		return nil, err
+	}
 	if err := ensureDir(filepath.Join(cfg.Dir, "root")); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,8 @@ const (
 	// flushEvery is how long a line waits while an invocation runs. The end of an invocation does not wait.
 	flushEvery = 200 * time.Millisecond
 	maxTail    = 4 << 10
+	// drainTime bounds the wait for what a function has written before it answered.
+	drainTime = 3 * time.Second
 	// separator stands for a line break inside one event: bootstraps write it.
 	separator = "\x1e"
 )
@@ -139,10 +141,11 @@ type output struct {
 	// write is the end that the processes have too.
 	write *os.File
 	// mark is a text that no process knows. Written into the pipe it tells, when it comes out, that all that was written before is logged.
-	mark   []byte
-	marked chan struct{}
-	done   chan struct{}
-	rest   []byte
+	mark    []byte
+	marked  chan struct{} // has a token when the mark has come out
+	marking sync.WaitGroup
+	done    chan struct{}
+	rest    []byte
 }
 
 func newOutput(to *logStream) (*output, error) {
@@ -155,7 +158,7 @@ func newOutput(to *logStream) (*output, error) {
 		return nil, err
 	}
 	o := &output{
-		to: to, read: r, write: w, mark: []byte("\x00" + hex.EncodeToString(nonce)), marked: make(chan struct{}), done: make(chan struct{}),
+		to: to, read: r, write: w, mark: []byte("\x00" + hex.EncodeToString(nonce)), marked: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	return o, nil
 }
@@ -189,7 +192,10 @@ func (o *output) take(p []byte) {
 			o.add(text)
 			o.rest = o.rest[:0]
 			if isMark {
-				o.marked <- struct{}{}
+				select {
+				case o.marked <- struct{}{}:
+				default: // nobody waits: a function has repeated it
+				}
 			}
 			continue
 		}
@@ -222,19 +228,32 @@ func cut(line []byte) int {
 	return maxLine
 }
 
-// drain returns when everything that was written before is in the log stream. It is called by one goroutine at a time, while run runs.
-func (o *output) drain() {
-	if _, err := o.write.Write(append(bytes.Clone(o.mark), '\n')); err != nil {
-		return // the pipe is broken: nothing comes out of it any more
+// drain returns when everything that was written before is in the log stream, or when that takes too long: a function can open its output
+// for reading and take the mark out of it. It reports which of both it was. It is called by one goroutine at a time, while run runs.
+func (o *output) drain() bool {
+	select {
+	case <-o.marked: // one too many, or too late
+	default:
 	}
+	limit := o.to.clock.NewTimer(drainTime)
+	defer limit.Stop()
+	o.marking.Go(func() {
+		// When the pipe is broken nothing comes out of it any more, and done tells.
+		_, _ = o.write.Write(append(bytes.Clone(o.mark), '\n'))
+	})
 	select {
 	case <-o.marked:
+		return true
 	case <-o.done:
+		return true
+	case <-limit.C():
+		return false
 	}
 }
 
-// close gives up the server's write end; run ends when the processes are gone too.
+// close gives up the server's write end once the processes are gone; run then ends.
 func (o *output) close() {
+	o.marking.Wait()
 	o.write.Close()
 	<-o.done
 }

@@ -8,9 +8,21 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
 
 	"croft/internal/engine/runtimeapi"
 	"croft/internal/engine/sandbox"
+)
+
+// A function's connections are descriptors of the server, which all functions share: further ones wait until one is closed. A runtime
+// keeps its connections open for as long as it likes, the endpoint's clients connect again.
+const (
+	maxRuntimeConns  = 16
+	maxEndpointConns = 256
+	headerTime       = 30 * time.Second
+	idleTime         = 5 * time.Minute
 )
 
 // errExited is why an invocation's context ends when the function's process does.
@@ -48,26 +60,27 @@ func startProcess(start, life context.Context, spec sandbox.Spec, endpoint http.
 	p.ctx, p.cancel = context.WithCancelCause(life)
 	for i, l := range p.Listeners() {
 		if i == 0 {
-			p.serve(l, p.api.Handler(), logs.log)
+			p.serve(netutil.LimitListener(l, maxRuntimeConns), &http.Server{Handler: p.api.Handler()}, logs.log)
 		} else {
-			p.serve(l, endpoint, logs.log)
+			p.serve(netutil.LimitListener(l, maxEndpointConns), &http.Server{
+				Handler: endpoint, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime,
+			}, logs.log)
 		}
 	}
 	go p.watch()
 	return p, nil
 }
 
-func (p *process) serve(l net.Listener, h http.Handler, log *slog.Logger) {
-	srv := &http.Server{
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p.serving.Add(1)
-			defer p.serving.Done()
-			h.ServeHTTP(w, r)
-		}),
-		BaseContext:    func(net.Listener) context.Context { return p.ctx },
-		MaxHeaderBytes: 64 << 10,
-		ErrorLog:       slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+func (p *process) serve(l net.Listener, srv *http.Server, log *slog.Logger) {
+	h := srv.Handler
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.serving.Add(1)
+		defer p.serving.Done()
+		h.ServeHTTP(w, r)
+	})
+	srv.BaseContext = func(net.Listener) context.Context { return p.ctx }
+	srv.MaxHeaderBytes = 64 << 10
+	srv.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 	p.servers = append(p.servers, srv)
 	p.serving.Add(1)
 	go func() {
@@ -97,5 +110,10 @@ func (p *process) stop() {
 	<-p.gone
 }
 
-// ensureDir makes a folder of the engine's own.
-func ensureDir(dir string) error { return os.MkdirAll(dir, 0o755) }
+// ensureDir makes a folder of the engine's own, for the server's user alone: what is in it has the modes that functions need.
+func ensureDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.Chmod(dir, 0o700)
+}

@@ -97,15 +97,18 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, errorType string
 }
 
 func (s *Server) initError(w http.ResponseWriter, r *http.Request) {
-	body, err := readBody(w, r)
-	if err != nil {
-		refuseSize(w)
-		return
-	}
-	if !s.fail(Answer{Payload: body, ErrorType: errorType(r)}) {
+	// Before a byte of it is read: what may not be reported takes no memory.
+	if !s.beginFail() {
 		refuse(w, errTransition)
 		return
 	}
+	body, err := readBody(w, r)
+	if err != nil {
+		s.endFail(failure(errorType(r), "The runtime's report of its error could not be read."))
+		refuseSize(w)
+		return
+	}
+	s.endFail(Answer{Payload: body, ErrorType: errorType(r)})
 	accept(w)
 }
 

@@ -188,14 +188,19 @@ func (s *Server) endAnswer(e *exchange, a Answer) {
 	e.answer <- a
 }
 
-// fail records that the runtime could not start. It reports whether it may say so.
-func (s *Server) fail(a Answer) bool {
+// beginFail starts the report that the runtime could not start, and reports whether it may be made: once, and not later.
+func (s *Server) beginFail() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.state != starting {
 		return false
 	}
-	s.state, s.initErr = broken, a
-	close(s.failed)
+	s.state = broken
 	return true
+}
+
+// endFail delivers the report that beginFail allowed.
+func (s *Server) endFail(a Answer) {
+	s.initErr = a
+	close(s.failed)
 }

@@ -157,6 +157,27 @@ func TestInitError(t *testing.T) {
 	}
 }
 
+// TestOneInitError has a report under way: another is refused before its body is read.
+func TestOneInitError(t *testing.T) {
+	s := New()
+	if !s.beginFail() {
+		t.Fatal("the first report is refused")
+	}
+	read := false
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequest("POST", "/2018-06-01/runtime/init/error", readerFunc(func([]byte) (int, error) {
+		read = true
+		return 0, io.EOF
+	})))
+	if w.Code != 403 || read {
+		t.Errorf("%d, read %v", w.Code, read)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
 func TestSizes(t *testing.T) {
 	for size, want := range map[int]string{MaxPayload: "", MaxPayload + 1: "Function.ResponseSizeTooLarge"} {
 		for _, chunked := range []bool{false, true} {
