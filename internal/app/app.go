@@ -19,7 +19,6 @@ import (
 	"croft/internal/cloud"
 	"croft/internal/engine"
 	"croft/internal/identity"
-	"croft/internal/kv"
 	"croft/internal/kv/pebblekv"
 	"croft/internal/outbox"
 	"croft/internal/server"
@@ -57,7 +56,7 @@ type App struct {
 	started   time.Time
 	listener  net.Listener
 	http      *http.Server
-	store     kv.Store
+	store     *pebblekv.Store
 	blobs     *blob.Dir
 	keys      *identity.Keys
 	timers    *timer.Timers
@@ -74,7 +73,7 @@ type App struct {
 
 // Start starts a cloud. It serves when Start returns; Close ends it.
 func Start(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{opts: withDefaults(o), tail: newTail(), served: make(chan error, 1)}
+	a := &App{opts: withDefaults(o), tail: newTail(), served: make(chan error, 2)}
 	a.started = a.opts.Clock.Now()
 	defer func() {
 		if err != nil {
@@ -146,13 +145,12 @@ func (a *App) openData(ctx context.Context) (err error) {
 		}
 		return fmt.Errorf("the data folder %s cannot be made: %w", a.dir, err)
 	}
-	store, err := pebblekv.Open(pebblekv.Options{
+	a.store, err = pebblekv.Open(pebblekv.Options{
 		Dir: filepath.Join(a.dir, "store"), Ephemeral: a.opts.Ephemeral, Fsync: a.opts.Fsync, Logger: a.opts.Log,
 	})
 	if err != nil {
 		return err
 	}
-	a.store = store
 	if a.blobs, err = blob.OpenDir(filepath.Join(a.dir, "blobs")); err != nil {
 		return err
 	}
@@ -203,12 +201,19 @@ func (a *App) run() {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	go func() { a.served <- a.http.Serve(a.listener) }()
+	a.running.Go(func() {
+		select {
+		case <-a.store.Failed():
+			a.served <- a.store.Err()
+		case <-ctx.Done():
+		}
+	})
 }
 
 // URL returns the cloud's base URL, without a trailing slash.
 func (a *App) URL() string { return "http://" + a.listener.Addr().String() }
 
-// Failed yields an error if the cloud stops serving by itself.
+// Failed yields an error if the cloud stops serving by itself, or its store can no longer be written.
 func (a *App) Failed() <-chan error { return a.served }
 
 // Close stops serving, waits for the requests under way as long as ctx allows, ends the functions, and closes the store. It returns
