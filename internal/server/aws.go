@@ -11,7 +11,7 @@ import (
 
 // serveAWS answers an AWS API call: body, service, operation, principal, input, the service's method, output.
 func (s *Server) serveAWS(w http.ResponseWriter, r *request, _ func()) {
-	body, release, cerr := s.readBody(r.Request)
+	body, release, cerr := readBody(r)
 	defer release()
 	if cerr != nil {
 		s.refuse(w, r, cerr)

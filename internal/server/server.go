@@ -33,14 +33,14 @@ type Server struct {
 	Config
 	index  index
 	fronts map[string]*service.Front
-	memory *budget
+	memory *budget // for large bodies, of all requests together
 	// verifier remembers derived keys.
 	verifier sigv4.Verifier
 }
 
 // New returns a server for the services that the dispatcher has by now.
 func New(c Config) *Server {
-	s := &Server{Config: c, fronts: map[string]*service.Front{}, memory: newBudget(maxBuffered)}
+	s := &Server{Config: c, fronts: map[string]*service.Front{}, memory: newBudget(maxBuffered, nil)}
 	s.index = newIndex(c.Dispatcher.All())
 	for _, d := range c.Dispatcher.All() {
 		if d.Front != nil {
@@ -57,11 +57,13 @@ type Environment struct {
 }
 
 // Handler serves requests from outside.
-func (s *Server) Handler() http.Handler { return s.chain(nil) }
+func (s *Server) Handler() http.Handler { return s.chain(nil, s.memory) }
 
 // FunctionHandler serves the requests made in one function's environment: AWS calls with the credentials of its own execution
 // role, and nothing else.
-func (s *Server) FunctionHandler(env Environment) http.Handler { return s.chain(&env) }
+func (s *Server) FunctionHandler(env Environment) http.Handler {
+	return s.chain(&env, newBudget(maxFunctionBuffered, s.memory))
+}
 
 // step is one part of a request's life. It answers the request or passes it on.
 type step func(w http.ResponseWriter, r *request, next func())
@@ -72,19 +74,24 @@ type request struct {
 	id string
 	// env is set for requests from a function's environment.
 	env *Environment
+	// memory is what the request's body may draw on.
+	memory *budget
 }
 
-func (s *Server) chain(env *Environment) http.Handler {
+func (s *Server) chain(env *Environment, memory *budget) http.Handler {
 	steps := []step{
 		s.recoverPanic,
 		s.guardHost,
-		s.guardControl,
 		s.serveFront,
+		s.guardControl,
 		s.guardBrowser,
 		s.serveAWS,
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-		r := &request{Request: hr, id: cloud.NewRequestID(), env: env}
+		r := &request{Request: hr, id: cloud.NewRequestID(), env: env, memory: memory}
+		if large(hr) {
+			hr.Body = newPacedBody(hr.Body, http.NewResponseController(w))
+		}
 		run(steps, w, r)
 	})
 }

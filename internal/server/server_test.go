@@ -201,6 +201,7 @@ func TestHostileBrowser(t *testing.T) {
 		"control, odd path":            {call{path: "/_croft//../_croft/reset", unsigned: true}, 403},
 		"front":                        {call{path: "/_aws/execute-api/abc/orders%2Fx", unsigned: true}, 200},
 		"front, foreign":               {call{path: "/_aws/execute-api/abc/orders", unsigned: true, header: evil}, 403},
+		"front's own host":             {call{host: "abc.execute-api.localhost:4566", path: "/_croft/reset", unsigned: true, header: map[string]string{ControlHeader: "1"}}, 200},
 		"front, friend":                {call{path: "/_aws/execute-api/abc/orders", unsigned: true, header: map[string]string{"Origin": "http://friend.example"}}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
