@@ -135,8 +135,8 @@ func listen(addr string) (net.Listener, error) {
 func (a *App) openData(ctx context.Context) (err error) {
 	a.dir = a.opts.Dir
 	if a.opts.Ephemeral {
-		if a.dir, err = os.MkdirTemp("", "croft-ephemeral-*"); err != nil {
-			return fmt.Errorf("cannot make a folder for an ephemeral cloud: %w", err)
+		if a.dir, err = ephemeralDir(); err != nil {
+			return err
 		}
 	}
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {

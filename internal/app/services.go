@@ -46,16 +46,22 @@ func services(d service.Deps, keys *identity.Keys, functions *engine.Engine) []s
 	return list
 }
 
-// handlers collects what the services handle of the outbox's messages and of the timers.
+// handlers collects what the services handle of the outbox's messages and of the timers. Two handlers of one name are a programming
+// error and panic: one of them would never be called.
 func handlers(list []service.Descriptor, box *outbox.Outbox) (map[string]outbox.Handler, map[string]timer.Handler) {
 	messages, timers := map[string]outbox.Handler{}, box.Timers()
 	for _, s := range list {
-		for name, h := range s.Outbox {
-			messages[name] = h
-		}
-		for name, h := range s.Timers {
-			timers[name] = h
-		}
+		merge(messages, s.Outbox)
+		merge(timers, s.Timers)
 	}
 	return messages, timers
+}
+
+func merge[H any](into, from map[string]H) {
+	for name, h := range from {
+		if _, twice := into[name]; twice {
+			panic("app: two handlers are named " + name)
+		}
+		into[name] = h
+	}
 }
