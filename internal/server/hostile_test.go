@@ -1,10 +1,13 @@
 package server
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -32,6 +35,26 @@ func TestPublishedPagesDoNotControl(t *testing.T) {
 	rec := w.do(call{path: "/_aws/execute-api/abc/page", method: "GET", unsigned: true})
 	if p := rec.Result().Header["Content-Security-Policy"]; len(p) != 2 || p[1] != sandboxPolicy || strings.Contains(p[1], "same-origin") {
 		t.Errorf("on the shared address: %q", p)
+	}
+}
+
+// TestRefusedAtOnce promises more than is allowed, and sends nothing of it.
+func TestRefusedAtOnce(t *testing.T) {
+	srv := httptest.NewServer(newWorld(t).Handler())
+	defer srv.Close()
+	for _, length := range []string{"83886080", "9223372036854775807"} {
+		c, err := net.Dial("tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: "+length+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || res.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: %v, %v", length, res, err)
+		}
 	}
 }
 

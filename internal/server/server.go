@@ -90,7 +90,10 @@ func (s *Server) chain(env *Environment, memory *budget) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		r := &request{Request: hr, id: cloud.NewRequestID(), env: env, memory: memory}
 		if large(hr) {
-			hr.Body = newPacedBody(hr.Body, http.NewResponseController(w))
+			// A copy: the HTTP server must know its own body again, to leave alone what is left of a refused one.
+			paced := *hr
+			paced.Body = newPacedBody(hr.Body, http.NewResponseController(w))
+			hr = &paced
 		}
 		run(steps, w, r)
 	})
