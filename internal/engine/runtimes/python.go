@@ -23,7 +23,7 @@ var pythonFiles embed.FS
 // sdkPath is where a function finds the SDK that the engine installed.
 const sdkPath = "/var/lang/sdk"
 
-// python runs python3.9 to python3.13, each with the interpreter of that version or, when the machine has none, the nearest.
+// python runs python3.9 to python3.14, each with the interpreter of that version or, when the machine has none, the nearest.
 type python struct {
 	host Host
 	// places returns the folders in which interpreters are looked for.
@@ -50,7 +50,7 @@ func newPython(h Host) *python {
 
 // Names implements Runtime.
 func (p *python) Names() []string {
-	return []string{"python3.9", "python3.10", "python3.11", "python3.12", "python3.13"}
+	return []string{"python3.9", "python3.10", "python3.11", "python3.12", "python3.13", "python3.14"}
 }
 
 // Prepare implements Runtime.

@@ -13,7 +13,7 @@ import (
 // otherRuntimes are those that AWS runs and croft does not. A runtime that croft learns is taken out here.
 func otherRuntimes() []string {
 	return []string{
-		"nodejs20.x", "python3.14", "provided.al2023", "nodejs24.x", "nodejs22.x", "java25", "java21", "ruby3.3", "ruby3.4", "ruby3.2",
+		"nodejs20.x", "provided.al2023", "nodejs24.x", "nodejs22.x", "java25", "java21", "ruby3.3", "ruby3.4", "ruby3.2",
 		"python3.8", "java17", "nodejs16.x", "dotnet10", "dotnet8", "java11", "dotnet6", "nodejs18.x", "provided.al2", "java8.al2",
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"croft/internal/awsapi/sqs"
 	"croft/internal/cfn"
 	"croft/internal/cloud"
+	"croft/internal/kv"
 )
 
 // queueProperties are those of AWS::SQS::Queue that have an effect; the template engine refuses the others by name.
@@ -46,7 +47,7 @@ type policyProperties struct {
 }
 
 func (s *Service) resources() []cfn.ResourceType {
-	r := resources{sqs.NewClient(s.deps.Caller)}
+	r := resources{s, sqs.NewClient(s.deps.Caller)}
 	return []cfn.ResourceType{
 		cfn.Resource("AWS::SQS::Queue", cfn.Spec[queueProperties]{Create: r.createQueue, Update: r.updateQueue, Delete: r.deleteQueue}),
 		cfn.Resource("AWS::SQS::QueuePolicy", cfn.Spec[policyProperties]{Create: r.createPolicy, Update: r.updatePolicy, Delete: r.deletePolicy}),
@@ -54,7 +55,10 @@ func (s *Service) resources() []cfn.ResourceType {
 }
 
 // resources makes queues as any client does.
-type resources struct{ client sqs.Client }
+type resources struct {
+	service *Service
+	client  sqs.Client
+}
 
 func (r resources) createQueue(ctx context.Context, req *cfn.Request, p *queueProperties) (*cfn.Result, error) {
 	name := p.QueueName
@@ -105,7 +109,20 @@ func (r resources) updateQueue(ctx context.Context, req *cfn.Request, old, new *
 
 func (r resources) deleteQueue(ctx context.Context, req *cfn.Request, _ *queueProperties) error {
 	_, err := r.client.DeleteQueue(ctx, &sqs.DeleteQueueInput{QueueUrl: req.PhysicalID})
-	return ignoreGone(err)
+	if err != nil {
+		return ignoreGone(err)
+	}
+	return r.service.freeName(ctx, req.PhysicalID)
+}
+
+// freeName lets the name of a deleted queue be used again at once. A stack is often deployed again right after it was rolled back or
+// deleted, and would fail for a minute.
+func (s *Service) freeName(ctx context.Context, url string) error {
+	name, err := s.resolve(ctx, url)
+	if err != nil {
+		return err
+	}
+	return s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error { return tx.Delete(tombstoneKey(name)) })
 }
 
 func ignoreGone(err error) error {

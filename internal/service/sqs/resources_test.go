@@ -43,6 +43,10 @@ func TestQueueResource(t *testing.T) {
 	for range 2 { // a resource that is gone is no error
 		must(t, env.Update(func(ctx context.Context) error { return queue.Delete(ctx, request, second) }))
 	}
+	must(t, env.Update(func(ctx context.Context) error { // the name is free at once
+		_, err := queue.Create(ctx, request, first)
+		return err
+	}))
 	if err := queue.Check(map[string]any{"RedrivePolicy": map[string]any{}}); err == nil {
 		t.Error("RedrivePolicy was accepted")
 	}
