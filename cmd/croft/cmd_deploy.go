@@ -32,34 +32,59 @@ func (d *deployCmd) Run(ctx context.Context, c console, g *cli) error {
 	if name == "" {
 		name = p.Name
 	}
-	return deploy(ctx, c, control.NewClient(g.Endpoint), p, name, d.Parameter)
+	err = deploy(ctx, c, control.NewClient(g.Endpoint), p, name, d.Parameter)
+	if ctx.Err() != nil {
+		c.note("\nno longer watching; a deployment that has begun goes on in the cloud. Run the command again to see it end, or: croft status")
+		return exitError(130)
+	}
+	return err
 }
 
 // deploy brings one project into the cloud and prints what happens, and at the end the stack's outputs.
 func deploy(ctx context.Context, c console, client *control.Client, p *iac.Project, stack string, parameters map[string]string) error {
-	c.say("\ndeploying %s as stack %s", p.File, stack)
-	text, err := p.Build(ctx, client.Upload, func(s string) { c.note("warning: %s", s) })
+	c.say("deploying %s as stack %s", p.File, stack)
+	text, err := p.Build(ctx, client.Upload, func(s string) { c.note("%s", s) })
 	if err != nil {
 		return err
 	}
 	req := control.DeployRequest{Stack: stack, Template: text, Parameters: parameters}
-	end, err := client.Deploy(ctx, req, func(e control.DeployEvent) {
-		line := fmt.Sprintf("  %-28s %-34s %s", e.Status, e.Type, e.LogicalID)
-		if e.Reason != "" && !strings.HasSuffix(e.Status, "_IN_PROGRESS") {
-			line += "   " + e.Reason
-		}
-		if strings.HasSuffix(e.Status, "_COMPLETE") || strings.HasSuffix(e.Status, "_FAILED") {
-			c.say("%s", strings.TrimRight(line, " "))
-		}
-	})
+	end, err := client.Deploy(ctx, req, func(e control.DeployEvent) { showStep(c, e) })
 	if err != nil {
-		return fmt.Errorf("deploying %s: %w", p.File, err)
+		return fmt.Errorf("%s: %w%s", p.File, err, nextStep(err))
 	}
 	if end.Unchanged {
 		c.say("  nothing has changed")
 	}
+	width := 0
 	for _, o := range end.Outputs {
-		c.say("%-10s %s", o.Key, o.Value)
+		width = max(width, len(o.Key))
+	}
+	for _, o := range end.Outputs {
+		c.say("%-*s  %s", width, o.Key, o.Value)
 	}
 	return nil
+}
+
+// showStep prints what has been done. Reasons of failures come together at the end.
+func showStep(c console, e control.DeployEvent) {
+	failed := strings.HasSuffix(e.Status, "_FAILED")
+	if !failed && !strings.HasSuffix(e.Status, "_COMPLETE") {
+		return
+	}
+	line := fmt.Sprintf("  %-26s %-34s %s", e.Status, e.Type, e.LogicalID)
+	if failed {
+		line = c.paint(red, line)
+	}
+	c.say("%s", line)
+}
+
+// nextStep says what to do about a deployment that failed for a reason that needs more than a look at the template.
+func nextStep(err error) string {
+	switch text := err.Error(); {
+	case strings.Contains(text, "must have values"):
+		return "; give them with -p NAME=VALUE"
+	case strings.Contains(text, "do not exist in the template"):
+		return "; its section Parameters names those that do"
+	}
+	return ""
 }

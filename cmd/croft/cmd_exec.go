@@ -43,7 +43,7 @@ func (e *execCmd) Run(ctx context.Context, g *cli) error {
 	}
 	path, err := exec.LookPath(command[0])
 	if err != nil {
-		return fmt.Errorf("%s is not on the PATH: %w", command[0], err)
+		return fmt.Errorf("cannot run %s: %w", command[0], errors.Unwrap(err))
 	}
 	return syscall.Exec(path, withEndpoint(command, g.Endpoint), merge(os.Environ(), set))
 }

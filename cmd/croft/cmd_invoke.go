@@ -10,13 +10,14 @@ import (
 )
 
 type invokeCmd struct {
-	Function string `arg:"" help:"Name or ARN of the function."`
+	Function string `arg:"" help:"Name or ARN of the function, or its logical id in a template."`
 	Event    string `short:"e" help:"File with the event as JSON, or - for standard input. Default: {}." placeholder:"FILE"`
 	Log      bool   `short:"l" help:"Print the end of the invocation's log as well."`
 }
 
 func (i *invokeCmd) Help() string {
-	return `The answer goes to standard output, the log to standard error. The exit code is 1 when the function failed.
+	return `The answer goes to standard output, the log to standard error. The exit code is 1 when the function failed. A function may be named as
+its template does, even where the stack has given it a longer name.
 
 Examples:
 

@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/url"
 	"time"
 
@@ -11,9 +11,9 @@ import (
 )
 
 type logsCmd struct {
-	Function string        `arg:"" optional:"" help:"Name of a function. Default: all."`
+	Function string        `arg:"" optional:"" help:"Name of a function, or its logical id in a template. Default: all."`
 	Follow   bool          `short:"f" help:"Go on with new lines as they come."`
-	Since    time.Duration `help:"Only lines of that long back: 10m, 2h. Default: all." placeholder:"DURATION"`
+	Since    time.Duration `help:"Only what was logged that long ago or later: 30s, 10m, 2h. Default: everything." placeholder:"DURATION"`
 }
 
 func (l *logsCmd) Help() string {
@@ -36,14 +36,33 @@ func (l *logsCmd) Run(ctx context.Context, c console, g *cli) error {
 	if l.Since > 0 {
 		query.Set("since", clock.Real().Now().Add(-l.Since).UTC().Format(time.RFC3339))
 	}
-	err := control.NewClient(g.Endpoint).Logs(ctx, query, func(line control.LogLine) error { return printLog(c, line) })
-	if ctx.Err() != nil {
-		return nil // Ctrl-C is how following ends
+	client := control.NewClient(g.Endpoint)
+	for {
+		err := client.Logs(ctx, query, func(line control.LogLine) error {
+			query.Set("since", line.Time.Add(time.Millisecond).UTC().Format(time.RFC3339Nano)) // where to go on after a restart
+			return c.log(line)
+		})
+		if err == nil && l.Follow && ctx.Err() == nil {
+			c.note("croft has stopped; the logs go on when it is back (Ctrl-C ends this)")
+			err = awaitCloud(ctx, client)
+		}
+		if ctx.Err() != nil {
+			return nil // Ctrl-C is how following ends
+		}
+		if err != nil || !l.Follow {
+			return err
+		}
 	}
-	return err
 }
 
-func printLog(c console, l control.LogLine) error {
-	_, err := fmt.Fprintf(c.out, "%s %s  %s\n", l.Time.Local().Format("15:04:05.000"), l.Function, l.Text)
-	return err
+// awaitCloud returns when the cloud serves, and with an error when ctx ends before.
+func awaitCloud(ctx context.Context, client *control.Client) error {
+	for {
+		if _, err := client.Health(ctx); err == nil || !errors.Is(err, control.ErrNotRunning) {
+			return err
+		}
+		if err := clock.Sleep(ctx, clock.Real(), time.Second/2); err != nil {
+			return err
+		}
+	}
 }

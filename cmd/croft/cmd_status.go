@@ -17,7 +17,7 @@ func (s *statusCmd) Run(ctx context.Context, c console, g *cli) error {
 	}
 	data := r.Data
 	if data == "" {
-		data = "in memory"
+		data = "nothing is kept"
 	}
 	isolation := "functions are isolated"
 	if r.Isolation != "" {

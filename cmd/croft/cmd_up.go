@@ -21,13 +21,14 @@ import (
 const stopWithin = 10 * time.Second
 
 type upCmd struct {
-	Apps      []string `arg:"" optional:"" name:"app" help:"Folders with a template.yaml, or template files. None: only start."`
-	Listen    string   `help:"Loopback address to serve on; port 0 takes a free one." default:"127.0.0.1:4566" placeholder:"ADDR"`
-	Data      string   `help:"Data folder. Default: croft in the XDG data folder (~/.local/share/croft)." placeholder:"DIR" xor:"data"`
-	Ephemeral bool     `help:"Keep everything in memory and forget it at the end." xor:"data"`
-	Account   string   `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
-	Fsync     bool     `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
-	Verbose   bool     `short:"v" help:"Show the server's own messages."`
+	Apps      []string          `arg:"" optional:"" name:"app" help:"Folders with a template.yaml, or template files. None: only start."`
+	Parameter map[string]string `short:"p" help:"A parameter of the template, when there is one app; repeat for more." placeholder:"NAME=VALUE"`
+	Listen    string            `help:"Loopback address to serve on; port 0 takes a free one." default:"127.0.0.1:4566" placeholder:"ADDR"`
+	Data      string            `help:"Data folder. Default: croft in the XDG data folder (~/.local/share/croft)." placeholder:"DIR" xor:"data"`
+	Ephemeral bool              `help:"Keep everything in memory and forget it at the end." xor:"data"`
+	Account   string            `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
+	Fsync     bool              `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
+	Verbose   bool              `short:"v" help:"Show the server's own messages."`
 }
 
 func (u *upCmd) Help() string {
@@ -44,6 +45,9 @@ func (u *upCmd) Run(ctx context.Context, c console) error {
 	if len(u.Account) != 12 || strings.Trim(u.Account, "0123456789") != "" {
 		return fmt.Errorf("the account id %q is not twelve digits", u.Account)
 	}
+	if len(u.Parameter) > 0 && len(u.Apps) != 1 {
+		return errors.New("parameters belong to one app: start the cloud, and give each app its own with: croft deploy APP -p NAME=VALUE")
+	}
 	projects, err := open(u.Apps)
 	if err != nil {
 		return err
@@ -56,7 +60,7 @@ func (u *upCmd) Run(ctx context.Context, c console) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	c.note("stopping …")
+	c.note("\nstopping …")
 	limit, cancel := clock.WithTimeout(context.Background(), clock.Real(), stopWithin)
 	defer cancel()
 	return errors.Join(err, a.Close(limit))
@@ -89,9 +93,17 @@ func (u *upCmd) start(ctx context.Context, c console) (*app.App, error) {
 	}
 	return app.Start(ctx, app.Options{
 		Dir: dir, Ephemeral: u.Ephemeral, Fsync: u.Fsync, Listen: u.Listen, Account: u.Account, Version: version,
-		Log:      slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level})),
+		Log:      slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime})),
 		Progress: func(s string) { c.note("%s", s) },
 	})
+}
+
+// shortTime writes the time of the server's own messages as that of log lines.
+func shortTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		a.Value = slog.StringValue(a.Value.Time().Local().Format("15:04:05.000"))
+	}
+	return a
 }
 
 // dataDir follows the XDG Base Directory Specification.
@@ -113,26 +125,19 @@ func (u *upCmd) serve(ctx context.Context, c console, a *app.App, projects []*ia
 	if err != nil {
 		return err
 	}
-	data := status.Data
-	if u.Ephemeral {
-		data = "nothing is kept"
-	}
-	c.say("croft %s   %s   account %s   region %s", status.Version, status.Endpoint, status.Account, status.Region)
-	c.say("data       %s (%s)", data, status.Durability)
-	c.say("use it     %s -- aws sqs list-queues", execHint(a.URL()))
-	if status.Isolation != "" {
-		c.note("warning: functions cannot be isolated on this machine: %s", status.Isolation)
-	}
+	c.banner(status)
 	since := clock.Real().Now()
 	for _, p := range projects {
-		if err := deploy(ctx, c, client, p, p.Name, nil); err != nil {
+		c.say("")
+		if err := deploy(ctx, c, client, p, p.Name, u.Parameter); err != nil {
 			return err
 		}
 	}
+	c.say("\nrunning; functions' logs appear here, Ctrl-C stops")
 	failed := make(chan error, 1)
 	go func() {
 		query := url.Values{"follow": {"1"}, "since": {since.UTC().Format(time.RFC3339)}}
-		failed <- client.Logs(ctx, query, func(l control.LogLine) error { return printLog(c, l) })
+		failed <- client.Logs(ctx, query, func(l control.LogLine) error { return c.log(l) })
 	}()
 	select {
 	case <-ctx.Done():
@@ -141,6 +146,19 @@ func (u *upCmd) serve(ctx context.Context, c console, a *app.App, projects []*ia
 		return fmt.Errorf("the cloud stopped serving: %w", err)
 	case err := <-failed:
 		return err
+	}
+}
+
+func (c console) banner(status control.StatusReport) {
+	data := status.Data
+	if data == "" {
+		data = "nothing is kept"
+	}
+	c.say("croft %s   %s   account %s   region %s", status.Version, status.Endpoint, status.Account, status.Region)
+	c.say("data       %s (%s)", data, status.Durability)
+	c.say("use it     %s -- aws sqs list-queues", execHint(status.Endpoint))
+	if status.Isolation != "" {
+		c.note("warning: functions cannot be isolated on this machine: %s", status.Isolation)
 	}
 }
 

@@ -5,13 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
+	"croft/internal/control"
 	"croft/internal/engine/sandbox"
 )
 
@@ -33,16 +33,6 @@ type cli struct {
 	Version versionCmd `cmd:"" help:"Print croft's version."`
 }
 
-// console is what commands write to.
-type console struct {
-	out, err io.Writer
-}
-
-func (c console) say(format string, args ...any) { fmt.Fprintf(c.out, format+"\n", args...) }
-
-// note tells a person something that is not the command's result.
-func (c console) note(format string, args ...any) { fmt.Fprintf(c.err, format+"\n", args...) }
-
 // exitError ends the process with its own code, without a message: the command has said what there was to say.
 type exitError int
 
@@ -60,7 +50,7 @@ Examples:
 
 func main() {
 	sandbox.Main() // does not return in the processes that the engine starts for functions
-	os.Exit(run(os.Args[1:], console{os.Stdout, os.Stderr}))
+	os.Exit(run(os.Args[1:], newConsole(os.Stdout, os.Stderr)))
 }
 
 func run(args []string, c console) int {
@@ -82,6 +72,9 @@ func run(args []string, c console) int {
 	parsed, err := parser.Parse(args)
 	if exit >= 0 {
 		return exit // help was printed
+	}
+	if err == nil {
+		app.Endpoint, err = control.ParseEndpoint(app.Endpoint)
 	}
 	if err != nil {
 		c.note("croft: %v\nTry: croft --help", err)

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"croft/internal/control"
 )
 
 func TestWithEndpoint(t *testing.T) {
@@ -41,11 +43,38 @@ func TestHelpAndMistakes(t *testing.T) {
 		{"up --account 12 --ephemeral", 1, "twelve digits"},
 		{"up nowhere/at/all", 1, "does not exist"},
 		{"--endpoint http://127.0.0.1:1 status", 1, "start one with: croft up"},
+		{"--endpoint ftp://x status", 2, "is not an address such as"},
+		{"--endpoint 127.0.0.1:1/ status", 1, "no croft is running at http://127.0.0.1:1;"},
+		{"up --ephemeral --listen 0.0.0.0:0", 1, "use --listen 127.0.0.1:PORT"},
+		{"up --ephemeral -p A=b", 1, "parameters belong to one app"},
+		{"exec -- no-such-tool", 1, "no croft is running"},
 		{"version", 0, "croft "},
 	} {
 		var out bytes.Buffer
-		if exit := run(strings.Fields(c.args), console{&out, &out}); exit != c.exit || !strings.Contains(out.String(), c.want) {
+		if exit := run(strings.Fields(c.args), console{out: &out, err: &out}); exit != c.exit || !strings.Contains(out.String(), c.want) {
 			t.Errorf("croft %s: exit %d, want %d with %q in\n%s", c.args, exit, c.exit, c.want, out.String())
+		}
+	}
+}
+
+func TestLogLinesOnATerminal(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"hello\n", "hello\n"},
+		{"END RequestId: 1\n", dim + "END RequestId: 1" + plain + "\n"},
+		{"[ERROR] KeyError: 'x'\nTraceback", red + "[ERROR] KeyError: 'x'\nTraceback" + plain + "\n"},
+	} {
+		var terminal, file bytes.Buffer
+		if err := (console{out: &terminal, colour: true}).log(control.LogLine{Function: "f", Text: c.text}); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(terminal.String(), " f"+plain+"  "+c.want) {
+			t.Errorf("on a terminal: %q", terminal.String())
+		}
+		if err := (console{out: &file}).log(control.LogLine{Function: "f", Text: c.text}); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(file.String(), "\x1b") {
+			t.Errorf("in a file: %q", file.String())
 		}
 	}
 }

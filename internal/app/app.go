@@ -116,11 +116,11 @@ func withDefaults(o Options) Options {
 func listen(addr string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, fmt.Errorf("the listen address %q is not HOST:PORT: %w", addr, err)
+		return nil, fmt.Errorf("the listen address %q is not HOST:PORT, such as %s", addr, DefaultListen)
 	}
 	ip := net.ParseIP(host)
 	if host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("croft does not listen on %q: it does not enforce IAM policies yet, so it serves this machine alone; use 127.0.0.1:PORT", host)
+		return nil, fmt.Errorf("cannot listen on %q: croft does not enforce IAM policies yet, so it serves this machine alone; use --listen 127.0.0.1:PORT", addr)
 	}
 	l, err := net.Listen("tcp", addr)
 	if isAddrInUse(err) {

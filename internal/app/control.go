@@ -54,7 +54,7 @@ func answer(w http.ResponseWriter, v any) {
 func problem(w http.ResponseWriter, status int, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	answer(w, control.Problem{Error: err.Error()})
+	answer(w, control.Problem{Error: message(err)})
 }
 
 func handle[T any](f func(r *http.Request) (T, error)) http.HandlerFunc {
@@ -64,13 +64,16 @@ func handle[T any](f func(r *http.Request) (T, error)) http.HandlerFunc {
 			answer(w, out)
 			return
 		}
-		status := http.StatusInternalServerError
-		var known *cloud.Error
-		if errors.As(err, &known) {
-			status = known.HTTPStatus()
-		}
-		problem(w, status, err)
+		problem(w, status(err), err)
 	}
+}
+
+func status(err error) int {
+	var known *cloud.Error
+	if errors.As(err, &known) {
+		return known.HTTPStatus()
+	}
+	return http.StatusInternalServerError
 }
 
 // root returns a context in which the root user of the cloud's account acts.
@@ -88,7 +91,7 @@ func (a *App) status(r *http.Request) (control.StatusReport, error) {
 	}
 	switch {
 	case a.opts.Ephemeral:
-		out.Data, out.Durability = "", "none: ephemeral"
+		out.Data, out.Durability = "", "in memory"
 	case a.opts.Fsync:
 		out.Durability = "survives loss of power"
 	}
@@ -133,8 +136,13 @@ func (a *App) invoke(r *http.Request) (control.InvokeReport, error) {
 	if err != nil {
 		return control.InvokeReport{}, err
 	}
-	out, err := lambdaapi.NewClient(a.dispatch).Invoke(a.root(r.Context()), &lambdaapi.InvokeInput{
-		FunctionName: r.URL.Query().Get("function"), Payload: payload, LogType: wire.Ptr("Tail"),
+	ctx := a.root(r.Context())
+	name, err := a.functionName(ctx, r.URL.Query().Get("function"))
+	if err != nil {
+		return control.InvokeReport{}, err
+	}
+	out, err := lambdaapi.NewClient(a.dispatch).Invoke(ctx, &lambdaapi.InvokeInput{
+		FunctionName: name, Payload: payload, LogType: wire.Ptr("Tail"),
 	})
 	if err != nil {
 		return control.InvokeReport{}, err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -47,12 +48,12 @@ func (a *App) deploy(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := lines{w}
-	d := &deployment{client: cloudformation.NewClient(a.dispatch), req: req}
+	d := &deployment{client: cloudformation.NewClient(a.dispatch), req: req, seen: map[string]bool{}}
 	// The cloud itself deploys: a template that comes from a file need not go by S3 to be longer than 51,200 bytes.
 	ctx := cloud.AsService(a.root(r.Context()), cloud.InternalService)
 	end, err := d.run(ctx, a.deps.Space(ctx, "cloudformation"), out)
 	if err != nil {
-		end = control.DeployEvent{Done: true, Error: message(err)}
+		end = control.DeployEvent{Done: true, Error: a.explain(message(err))}
 	}
 	if err := out.send(end); err != nil {
 		a.opts.Log.Debug("the client of a deployment went away", "stack", req.Stack, "err", err)
@@ -81,7 +82,6 @@ func (d *deployment) run(ctx context.Context, space kv.Space, out lines) (contro
 	if err := d.clear(ctx, watch); err != nil {
 		return control.DeployEvent{}, err
 	}
-	d.seen = map[string]bool{}
 	if _, err := d.events(ctx); err != nil && !missing(err) {
 		return control.DeployEvent{}, err
 	}
@@ -100,13 +100,13 @@ func (d *deployment) run(ctx context.Context, space kv.Space, out lines) (contro
 		}
 		for _, e := range events {
 			if strings.HasSuffix(e.Status, "_FAILED") && e.Type != stackType {
-				d.failures = append(d.failures, e.LogicalID+": "+e.Reason)
+				d.failures = append(d.failures, e.LogicalID+": "+plain(e.Reason))
 			}
 			if err := out.send(e); err != nil {
 				return control.DeployEvent{}, err
 			}
 		}
-		if !strings.HasSuffix(stack.StackStatus, "_IN_PROGRESS") {
+		if !inProgress(stack) {
 			return d.end(stack, unchanged), nil
 		}
 		select {
@@ -117,11 +117,31 @@ func (d *deployment) run(ctx context.Context, space kv.Space, out lines) (contro
 	}
 }
 
+func inProgress(s *cloudformation.Stack) bool {
+	return strings.HasSuffix(s.StackStatus, "_IN_PROGRESS")
+}
+
+// settled waits until no other deployment of the stack is under way, and describes the stack.
+func (d *deployment) settled(ctx context.Context, watch kv.Watch) (*cloudformation.Stack, error) {
+	for {
+		stack, err := d.describe(ctx)
+		if err != nil || !inProgress(stack) {
+			return stack, err
+		}
+		select {
+		case <-watch.C():
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
 func missing(err error) bool { return strings.Contains(err.Error(), "does not exist") }
 
-// clear removes what an earlier deployment that failed at its first try has left: such a stack can only be deleted.
+// clear waits for a deployment under way, and removes what an earlier one that failed at its first try has left: such a stack can only be
+// deleted.
 func (d *deployment) clear(ctx context.Context, watch kv.Watch) error {
-	stack, err := d.describe(ctx)
+	stack, err := d.settled(ctx, watch)
 	if err != nil && missing(err) {
 		return nil
 	}
@@ -131,23 +151,14 @@ func (d *deployment) clear(ctx context.Context, watch kv.Watch) error {
 	if _, err := d.client.DeleteStack(ctx, &cloudformation.DeleteStackInput{StackName: d.req.Stack}); err != nil {
 		return err
 	}
-	for {
-		stack, err := d.describe(ctx)
-		if err != nil && missing(err) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if stack.StackStatus == "DELETE_FAILED" {
-			return fmt.Errorf("the stack %s of an earlier deployment cannot be deleted: %s", d.req.Stack, wire.Value(stack.StackStatusReason))
-		}
-		select {
-		case <-watch.C():
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	stack, err = d.settled(ctx, watch)
+	if err != nil && missing(err) {
+		return nil
 	}
+	if err != nil || stack.StackStatus != "DELETE_FAILED" {
+		return err
+	}
+	return fmt.Errorf("the stack %s of an earlier deployment cannot be deleted: %s", d.req.Stack, wire.Value(stack.StackStatusReason))
 }
 
 func (d *deployment) describe(ctx context.Context) (*cloudformation.Stack, error) {
@@ -215,16 +226,53 @@ const stackType = "AWS::CloudFormation::Stack"
 func (d *deployment) end(stack *cloudformation.Stack, unchanged bool) control.DeployEvent {
 	e := control.DeployEvent{Done: true, Status: stack.StackStatus, Unchanged: unchanged}
 	if stack.StackStatus != "CREATE_COMPLETE" && stack.StackStatus != "UPDATE_COMPLETE" {
-		reason := strings.Join(d.failures, "; ")
-		if reason == "" {
-			reason = wire.Value(stack.StackStatusReason)
-		}
-		e.Error = fmt.Sprintf("the stack %s is %s: %s", stack.StackName, stack.StackStatus, reason)
+		e.Error = d.failed(stack)
 	}
 	for _, o := range stack.Outputs {
 		e.Outputs = append(e.Outputs, control.Output{Key: wire.Value(o.OutputKey), Value: wire.Value(o.OutputValue), Description: wire.Value(o.Description)})
 	}
 	return e
+}
+
+// failed says why a deployment failed, one reason a line, and what has become of the stack.
+func (d *deployment) failed(stack *cloudformation.Stack) string {
+	state := ""
+	switch stack.StackStatus {
+	case "ROLLBACK_COMPLETE":
+		state = "; nothing of it is left"
+	case "UPDATE_ROLLBACK_COMPLETE":
+		state = "; it is again as it was before"
+	}
+	reasons := d.failures
+	if len(reasons) == 0 {
+		reasons = []string{wire.Value(stack.StackStatusReason)}
+	}
+	return fmt.Sprintf("the stack %s is %s%s:\n  %s", stack.StackName, stack.StackStatus, state, strings.Join(reasons, "\n  "))
+}
+
+var handlerReason = regexp.MustCompile(`^Resource handler returned message: "((?s).*)" \(RequestToken: [0-9a-f-]+, HandlerErrorCode: (\w+)\)$`)
+
+// plain takes a service's own message out of what CloudFormation makes of it.
+func plain(reason string) string {
+	if m := handlerReason.FindStringSubmatch(reason); m != nil {
+		return m[1] + " (" + m[2] + ")"
+	}
+	return reason
+}
+
+// explain adds what a person needs beside CloudFormation's words: the resource types that there are, when a template has another.
+func (a *App) explain(text string) string {
+	if !strings.Contains(text, "Unrecognized resource types") {
+		return text
+	}
+	var types []string
+	for _, d := range a.dispatch.All() {
+		for _, r := range d.Resources {
+			types = append(types, r.Type)
+		}
+	}
+	slices.Sort(types)
+	return text + "\ncroft has these: " + strings.Join(types, ", ")
 }
 
 func invokeReport(out *lambdaapi.InvokeOutput) (control.InvokeReport, error) {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"syscall"
 )
 
@@ -23,6 +24,19 @@ const (
 type Client struct {
 	endpoint string
 	http     *http.Client
+}
+
+// ParseEndpoint returns the address of a cloud as people write it, such as "localhost:4566", in the form that NewClient wants.
+func ParseEndpoint(s string) (string, error) {
+	full := s
+	if !strings.Contains(full, "://") {
+		full = "http://" + full
+	}
+	u, err := url.Parse(full)
+	if err != nil || u.Host == "" || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", fmt.Errorf("the endpoint %q is not an address such as http://127.0.0.1:4566", s)
+	}
+	return u.Scheme + "://" + u.Host, nil
 }
 
 // NewClient returns a client of the cloud at endpoint, such as "http://127.0.0.1:4566".
@@ -51,6 +65,9 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return nil, fmt.Errorf("%w at %s; start one with: croft up", ErrNotRunning, c.endpoint)
 	}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return nil, fmt.Errorf("%w at %s any more: it stopped before it answered", ErrNotRunning, c.endpoint)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +83,7 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	if json.Unmarshal(text, &p) == nil && p.Error != "" {
 		return nil, errors.New(p.Error)
 	}
-	return nil, fmt.Errorf("%s %s: %s: is this a croft?", method, target, res.Status)
+	return nil, fmt.Errorf("%s %s: %s: something else than croft answers there; name croft's address with --endpoint URL", method, target, res.Status)
 }
 
 func (c *Client) call(ctx context.Context, method, path string, query url.Values, body []byte, out any) error {
@@ -102,6 +119,9 @@ func stream[T any](ctx context.Context, c *Client, method, path string, query ur
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if errors.Is(lines.Err(), io.ErrUnexpectedEOF) || errors.Is(lines.Err(), syscall.ECONNRESET) {
+		return nil // the cloud was killed: the answer has no end, as when it stops
 	}
 	return lines.Err()
 }
@@ -162,7 +182,7 @@ func (c *Client) Invoke(ctx context.Context, function string, event []byte) (out
 	return out, c.call(ctx, http.MethodPost, Invoke, url.Values{"function": {function}}, event, &out)
 }
 
-// Logs calls line for each log line that query asks for.
+// Logs calls line for each log line that query asks for. With "follow" it returns when the cloud stops, without an error.
 func (c *Client) Logs(ctx context.Context, query url.Values, line func(LogLine) error) error {
 	return stream(ctx, c, http.MethodPost, Logs, query, nil, line)
 }

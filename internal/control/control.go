@@ -89,7 +89,8 @@ type Output struct {
 	Description string `json:"description,omitempty"`
 }
 
-// InvokeReport answers Invoke, whose body is the event and whose query has "function".
+// InvokeReport answers Invoke, whose body is the event and whose query has "function": a name, an ARN, or the logical id that a function has in
+// a stack's template.
 type InvokeReport struct {
 	Payload       []byte `json:"payload"`
 	FunctionError string `json:"functionError,omitempty"`
@@ -97,7 +98,7 @@ type InvokeReport struct {
 	Log []byte `json:"log,omitempty"`
 }
 
-// LogLine is one line of the answer to Logs. The query may have "function", a name; "since", an RFC 3339 time; "follow=1".
+// LogLine is one line of the answer to Logs. The query may have "function", as for Invoke; "since", an RFC 3339 time; "follow=1".
 type LogLine struct {
 	Time     time.Time `json:"time"`
 	Function string    `json:"function"`

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -54,7 +55,7 @@ func Open(path string) (*Project, error) {
 			return &Project{Name: stackName(filepath.Base(abs)), File: filepath.Join(path, name), dir: abs}, nil
 		}
 	}
-	return nil, fmt.Errorf("%s holds no %s", path, strings.Join(templateNames(), ", "))
+	return nil, fmt.Errorf("the folder %s has no %s; name one that has, or a template file", path, strings.Join(templateNames(), ", "))
 }
 
 var notInNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
@@ -74,17 +75,23 @@ func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 type Uploader func(ctx context.Context, zip []byte) (control.Asset, error)
 
 // Build returns the template as JSON, with local code uploaded and replaced by where it lies. Errors name the template's file and,
-// where they can, the line. warn is told what a person should know.
-func (p *Project) Build(ctx context.Context, upload Uploader, warn func(string)) (string, error) {
+// where they can, the line. say is told what a person should know.
+func (p *Project) Build(ctx context.Context, upload Uploader, say func(string)) (string, error) {
 	src, err := os.ReadFile(filepath.Join(p.dir, filepath.Base(p.File)))
 	if err != nil {
 		return "", err
+	}
+	if len(bytes.TrimSpace(src)) == 0 {
+		return "", fmt.Errorf("the template %s is empty", p.File)
 	}
 	root, _, err := template.ParseValue(src)
 	if err != nil {
 		return "", errors.New(template.Located(p.File, err))
 	}
-	b := &builder{project: p, upload: upload, warn: warn, done: map[string]control.Asset{}}
+	if err := checkTransform(root); err != nil {
+		return "", errors.New(template.Located(p.File, err))
+	}
+	b := &builder{project: p, upload: upload, say: say, done: map[string]control.Asset{}}
 	if root, err = b.template(ctx, root); err != nil {
 		return "", errors.New(template.Located(p.File, err))
 	}
@@ -92,10 +99,24 @@ func (p *Project) Build(ctx context.Context, upload Uploader, warn func(string))
 	return string(out), err
 }
 
+// checkTransform names what is missing where a SAM template does not say that it is one: a deployment could only say that the resource type is unknown.
+func checkTransform(root *template.Value) error {
+	if root.Get("Transform") != nil {
+		return nil
+	}
+	for _, r := range root.Get("Resources").Fields() {
+		typ := r.Value.Get("Type")
+		if name, _ := typ.Str(); strings.HasPrefix(name, "AWS::Serverless::") {
+			return &template.Error{Message: name + " needs this line at the top of the template: Transform: AWS::Serverless-2016-10-31", Pos: typ.Pos()}
+		}
+	}
+	return nil
+}
+
 type builder struct {
 	project *Project
 	upload  Uploader
-	warn    func(string)
+	say     func(string)
 	// done holds what was uploaded, by path: functions often share a folder.
 	done map[string]control.Asset
 }
@@ -173,6 +194,9 @@ func (b *builder) pack(ctx context.Context, code *template.Value, bucket, key st
 
 func (b *builder) zip(ctx context.Context, path string) ([]byte, error) {
 	info, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, errors.New("there is no such folder or file")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -183,9 +207,29 @@ func (b *builder) zip(ctx context.Context, path string) ([]byte, error) {
 		return os.ReadFile(path)
 	}
 	if _, err := os.Stat(filepath.Join(path, "requirements.txt")); err == nil {
-		b.warn(fmt.Sprintf("%s/requirements.txt is not installed by croft; packages beyond boto3 must lie in the folder: pip install -r requirements.txt --target %s", path, path))
+		b.say(fmt.Sprintf("warning: %s/requirements.txt is not installed by croft; packages beyond boto3 must lie in the folder: pip install -r requirements.txt --target %s", path, path))
+	}
+	if size := folderSize(path); size > largeFolder {
+		b.say(fmt.Sprintf("  packing %s, %d MB …", path, size>>20))
 	}
 	var out bytes.Buffer
 	err = bundle.Zip(ctx, &out, path)
 	return out.Bytes(), err
+}
+
+// largeFolder is the size in bytes from which packing takes long enough to be announced.
+const largeFolder = 16 << 20
+
+func folderSize(path string) (size int64) {
+	// What cannot be read is reported by the packing.
+	_ = filepath.WalkDir(path, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil
+		}
+		if info, err := d.Info(); err == nil {
+			size += info.Size()
+		}
+		return nil
+	})
+	return size
 }

@@ -87,6 +87,9 @@ func TestBuildSaysWhereTheFaultIs(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"missing code": {"Resources:\n  A:\n    Type: AWS::Lambda::Function\n    Properties:\n      Code: nowhere/\n", "template.yaml:5:13: the code at nowhere/ cannot be packed"},
 		"not YAML":     {"Resources: [", "template.yaml:"},
+		"why not YAML": {"Resources:\n  A: x\n   B: y\n", "mapping values are not allowed in this context"},
+		"empty":        {" \n", "template.yaml is empty"},
+		"no transform": {"Resources:\n  A:\n    Type: AWS::Serverless::Function\n", "template.yaml:3:11: AWS::Serverless::Function needs this line"},
 	} {
 		p, err := Open(write(t, map[string]string{"template.yaml": c.text}))
 		if err != nil {

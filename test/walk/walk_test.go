@@ -121,13 +121,11 @@ print(item["items"], boto3.client("sts").get_caller_identity()["Account"])`
 		out, err := u.croft("logs")
 		return err == nil && strings.Contains(out, "order "+order+" accepted") && strings.Contains(out, "order "+order+" shipped") && strings.Contains(out, "REPORT RequestId")
 	})
-	name := strings.TrimSpace(u.run("aws", "cloudformation", "describe-stack-resource", "--stack-name", "orders", "--logical-resource-id", "CreateOrder",
-		"--query", "StackResourceDetail.PhysicalResourceId", "--output", "text"))
 	event := filepath.Join(u.t.TempDir(), "event.json")
 	if err := os.WriteFile(event, []byte(`{"body": "{\"items\": [1]}"}`), 0o600); err != nil {
 		u.t.Fatal(err)
 	}
-	if out, err := u.croft("invoke", name, "--event", event); err != nil || !strings.Contains(out, `"statusCode": 201`) {
+	if out, err := u.croft("invoke", "CreateOrder", "--event", event); err != nil || !strings.Contains(out, `"statusCode": 201`) {
 		u.t.Errorf("croft invoke: %v %s", err, out)
 	}
 }
@@ -153,6 +151,97 @@ func TestRedeployAndDelete(t *testing.T) {
 		if out := strings.TrimSpace(u.run(list...)); out != "" && out != "None" {
 			t.Errorf("%s left %s", strings.Join(list[:3], " "), out)
 		}
+	}
+	if out, err := u.croft("deploy", "examples/orders"); err != nil {
+		t.Errorf("deployed again at once: %v\n%s", err, out)
+	}
+}
+
+func TestNamesOfFunctions(t *testing.T) {
+	u := newUser(t)
+	if out, err := u.croft("invoke", "CreateOrder"); err == nil || !strings.Contains(out, "deploy an app with: croft deploy") {
+		t.Errorf("without functions: %v %s", err, out)
+	}
+	for _, stack := range []string{"one", "two"} {
+		file := filepath.Join(t.TempDir(), "template.yaml")
+		if err := os.WriteFile(file, []byte(echo), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := u.croft("deploy", file, "--stack", stack, "-p", "Suffix="+stack); err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+	}
+	for _, c := range []struct{ name, want string }{
+		{"Echo", "Several stacks have a function Echo; name one: "},
+		{"Echoo", "There is no function Echoo"},
+		{"fixed-one", "{}"},
+		{"Fixed", "Several stacks"},
+	} {
+		if out, _ := u.croft("invoke", c.name); !strings.Contains(out, c.want) {
+			t.Errorf("invoke %s: %s", c.name, out)
+		}
+	}
+	if out, err := u.croft("logs", "Echoo"); err == nil || !strings.Contains(out, "There is no function Echoo") {
+		t.Errorf("logs of an unknown function: %v %s", err, out)
+	}
+	if out, err := u.croft("logs", "fixed-two"); err != nil || out != "" {
+		t.Errorf("logs of a function that has not run: %v %s", err, out)
+	}
+}
+
+// echo has a function that its stack names, and one that has a name of its own.
+const echo = `Transform: AWS::Serverless-2016-10-31
+Parameters:
+  Suffix: {Type: String}
+Globals:
+  Function: {Runtime: python3.11, Handler: index.handler}
+Resources:
+  Echo: {Type: AWS::Serverless::Function, Properties: {InlineCode: "def handler(event, context): return event"}}
+  Fixed: {Type: AWS::Serverless::Function, Properties: {FunctionName: !Sub "fixed-${Suffix}", InlineCode: "def handler(event, context): return event"}}
+`
+
+func TestFollowingLogsOverARestart(t *testing.T) {
+	u := newUser(t)
+	file := filepath.Join(t.TempDir(), "template.yaml")
+	if err := os.WriteFile(file, []byte(echo), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := u.croft("deploy", file, "--stack", "s", "-p", "Suffix=x"); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	seen := filepath.Join(t.TempDir(), "logs")
+	f, err := os.Create(seen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	logs := exec.Command(u.binary, "--endpoint", u.URL, "logs", "-f", "Echo")
+	logs.Stdout, logs.Stderr = f, f
+	if err := logs.Start(); err != nil {
+		t.Fatal(err)
+	}
+	shown := func(what string, n int) func() bool {
+		return func() bool {
+			text, err := os.ReadFile(seen)
+			return err == nil && strings.Count(string(text), what) == n
+		}
+	}
+	for n := range 2 {
+		if out, err := u.croft("invoke", "Echo"); err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+		u.Until("the invocation is shown, each once", 20*time.Second, shown("  END RequestId", n+1))
+		if n == 0 {
+			u.Stop()
+			u.Until("the end is told", 20*time.Second, shown("croft has stopped", 1))
+			u.Start()
+		}
+	}
+	if err := logs.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := logs.Wait(); err != nil {
+		t.Errorf("Ctrl-C while following: %v", err)
 	}
 }
 

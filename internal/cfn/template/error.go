@@ -18,6 +18,8 @@ type Pos struct {
 type Error struct {
 	Message string
 	Pos     Pos
+	// Detail is what a person can use beyond CloudFormation's words; only At shows it.
+	Detail string
 }
 
 // Error returns the message alone, as CloudFormation sends it.
@@ -30,10 +32,14 @@ func (e *Error) Unwrap() error {
 
 // At returns the message with its place in the named file in front: "template.yaml:12:5: Template error: …".
 func (e *Error) At(file string) string {
-	if e.Pos.Line == 0 {
-		return file + ": " + e.Message
+	text := ": " + e.Message
+	if e.Detail != "" {
+		text += ": " + e.Detail
 	}
-	return file + ":" + strconv.Itoa(e.Pos.Line) + ":" + strconv.Itoa(e.Pos.Column) + ": " + e.Message
+	if e.Pos.Line == 0 {
+		return file + text
+	}
+	return file + ":" + strconv.Itoa(e.Pos.Line) + ":" + strconv.Itoa(e.Pos.Column) + text
 }
 
 // Located returns err's text with its place in the named file in front when err is a template's error, and its plain text

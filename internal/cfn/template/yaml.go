@@ -27,7 +27,9 @@ func malformedYAML(err error) error {
 	const message = "Template format error: YAML not well-formed."
 	if e, ok := errors.AsType[*yaml.LoadError](err); ok && e.Mark.Line > 0 {
 		p := Pos{Line: e.Mark.Line, Column: max(e.Mark.Column, 1)}
-		return errorAt(p, "%s (line %d, column %d)", message, p.Line, p.Column)
+		out := errorAt(p, "%s (line %d, column %d)", message, p.Line, p.Column)
+		out.Detail = clip(e.Message)
+		return out
 	}
 	return errorAt(Pos{}, message)
 }
