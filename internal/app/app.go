@@ -166,7 +166,7 @@ func (a *App) compose() (err error) {
 	a.dispatch = service.NewDispatcher()
 	a.deps = service.Deps{
 		Clock: clk, Store: a.store, Blobs: a.blobs, Outbox: a.outbox, Timers: a.timers, Caller: a.dispatch, Log: log,
-		BaseURL: a.URL(),
+		BaseURL: a.URL(), Warned: new(service.Warnings),
 	}
 	if a.functions, err = engine.New(a.engineConfig()); err != nil {
 		return err

@@ -32,6 +32,8 @@ type Deps struct {
 	Log    *slog.Logger
 	// BaseURL is under which the cloud can be reached from its own machine, without a trailing slash.
 	BaseURL string
+	// Warned remembers the warnings that Account has given.
+	Warned *Warnings
 }
 
 // Endpoint returns the base of URLs in answers: as the client addressed the cloud, or BaseURL for calls of the cloud's own machinery.

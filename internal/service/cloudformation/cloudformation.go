@@ -126,11 +126,7 @@ func (s *Service) mine(ctx context.Context, arn, kind string) bool {
 	if err != nil || a.Service != serviceName || a.Region != call.Region || !strings.HasPrefix(a.Resource, kind) {
 		return false
 	}
-	account, short := cloud.ResolveAccount(a.Account, call.Account)
-	if short {
-		s.deps.Log.Warn("an ARN's account has fewer than twelve digits and is taken to be the caller's", "arn", arn)
-	}
-	return account == call.Account
+	return s.deps.Account(ctx, a.Account, arn) == call.Account
 }
 
 // need is find with the refusal that most operations have for a stack that there is not.

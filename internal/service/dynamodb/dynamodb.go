@@ -3,7 +3,6 @@ package dynamodb
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	api "croft/internal/awsapi/dynamodb"
 	"croft/internal/cloud"
@@ -17,13 +16,12 @@ const serviceName = "dynamodb"
 type Service struct {
 	api.Unimplemented
 	deps  service.Deps
-	log   *slog.Logger
 	cache tableCache
 }
 
 // New returns the service.
 func New(deps service.Deps) *Service {
-	return &Service{deps: deps, log: deps.Log}
+	return &Service{deps: deps}
 }
 
 // Descriptor declares the service.

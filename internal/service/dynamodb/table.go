@@ -162,11 +162,7 @@ func (s *Service) tableName(ctx context.Context, given string) (string, error) {
 		return "", err
 	}
 	call := cloud.CallOf(ctx)
-	account, short := cloud.ResolveAccount(arn.Account, call.Account)
-	if short {
-		s.log.WarnContext(ctx, "an ARN whose account has fewer than 12 digits is taken for the caller's own", "arn", given)
-	}
-	if account != call.Account {
+	if s.deps.Account(ctx, arn.Account, given) != call.Account {
 		return "", cloud.Errorf("AccessDeniedException", "%s is not authorized to access %s: tables of other accounts are "+
 			"reached through resource-based policies, which croft does not have", call.Principal.ARN, given)
 	}

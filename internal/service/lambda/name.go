@@ -82,11 +82,7 @@ func isDigits(s string) bool {
 func (s *Service) find(ctx context.Context, text string, qualifier *string) (reference, error) {
 	call := cloud.CallOf(ctx)
 	r := parseReference(text, call.Account, call.Region)
-	account, short := cloud.ResolveAccount(r.account, call.Account)
-	if short {
-		s.deps.Log.Warn("an ARN with a short account means the caller's account", "arn", text, "account", account)
-		r.account = account
-	}
+	r.account = s.deps.Account(ctx, r.account, text)
 	if r.region != call.Region {
 		return r, notFound("Functions from '%s' are not reachable in this region ('%s')", r.region, call.Region)
 	}
@@ -108,12 +104,7 @@ func (s *Service) longARN(ctx context.Context, arn string) string {
 	if err != nil {
 		return arn
 	}
-	account, short := cloud.ResolveAccount(a.Account, cloud.CallOf(ctx).Account)
-	if !short {
-		return arn
-	}
-	s.deps.Log.Warn("an ARN with a short account means the caller's account", "arn", arn, "account", account)
-	a.Account = account
+	a.Account = s.deps.Account(ctx, a.Account, arn)
 	return a.String()
 }
 

@@ -21,12 +21,8 @@ func (s *Service) role(ctx context.Context, arn string) (string, error) {
 	if err != nil {
 		return "", invalid("The role defined for the function cannot be assumed by Lambda.")
 	}
-	account, short := cloud.ResolveAccount(a.Account, call.Account)
-	if short {
-		s.deps.Log.Warn("an ARN with a short account means the caller's account", "arn", arn, "account", account)
-		a.Account = account
-	}
-	if account != call.Account {
+	a.Account = s.deps.Account(ctx, a.Account, arn)
+	if a.Account != call.Account {
 		return "", cloud.Errorf("AccessDeniedException", "Cross-account pass role is not allowed.").WithStatus(403)
 	}
 	name := a.Resource[strings.LastIndex(a.Resource, "/")+1:]

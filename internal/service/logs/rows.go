@@ -123,11 +123,7 @@ func (s *Service) groupOf(ctx context.Context, identifier string) (string, error
 		return "", errNotGroupARN(identifier)
 	}
 	call := cloud.CallOf(ctx)
-	account, short := cloud.ResolveAccount(arn.Account, call.Account)
-	if short {
-		s.deps.Log.Warn("an ARN with a short account means the caller's account", "arn", identifier, "account", account)
-	}
-	if account != call.Account || arn.Region != call.Region {
+	if s.deps.Account(ctx, arn.Account, identifier) != call.Account || arn.Region != call.Region {
 		return "", errGroupNotFound()
 	}
 	return strings.TrimSuffix(name, ":*"), nil

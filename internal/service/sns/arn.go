@@ -33,20 +33,11 @@ func (s *Service) ownARN(ctx context.Context, parameter, arn string) (cloud.ARN,
 	if a.Service != "sns" || a.Partition != cloud.Partition || a.Region != call.Region {
 		return a, invalid("%s", parameter)
 	}
-	a.Account = s.account(ctx, a.Account, arn)
+	a.Account = s.deps.Account(ctx, a.Account, arn)
 	if a.Account != call.Account {
 		return a, sns.NewAuthorizationErrorException("User: %s is not authorized to access resource: %s", call.Principal.ARN, arn)
 	}
 	return a, nil
-}
-
-// account resolves an account of fewer than 12 digits to the caller's own, with a warning.
-func (s *Service) account(ctx context.Context, account, arn string) string {
-	resolved, short := cloud.ResolveAccount(account, cloud.CallOf(ctx).Account)
-	if short && s.warned.first(arn) {
-		s.deps.Log.Warn("an ARN has an account of fewer than 12 digits, which is taken for the caller's own", "given", arn, "account", resolved)
-	}
-	return resolved
 }
 
 // topicName returns the name of the topic that an ARN means.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
-	"sync"
 
 	"croft/internal/awsapi/lambda"
 	"croft/internal/awsapi/sns"
@@ -24,7 +23,6 @@ type Service struct {
 	deps   service.Deps
 	queues sqs.Client
 	lambda lambda.Client
-	warned warnings
 }
 
 var _ sns.API = (*Service)(nil)
@@ -80,24 +78,4 @@ func readToken(s *string) ([]byte, error) {
 		return nil, invalid("NextToken")
 	}
 	return key, nil
-}
-
-// warnings remembers what has been warned of, so that a hot path does not fill the log.
-type warnings struct {
-	mu   sync.Mutex
-	seen map[string]bool
-}
-
-func (w *warnings) first(what string) bool {
-	const most = 64
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.seen[what] || len(w.seen) >= most {
-		return false
-	}
-	if w.seen == nil {
-		w.seen = make(map[string]bool)
-	}
-	w.seen[what] = true
-	return true
 }

@@ -142,7 +142,7 @@ func (s *Service) checkEndpoint(ctx context.Context, sub *subscription) error {
 	if sub.Protocol == "sqs" && strings.HasSuffix(a.Resource, ".fifo") {
 		return invalid("Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics")
 	}
-	if a.Account = s.account(ctx, a.Account, sub.Endpoint); a.Account != cloud.CallOf(ctx).Account {
+	if a.Account = s.deps.Account(ctx, a.Account, sub.Endpoint); a.Account != cloud.CallOf(ctx).Account {
 		return invalid("Endpoint Reason: croft does not deliver to another account")
 	}
 	sub.Endpoint = a.String()

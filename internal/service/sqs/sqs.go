@@ -23,7 +23,6 @@ type Service struct {
 	deps   service.Deps
 	claims claims
 	queues queueCache
-	warned warnings
 }
 
 var _ sqs.API = (*Service)(nil)
@@ -164,35 +163,10 @@ func (s *Service) own(ctx context.Context, account, what string) error {
 	if account == call.Account {
 		return nil
 	}
-	resolved, short := cloud.ResolveAccount(account, call.Account)
-	if resolved != call.Account {
+	if s.deps.Account(ctx, account, what) != call.Account {
 		return accessDenied(clip(what))
 	}
-	if short && s.warned.first(account) {
-		s.deps.Log.Warn("a queue is named with an account of fewer than 12 digits, which is taken for the caller's own",
-			"given", clip(what), "account", call.Account)
-	}
 	return nil
-}
-
-// warnings remembers what has been warned of, so that a hot path does not fill the log.
-type warnings struct {
-	mu   sync.Mutex
-	seen map[string]bool
-}
-
-func (w *warnings) first(what string) bool {
-	const most = 64
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.seen[what] || len(w.seen) >= most {
-		return false
-	}
-	if w.seen == nil {
-		w.seen = make(map[string]bool)
-	}
-	w.seen[what] = true
-	return true
 }
 
 func queueURL(call *cloud.Call, name string) string {

@@ -71,11 +71,7 @@ func (s *Service) roleARN(ctx context.Context, text string) (cloud.ARN, error) {
 	if arn.Service != "iam" || !strings.HasPrefix(arn.Resource, "role/") {
 		return cloud.ARN{}, denied(ctx, text)
 	}
-	account, short := cloud.ResolveAccount(arn.Account, cloud.CallOf(ctx).Account)
-	if short {
-		s.log.WarnContext(ctx, "an ARN whose account has fewer than 12 digits is taken for the caller's own", "arn", text)
-	}
-	arn.Account = account
+	arn.Account = s.deps.Account(ctx, arn.Account, text)
 	return arn, nil
 }
 

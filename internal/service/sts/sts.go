@@ -2,7 +2,6 @@ package sts
 
 import (
 	"context"
-	"log/slog"
 
 	"croft/internal/awsapi/iam"
 	api "croft/internal/awsapi/sts"
@@ -15,14 +14,14 @@ import (
 // Service implements the operations. It is safe for concurrent use.
 type Service struct {
 	api.Unimplemented
+	deps  service.Deps
 	keys  *identity.Keys
 	roles iam.Client
-	log   *slog.Logger
 }
 
 // New returns the service, which issues credentials through keys.
 func New(deps service.Deps, keys *identity.Keys) *Service {
-	return &Service{keys: keys, roles: iam.NewClient(deps.Caller), log: deps.Log}
+	return &Service{deps: deps, keys: keys, roles: iam.NewClient(deps.Caller)}
 }
 
 // Descriptor declares the service.
