@@ -63,7 +63,10 @@ func (u *upCmd) Run(ctx context.Context, c console) error {
 	c.note("\nstopping …")
 	limit, cancel := clock.WithTimeout(context.Background(), clock.Real(), stopWithin)
 	defer cancel()
-	return errors.Join(err, a.Close(limit))
+	if closed := a.Close(limit); err == nil {
+		err = closed // what went wrong first is what matters
+	}
+	return err
 }
 
 func open(paths []string) ([]*iac.Project, error) {
@@ -80,11 +83,16 @@ func open(paths []string) ([]*iac.Project, error) {
 
 func (u *upCmd) start(ctx context.Context, c console) (*app.App, error) {
 	tune()
-	dir := u.Data
-	if dir == "" && !u.Ephemeral {
-		var err error
-		if dir, err = dataDir(); err != nil {
+	dir, sdks := u.Data, ""
+	if dir == "" {
+		home, err := dataDir()
+		switch {
+		case !u.Ephemeral && err != nil:
 			return nil, err
+		case !u.Ephemeral:
+			dir = home
+		case err == nil:
+			sdks = filepath.Join(home, "engine")
 		}
 	}
 	level := slog.LevelWarn
@@ -92,7 +100,7 @@ func (u *upCmd) start(ctx context.Context, c console) (*app.App, error) {
 		level = slog.LevelDebug
 	}
 	return app.Start(ctx, app.Options{
-		Dir: dir, Ephemeral: u.Ephemeral, Fsync: u.Fsync, Listen: u.Listen, Account: u.Account, Version: version,
+		Dir: dir, SDKDir: sdks, Ephemeral: u.Ephemeral, Fsync: u.Fsync, Listen: u.Listen, Account: u.Account, Version: version,
 		Log:      slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime})),
 		Progress: func(s string) { c.note("%s", s) },
 	})

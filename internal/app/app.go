@@ -32,6 +32,8 @@ type Options struct {
 	Dir string
 	// Ephemeral keeps nothing: the store is in memory, files are in a folder that is removed at the end.
 	Ephemeral bool
+	// SDKDir is where an ephemeral cloud installs what functions need of the machine, so that the next one finds it. Its own folder when empty.
+	SDKDir string
 	// Fsync makes an acknowledged write survive loss of power, not only the death of the process.
 	Fsync bool
 	// Listen is the address to serve on: a loopback address with a port. Port 0 takes a free one.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ func (a *App) engineConfig() engine.Config {
 		Clock:       a.opts.Clock,
 		Log:         a.opts.Log,
 		Dir:         filepath.Join(a.dir, "engine"),
+		SDKDir:      a.sdkDir(),
 		Code:        a.code,
 		Credentials: a.roleCredentials,
 		Logs:        a.storeLogs,
@@ -34,6 +36,14 @@ func (a *App) engineConfig() engine.Config {
 		},
 		Progress: a.opts.Progress,
 	}
+}
+
+// sdkDir returns where SDKs for functions are installed: with the data, or, when that is not kept, where Options say.
+func (a *App) sdkDir() string {
+	if !a.opts.Ephemeral || a.opts.SDKDir == "" || os.MkdirAll(a.opts.SDKDir, 0o700) != nil {
+		return ""
+	}
+	return a.opts.SDKDir
 }
 
 func (a *App) code(ctx context.Context, sha string) (io.ReaderAt, int64, io.Closer, error) {

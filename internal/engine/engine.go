@@ -119,6 +119,8 @@ type Config struct {
 	Log *slog.Logger
 	// Dir is the engine's data folder: unpacked code, installed SDKs. It is created when missing.
 	Dir string
+	// SDKDir is where SDKs are installed instead; it outlives the engine's data. Dir when empty.
+	SDKDir string
 	// Code opens the deployment package (zip) with the given SHA-256. The engine closes it.
 	Code func(ctx context.Context, sha string) (io.ReaderAt, int64, io.Closer, error)
 	// Credentials returns temporary credentials of the function's role. Nil starts functions without credentials.

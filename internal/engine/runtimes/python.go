@@ -107,9 +107,7 @@ func (p *python) ready(ctx context.Context, minor int) (*interpreter, string, er
 	}
 	if in.Minor != minor && !p.warned[minor] {
 		p.warned[minor] = true
-		text := fmt.Sprintf("This machine has no Python 3.%d: python3.%[1]d functions run on Python %[2]s (%[3]s)", minor, in.Version, in.Executable)
-		p.host.Log.Warn(text)
-		p.host.Progress(text)
+		p.host.Progress(fmt.Sprintf("This machine has no Python 3.%d: python3.%[1]d functions run on Python %[2]s (%[3]s)", minor, in.Version, in.Executable))
 	}
 	p.chosen[minor] = in
 	return in, p.prepared, nil

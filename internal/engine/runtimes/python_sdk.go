@@ -2,6 +2,7 @@ package runtimes
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,7 +41,7 @@ type sdkFailure struct {
 // folder returns the folder with the SDK for in, and installs it first when the function in the folder code uses it. It returns "" for a
 // function that does not, so that nobody waits for, or fails over, what is not needed.
 func (s *sdkInstaller) folder(ctx context.Context, in *interpreter, code string) (string, error) {
-	dir := filepath.Join(s.host.Dir, "python", fmt.Sprintf("3.%d", in.Minor))
+	dir := filepath.Join(cmp.Or(s.host.SDKDir, s.host.Dir), "python", fmt.Sprintf("3.%d", in.Minor))
 	if installed(dir) {
 		return dir, nil
 	}
@@ -68,7 +69,6 @@ func (s *sdkInstaller) folder(ctx context.Context, in *interpreter, code string)
 		failure := lacking(err, "The function uses boto3, which %s does not have, and it could not be installed: %v. Run: %s",
 			in.Executable, err, strings.Join(installCommand(in, dir), " "))
 		s.failed[in.Minor] = sdkFailure{at: now, err: failure}
-		s.host.Log.Error(failure.Message)
 		s.host.Progress(failure.Message)
 		return "", failure
 	}

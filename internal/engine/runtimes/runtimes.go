@@ -27,6 +27,8 @@ type Host struct {
 	Log   *slog.Logger
 	// Dir is the engine's data folder.
 	Dir string
+	// SDKDir is where SDKs are installed; Dir when empty.
+	SDKDir string
 	// Progress shows a message to the person at the terminal.
 	Progress func(message string)
 }
