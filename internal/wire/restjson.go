@@ -287,7 +287,7 @@ func (c restJSON) encodeError(svc *Service, w http.ResponseWriter, requestID str
 	buf := getBuffer()
 	defer putBuffer(buf)
 	b := append(buf.b, '{')
-	if m := memberByWire(s, "Type"); m != nil {
+	if m := memberByWire(s, "Type"); m != nil && e.Fields["Type"] == nil {
 		b = append(appendJSONString(append(b, `"Type":`...), userOrService(e)), ',')
 	}
 	b = append(append(append(b, '"'), or(messageMember(s, true), "message")...), '"', ':')

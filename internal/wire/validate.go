@@ -34,8 +34,12 @@ func validate(op *Operation, v reflect.Value, missing []string) error {
 	if !s.Checked {
 		return nil
 	}
-	w := validator{schema: op.Schema, rules: &op.Schema.Validation, missing: missing}
+	w := validator{schema: op.Schema, rules: &op.Schema.Validation}
+	if len(missing) > 0 {
+		w.missing = make(map[string]bool, len(missing))
+	}
 	for _, at := range missing {
+		w.missing[at] = true
 		w.absent(at)
 	}
 	w.value(s, v)
@@ -50,7 +54,7 @@ type validator struct {
 	schema       *Schema
 	rules        *Validation
 	at           path
-	missing      []string
+	missing      map[string]bool // a set, for a request may lack a hundred thousand
 	firstMissing string
 	count        int
 	text         strings.Builder
@@ -144,7 +148,7 @@ func (w *validator) structure(s *Shape, v reflect.Value) {
 			if m.Required {
 				w.absent(w.at.String())
 			}
-		case len(w.missing) == 0 || !slices.Contains(w.missing, w.at.String()):
+		case len(w.missing) == 0 || !w.missing[w.at.String()]:
 			w.value(shape, f)
 		}
 		w.at.pop()
