@@ -126,6 +126,15 @@ func TestControlSaysWhatIsWrong(t *testing.T) {
 	if _, err := c.Invoke(context.Background(), "nobody", []byte("{}")); err == nil || !strings.Contains(err.Error(), "nobody") {
 		t.Errorf("err = %v", err)
 	}
+	for _, bad := range []control.DeployRequest{{}, {Template: "Resources: {}"}, {Stack: "s"}} {
+		if _, err := c.Deploy(context.Background(), bad, nil); err == nil || !strings.Contains(err.Error(), "names no stack") {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	long := control.DeployRequest{Stack: "s", Template: strings.Repeat("#", maxControl)}
+	if _, err := c.Deploy(context.Background(), long, nil); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("a long request: %v", err)
+	}
 	if _, err := c.Deploy(context.Background(), control.DeployRequest{Stack: "s", Template: "["}, nil); err == nil || !strings.Contains(err.Error(), "Template") {
 		t.Errorf("err = %v", err)
 	}

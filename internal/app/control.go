@@ -76,6 +76,18 @@ func status(err error) int {
 	return http.StatusInternalServerError
 }
 
+// readControl reads the body of a control call.
+func readControl(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxControl+1))
+	if err != nil {
+		return nil, cloud.Errorf("RequestTimeout", "the request could not be read to its end: %v", err).WithStatus(http.StatusBadRequest)
+	}
+	if len(body) > maxControl {
+		return nil, cloud.Errorf("RequestEntityTooLarge", "the request is larger than %d bytes", maxControl).WithStatus(http.StatusRequestEntityTooLarge)
+	}
+	return body, nil
+}
+
 // root returns a context in which the root user of the cloud's account acts.
 func (a *App) root(ctx context.Context) context.Context {
 	return cloud.WithCall(ctx, &cloud.Call{
@@ -132,7 +144,7 @@ func (a *App) upload(r *http.Request) (control.Asset, error) {
 }
 
 func (a *App) invoke(r *http.Request) (control.InvokeReport, error) {
-	payload, err := io.ReadAll(io.LimitReader(r.Body, maxControl))
+	payload, err := readControl(r)
 	if err != nil {
 		return control.InvokeReport{}, err
 	}

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"slices"
@@ -37,14 +37,19 @@ func (l lines) send(v any) error {
 
 // deploy makes or updates a stack and shows its events as they come. The deployment goes on when the client goes away.
 func (a *App) deploy(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxControl))
+	body, err := readControl(r)
 	if err != nil {
-		problem(w, http.StatusBadRequest, err)
+		problem(w, status(err), err)
 		return
 	}
 	var req control.DeployRequest
 	if err := json.Unmarshal(body, &req); err != nil {
 		problem(w, http.StatusBadRequest, fmt.Errorf("the request is not JSON: %w", err))
+		return
+	}
+	if req.Stack == "" || req.Template == "" {
+		// To CloudFormation no name means every stack.
+		problem(w, http.StatusBadRequest, errors.New("the request names no stack or has no template"))
 		return
 	}
 	out := lines{w}
