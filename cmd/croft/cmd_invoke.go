@@ -21,7 +21,7 @@ its template does, even where the stack has given it a longer name.
 
 Examples:
 
-  croft invoke ShipOrder --event event.json
+  croft invoke CreateOrder --event examples/orders/event.json
   echo '{"items": []}' | croft invoke CreateOrder -e - -l`
 }
 

@@ -36,6 +36,7 @@ func (u *upCmd) Help() string {
 
   croft up                            start the cloud alone; Ctrl-C stops it
   croft up examples/orders            start it, deploy the app, show its URL and logs
+  croft up app/ -p Stage=dev          give the template a parameter
   croft up --ephemeral --listen 127.0.0.1:0 app/
                                       a throw-away cloud on a free port, for tests`
 }

@@ -44,7 +44,7 @@ Examples:
 
   croft up examples/orders                        start the cloud and deploy an app
   croft exec -- aws sqs list-queues               run the AWS CLI against it
-  croft invoke ShipOrder --event event.json       run one function
+  croft invoke CreateOrder --event event.json     run one function
   croft logs -f                                   follow all functions' logs
   eval "$(croft env)"                             point this shell's AWS tools at it`
 
