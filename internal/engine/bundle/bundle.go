@@ -40,18 +40,8 @@ func errTooLarge() *cloud.Error {
 // Check reports what is wrong with the zip file in r, as far as that shows without unpacking it: a *cloud.Error with the code
 // InvalidParameterValueException. It returns the size of the unpacked files as the zip file states it.
 func Check(r io.ReaderAt, size int64) (int64, error) {
-	entries, err := open(r, size)
-	if err != nil {
-		return 0, err
-	}
-	var total int64
-	for _, e := range entries {
-		total += int64(min(e.file.UncompressedSize64, MaxUnzipped+1))
-		if total > MaxUnzipped {
-			return 0, errTooLarge()
-		}
-	}
-	return total, nil
+	_, total, err := open(r, size)
+	return total, err
 }
 
 // entry is one member of a package whose name and kind are in order.
@@ -61,12 +51,13 @@ type entry struct {
 	kind fs.FileMode
 }
 
-// open reads the directory of the zip file and checks every entry.
-func open(r io.ReaderAt, size int64) ([]entry, error) {
+// open reads the directory of the zip file and checks every entry, and the sizes that they state: what states too much is refused even
+// if it turns out to be less.
+func open(r io.ReaderAt, size int64) (entries []entry, total int64, err error) {
 	limited := &limitedReaderAt{r: r, left: maxDirectory}
 	z, err := zip.NewReader(limited, size)
 	if err != nil {
-		return nil, &cloud.Error{
+		return nil, 0, &cloud.Error{
 			Code:    "InvalidParameterValueException",
 			Message: "Could not unzip uploaded file. Please check your file, then try to upload again.",
 			Cause:   err,
@@ -74,19 +65,22 @@ func open(r io.ReaderAt, size int64) ([]entry, error) {
 	}
 	limited.left = -1
 	if len(z.File) > MaxFiles {
-		return nil, invalid("The deployment package has more than %d files", MaxFiles)
+		return nil, 0, invalid("The deployment package has more than %d files", MaxFiles)
 	}
-	entries := make([]entry, 0, len(z.File))
+	entries = make([]entry, 0, len(z.File))
 	for _, f := range z.File {
 		e, err := check(f)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
+		}
+		if total += int64(min(f.UncompressedSize64, MaxUnzipped+1)); total > MaxUnzipped {
+			return nil, 0, errTooLarge()
 		}
 		if e.name != "." {
 			entries = append(entries, e)
 		}
 	}
-	return entries, nil
+	return entries, total, nil
 }
 
 func check(f *zip.File) (entry, error) {

@@ -16,7 +16,7 @@ import (
 // Unpack writes the zip file in r into the empty folder dir, for anybody to read and nobody but the owner to write. After an error the
 // folder's content is of no use. A fault of the zip file is a *cloud.Error with the code InvalidParameterValueException.
 func Unpack(ctx context.Context, r io.ReaderAt, size int64, dir string) error {
-	entries, err := open(r, size)
+	entries, _, err := open(r, size)
 	if err != nil {
 		return err
 	}
