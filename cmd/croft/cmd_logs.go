@@ -34,7 +34,7 @@ func (l *logsCmd) Run(ctx context.Context, c console, g *cli) error {
 		query.Set("follow", "1")
 	}
 	if l.Since > 0 {
-		query.Set("since", clock.Real().Now().Add(-l.Since).UTC().Format(time.RFC3339))
+		query.Set("since", clock.Real().Now().Add(-l.Since).UTC().Format(time.RFC3339Nano))
 	}
 	client := control.NewClient(g.Endpoint)
 	for {

@@ -145,7 +145,7 @@ func (u *upCmd) serve(ctx context.Context, c console, a *app.App, projects []*ia
 	c.say("\nrunning; functions' logs appear here, Ctrl-C stops")
 	failed := make(chan error, 1)
 	go func() {
-		query := url.Values{"follow": {"1"}, "since": {since.UTC().Format(time.RFC3339)}}
+		query := url.Values{"follow": {"1"}, "since": {since.UTC().Format(time.RFC3339Nano)}}
 		failed <- client.Logs(ctx, query, func(l control.LogLine) error { return c.log(l) })
 	}()
 	select {

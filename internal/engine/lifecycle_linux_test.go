@@ -256,6 +256,19 @@ func TestClose(t *testing.T) {
 	w.engine.Retire(testARN)
 }
 
+// TestCloseWhileIdle: a runtime that waits for its next event goes without a word.
+func TestCloseWhileIdle(t *testing.T) {
+	w := newWorld(t, nil)
+	fn := w.function("def handler(event, context): return 1\n")
+	w.expect(w.invoke(fn, "{}"), "", "1")
+	if err := w.engine.Close(); err != nil {
+		t.Error(err)
+	}
+	if log := w.log(); strings.Contains(log, "Traceback") {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
 func TestPlatformErrors(t *testing.T) {
 	w := newWorld(t, func(c *Config) {
 		c.Credentials = func(_ context.Context, fn Function) (Credentials, error) {

@@ -39,6 +39,7 @@ func (s *Server) next(w http.ResponseWriter, r *http.Request) {
 		select {
 		case <-wait:
 		case <-r.Context().Done():
+			refuse(w, errTransition) // not an empty answer, should the runtime still be there
 			return
 		}
 	}

@@ -276,7 +276,9 @@ def invoke(handler, headers, body):
 def serve(api, handler, log):
     while True:
         headers, body = api.next()
-        request_id = headers["lambda-runtime-aws-request-id"]
+        request_id = headers.get("lambda-runtime-aws-request-id")
+        if request_id is None:  # the engine is stopping, and answers without an event
+            raise ConnectionError("the Runtime API has closed")
         Handler.request_id = request_id
         if "lambda-runtime-trace-id" in headers:
             os.environ["_X_AMZN_TRACE_ID"] = headers["lambda-runtime-trace-id"]
