@@ -23,7 +23,7 @@ func (st *step) back(ctx context.Context) error {
 	if err := st.note(id, &before, UpdateInProgress, ""); err != nil {
 		return err
 	}
-	if r.Change == Replaced && r.Now.ID != before.ID {
+	if r.Change == Replaced && !r.Now.is(&before) {
 		unreplace(r, &before)
 	}
 	if !same(any(r.Now.Properties), any(before.Properties)) || !sameTags(r.Now, &before) {
@@ -64,7 +64,7 @@ func unreplace(r *Record, before *Physical) {
 	left.UpdateReplacePolicy = "" // it says what becomes of the resource that a replacement leaves behind, not of the new one
 	old := []*Physical{&left}
 	for _, p := range r.Old {
-		if p.ID == before.ID {
+		if p.is(before) {
 			again = p
 		} else {
 			old = append(old, p)

@@ -104,18 +104,18 @@ func (st *step) make(ctx context.Context, r *Record, want, old *Physical) (failu
 		if err != nil {
 			return err
 		}
-		if old != nil && old.ID == res.PhysicalID {
+		// The journal sees the new state here, so that a resource that is somebody else's fails inside the attempt.
+		made := *want
+		made.ID, made.Within, made.Attributes = res.PhysicalID, res.Within, res.Attributes
+		if old != nil && old.is(&made) {
 			return &template.Error{Message: "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename " +
 				old.ID + " and update the stack again."}
 		}
 		for _, left := range r.Old {
-			if left.ID == res.PhysicalID {
+			if left.is(&made) {
 				return &OwnedError{PhysicalID: left.ID, StackID: st.s.ID}
 			}
 		}
-		// The journal sees the new state here, so that a resource that is somebody else's fails inside the attempt.
-		made := *want
-		made.ID, made.Attributes = res.PhysicalID, res.Attributes
 		after := *r
 		after.Now = &made
 		if old != nil {
@@ -200,7 +200,7 @@ func (st *step) apply(ctx context.Context, id string, rt ResourceType, from, to 
 		if err != nil {
 			return err
 		}
-		to.ID, to.Attributes = res.PhysicalID, res.Attributes
+		to.ID, to.Within, to.Attributes = res.PhysicalID, from.Within, res.Attributes
 		if to.ID == "" {
 			to.ID = from.ID
 		}

@@ -34,9 +34,11 @@ type Request struct {
 
 // Result is what a resource type did.
 type Result struct {
-	// PhysicalID is what Ref returns. It is unique among the resources of its type in the account and region: the executor
-	// refuses one that another resource of a stack already has.
+	// PhysicalID is what Ref returns. It is unique among the resources of its type in the account and region, or in what Within names: the
+	// executor refuses one that another resource of a stack already has.
 	PhysicalID string
+	// Within is the id of what the resource is a part of, where its own is unique only there: the API of a stage. Update leaves it empty.
+	Within string
 	// Attributes are what Fn::GetAtt returns, by attribute name; nested ones are spelled with dots.
 	Attributes map[string]any
 }

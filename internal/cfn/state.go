@@ -177,10 +177,14 @@ type Operation struct {
 	End Status `json:"end,omitempty"`
 }
 
+// is reports whether p and q, of one type, are one resource.
+func (p *Physical) is(q *Physical) bool { return p.ID == q.ID && p.Within == q.Within }
+
 // Physical is a resource that was made.
 type Physical struct {
 	Type       string         `json:"type"`
 	ID         string         `json:"id"`
+	Within     string         `json:"within,omitempty"`
 	Attributes map[string]any `json:"attributes,omitempty"`
 	Properties map[string]any `json:"properties,omitempty"`
 	// Shown are the properties as events show them, when they differ because a NoEcho parameter is in them.

@@ -184,7 +184,7 @@ func (s *Service) createStageResource(ctx context.Context, r *cfn.Request, p *st
 	if err != nil {
 		return nil, err
 	}
-	return &cfn.Result{PhysicalID: p.StageName}, nil
+	return &cfn.Result{PhysicalID: p.StageName, Within: p.APIID}, nil
 }
 
 func (p *stageResource) tags(r *cfn.Request) map[string]string {

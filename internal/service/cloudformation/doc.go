@@ -21,7 +21,7 @@
 //	'c' stack change-set-name     a change set
 //	'i' change-set                the stack and name of a change set, by the last part of its id
 //	'k' stack token               the operation that a ClientRequestToken began
-//	'p' physical-id type          the record that a physical resource belongs to
+//	'p' physical-id type [within] the record that a physical resource belongs to
 //	'x' export                    an export: its owner and value
 //	'y' stack export              what a stack exports
 //	'u' export stack              who uses an export

@@ -30,6 +30,7 @@ type fakes struct {
 
 type thing struct {
 	Name  string    `cfn:"Name,replace"`
+	In    string    `cfn:"In,replace"`
 	Value string    `cfn:"Value"`
 	Count *int32    `cfn:"Count"`
 	List  []string  `cfn:"List"`
@@ -92,13 +93,15 @@ func (f *fakes) thingType() cfn.ResourceType {
 			if id == "" {
 				id = r.GeneratedName
 			}
-			if err := f.put(ctx, id, p.Value); err != nil {
+			if err := f.put(ctx, p.In+id, p.Value); err != nil {
 				return nil, err
 			}
-			return f.result(r, id, p), f.call("create", r)
+			res := f.result(r, id, p)
+			res.Within = p.In
+			return res, f.call("create", r)
 		},
 		Update: func(ctx context.Context, r *cfn.Request, _, p *thing) (*cfn.Result, error) {
-			if err := f.put(ctx, r.PhysicalID, p.Value); err != nil {
+			if err := f.put(ctx, p.In+r.PhysicalID, p.Value); err != nil {
 				return nil, err
 			}
 			if f.onUpdate != nil {
@@ -106,8 +109,8 @@ func (f *fakes) thingType() cfn.ResourceType {
 			}
 			return f.result(r, r.PhysicalID, p), f.call("update", r)
 		},
-		Delete: func(ctx context.Context, r *cfn.Request, _ *thing) error {
-			err := f.space().Update(ctx, func(_ context.Context, tx kv.Tx) error { return tx.Delete(kv.Key{}.Str(r.PhysicalID)) })
+		Delete: func(ctx context.Context, r *cfn.Request, p *thing) error {
+			err := f.space().Update(ctx, func(_ context.Context, tx kv.Tx) error { return tx.Delete(kv.Key{}.Str(p.In + r.PhysicalID)) })
 			return errors.Join(err, f.call("delete", r))
 		},
 	})

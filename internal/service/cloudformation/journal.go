@@ -91,7 +91,7 @@ func (j *journal) own(r *cfn.Record) error {
 	me := owner{StackID: j.id, LogicalID: r.LogicalID}
 	keep := map[string]bool{}
 	for _, p := range physicals(r) {
-		key := ownerKey(p.ID, p.Type)
+		key := ownerKey(p)
 		keep[string(key)] = true
 		var other owner
 		ok, err := get(j.tx, key, &other)
@@ -108,7 +108,7 @@ func (j *journal) own(r *cfn.Record) error {
 		}
 	}
 	for _, p := range physicals(before) {
-		if key := ownerKey(p.ID, p.Type); !keep[string(key)] {
+		if key := ownerKey(p); !keep[string(key)] {
 			if err := j.tx.Delete(key); err != nil {
 				return err
 			}
@@ -124,7 +124,7 @@ func (j *journal) Drop(id string) error {
 		return err
 	}
 	for _, p := range physicals(r) {
-		if err := j.tx.Delete(ownerKey(p.ID, p.Type)); err != nil {
+		if err := j.tx.Delete(ownerKey(p)); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package cloudformation
 import (
 	"time"
 
+	"croft/internal/cfn"
 	"croft/internal/kv"
 )
 
@@ -20,7 +21,6 @@ func changeSetIDKey(id string) kv.Key             { return kv.Key{'i'}.Str(id) }
 func tokensPrefix(stack string) kv.Key            { return kv.Key{'k'}.Str(stack) }
 func tokenKey(stack, token string) kv.Key         { return tokensPrefix(stack).Str(token) }
 func ownersPrefix(physical string) kv.Key         { return kv.Key{'p'}.Str(physical) }
-func ownerKey(physical, typ string) kv.Key        { return ownersPrefix(physical).Str(typ) }
 func exportsPrefix() kv.Key                       { return kv.Key{'x'} }
 func exportKey(name string) kv.Key                { return exportsPrefix().Str(name) }
 func exportsOfPrefix(stack string) kv.Key         { return kv.Key{'y'}.Str(stack) }
@@ -38,4 +38,13 @@ func lastPart(key, prefix []byte) (string, error) {
 	r := kv.ReadKey(key, prefix)
 	s := r.Str()
 	return s, r.Err()
+}
+
+// ownerKey is that of one resource; few are parts of another.
+func ownerKey(p *cfn.Physical) kv.Key {
+	k := ownersPrefix(p.ID).Str(p.Type)
+	if p.Within != "" {
+		k = k.Str(p.Within)
+	}
+	return k
 }

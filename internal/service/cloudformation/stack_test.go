@@ -192,6 +192,24 @@ Outputs: {Arn: {Value: !GetAtt A.Arn}}
 	refused(t, err, "ValidationError: Resource Gone does not exist for stack s")
 }
 
+// Parts of different things may have one name, in one stack or several, and also one after the other.
+func TestNamesWithinSomething(t *testing.T) {
+	b := newBench(t)
+	part := func(in string) string {
+		return `{"Resources": {"A": {"Type": "Test::Thing", "Properties": {"Name": "$default", "In": "` + in + `"}}}}`
+	}
+	b.create(&api.CreateStackInput{StackName: "s", TemplateBody: body(part("x/"))})
+	b.create(&api.CreateStackInput{StackName: "t", TemplateBody: body(part("y/"))})
+	same(t, b.fakes.things(t), "x/$default= y/$default=")
+	if st := b.update(&api.UpdateStackInput{StackName: "s", TemplateBody: body(part("z/"))}); st.StackStatus != "UPDATE_COMPLETE" {
+		t.Errorf("%s\n%s", st.StackStatus, b.events("s"))
+	}
+	same(t, b.fakes.things(t), "y/$default= z/$default=")
+	if st := b.update(&api.UpdateStackInput{StackName: "s", TemplateBody: body(part("y/"))}); st.StackStatus != "UPDATE_ROLLBACK_COMPLETE" {
+		t.Errorf("a part that another stack has: %s", st.StackStatus)
+	}
+}
+
 // A resource whose name stays cannot be replaced: deleting the old one would delete the new one.
 func TestReplacementOfANamedResource(t *testing.T) {
 	b := newBench(t)
