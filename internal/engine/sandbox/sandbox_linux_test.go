@@ -212,6 +212,28 @@ func TestMounts(t *testing.T) {
 	}
 }
 
+// TestYieldsMemory: a function is what the kernel ends first when memory runs out, and cannot change that where the server is privileged.
+func TestYieldsMemory(t *testing.T) {
+	_, lines := sandboxed(t, nil, "memory")
+	got := collect(t, lines)
+	if got["score"] != "500" {
+		t.Errorf("got %v", got)
+	}
+	privileged, err := hasCapability(unix.CAP_SYS_RESOURCE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Root of a namespace of its own has no say in this.
+	privileged = privileged && slices.Equal(strings.Fields(string(ids)), []string{"0", "0", "4294967295"})
+	if privileged && got["lower"] != "permission denied" {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestTmpIsPrivate(t *testing.T) {
 	_, lines := sandboxed(t, nil, "leave-file")
 	if got := collect(t, lines); got["leave"] != "done" {
