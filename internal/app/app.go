@@ -199,6 +199,7 @@ func (a *App) run() {
 		ReadHeaderTimeout: 30 * time.Second,
 		IdleTimeout:       5 * time.Minute,
 		MaxHeaderBytes:    256 << 10,
+		ConnState:         newConnections(maxConnections).state,
 		ErrorLog:          slog.NewLogLogger(a.opts.Log.Handler(), slog.LevelDebug),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
