@@ -58,19 +58,24 @@ func splitS3Path(svc *Service, r *http.Request) ([]string, *cloud.Error) {
 			WithStatus(http.StatusNotImplemented)
 	}
 	bucket, named := BucketOfHost(svc, r.Host)
-	segments := []string{bucket}
+	var escaped []string
 	if !named {
-		segments[0], path, _ = strings.Cut(path, "/")
+		escaped = append(escaped, "")
+		escaped[0], path, _ = strings.Cut(path, "/")
 	}
 	if path != "" {
-		segments = append(segments, strings.Split(path, "/")...)
+		escaped = append(escaped, strings.Split(path, "/")...)
 	}
-	for i, s := range segments {
+	var segments []string
+	if named {
+		segments = append(segments, bucket) // a host is not escaped
+	}
+	for _, s := range escaped {
 		text, err := url.PathUnescape(s)
 		if err != nil {
 			return nil, cloud.Errorf("InvalidURI", "Couldn't parse the specified URI.")
 		}
-		segments[i] = text
+		segments = append(segments, text)
 	}
 	return segments, nil
 }
