@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"croft/internal/cfn/template"
 )
 
 // forward creates, updates or replaces the next resource, or ends the phase when there is none left.
@@ -101,6 +99,9 @@ func (st *step) make(ctx context.Context, r *Record, want, old *Physical) (failu
 			return err
 		}
 		res, err := rt.Create(ctx, st.request(r.LogicalID, nil), want.Properties)
+		if err != nil && old != nil && ownName(old, want) && taken(err) {
+			return mustRename(old.ID)
+		}
 		if err != nil {
 			return err
 		}
@@ -108,8 +109,7 @@ func (st *step) make(ctx context.Context, r *Record, want, old *Physical) (failu
 		made := *want
 		made.ID, made.Within, made.Attributes = res.PhysicalID, res.Within, res.Attributes
 		if old != nil && old.is(&made) {
-			return &template.Error{Message: "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename " +
-				old.ID + " and update the stack again."}
+			return mustRename(old.ID)
 		}
 		for _, left := range r.Old {
 			if left.is(&made) {

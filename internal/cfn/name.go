@@ -2,6 +2,10 @@ package cfn
 
 import (
 	"crypto/sha256"
+	"strings"
+
+	"croft/internal/cfn/template"
+	"croft/internal/cloud"
 )
 
 const (
@@ -27,4 +31,31 @@ func generatedName(s *Stack, op *Operation, logicalID string) string {
 		id = id[:min(len(id), room-len(stack))]
 	}
 	return stack + "-" + id + "-" + string(random)
+}
+
+// ownName reports whether a property names both old and want: the template has given the resource its name, and leaves it.
+func ownName(old, want *Physical) bool {
+	for key, v := range want.Properties {
+		name, ok := v.(string)
+		if ok && name != "" && old.Properties[key] == v && (old.ID == name || strings.HasSuffix(old.ID, "/"+name)) {
+			return true
+		}
+	}
+	return false
+}
+
+// taken reports whether a service refused to make a resource because there is one of that name.
+func taken(err error) bool {
+	switch cloud.Code(err) {
+	case "ResourceInUseException", "ResourceConflictException", "ResourceAlreadyExistsException", "AlreadyExistsException", "EntityAlreadyExists",
+		"QueueNameExists", "QueueAlreadyExists", "BucketAlreadyExists", "BucketAlreadyOwnedByYou":
+		return true
+	}
+	return false
+}
+
+// mustRename is the error for a resource that needs a new one in its stead, whose template insists on its name.
+func mustRename(id string) error {
+	return &template.Error{Message: "CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename " + id +
+		" and update the stack again."}
 }
