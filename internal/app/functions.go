@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"iter"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -87,22 +88,59 @@ func (a *App) storeLogs(ctx context.Context, b engine.LogBatch) error {
 	a.tail.publish(b)
 	ctx = a.internal(ctx, b.Account, b.Region, "lambda.amazonaws.com")
 	client := logs.NewClient(a.dispatch)
-	in := &logs.PutLogEventsInput{LogGroupName: b.Group, LogStreamName: b.Stream}
-	for _, l := range b.Lines {
-		in.LogEvents = append(in.LogEvents, logs.InputLogEvent{Timestamp: l.Time.UnixMilli(), Message: l.Text})
+	for lines := range uploads(b.Lines) {
+		in := &logs.PutLogEventsInput{LogGroupName: b.Group, LogStreamName: b.Stream}
+		for _, l := range lines {
+			in.LogEvents = append(in.LogEvents, logs.InputLogEvent{Timestamp: l.Time.UnixMilli(), Message: l.Text})
+		}
+		_, err := client.PutLogEvents(ctx, in)
+		if cloud.Code(err) == "ResourceNotFoundException" {
+			err = a.makeStream(ctx, client, in)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// makeStream makes the group and the stream of in, and then stores it.
+func (a *App) makeStream(ctx context.Context, client logs.Client, in *logs.PutLogEventsInput) error {
+	if _, err := client.CreateLogGroup(ctx, &logs.CreateLogGroupInput{LogGroupName: in.LogGroupName}); err != nil && !exists(err) {
+		return err
+	}
+	if _, err := client.CreateLogStream(ctx, &logs.CreateLogStreamInput{LogGroupName: in.LogGroupName, LogStreamName: in.LogStreamName}); err != nil && !exists(err) {
+		return err
 	}
 	_, err := client.PutLogEvents(ctx, in)
-	if cloud.Code(err) != "ResourceNotFoundException" {
-		return err
-	}
-	if _, err := client.CreateLogGroup(ctx, &logs.CreateLogGroupInput{LogGroupName: b.Group}); err != nil && !exists(err) {
-		return err
-	}
-	if _, err := client.CreateLogStream(ctx, &logs.CreateLogStreamInput{LogGroupName: b.Group, LogStreamName: b.Stream}); err != nil && !exists(err) {
-		return err
-	}
-	_, err = client.PutLogEvents(ctx, in)
 	return err
+}
+
+// Limits of one PutLogEvents. Source: CloudWatch Logs API Reference, PutLogEvents.
+const (
+	maxUploadLines = 10_000
+	maxUploadBytes = 1 << 20
+	lineOverhead   = 26
+)
+
+// uploads cuts lines into what one PutLogEvents takes.
+func uploads(lines []engine.LogLine) iter.Seq[[]engine.LogLine] {
+	return func(yield func([]engine.LogLine) bool) {
+		for len(lines) > 0 {
+			n, bytes := 0, 0
+			for n < len(lines) && n < maxUploadLines {
+				bytes += len(lines[n].Text) + lineOverhead
+				if bytes > maxUploadBytes && n > 0 {
+					break
+				}
+				n++
+			}
+			if !yield(lines[:n]) {
+				return
+			}
+			lines = lines[n:]
+		}
+	}
 }
 
 func exists(err error) bool { return cloud.Code(err) == "ResourceAlreadyExistsException" }

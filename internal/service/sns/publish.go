@@ -29,7 +29,7 @@ type notification struct {
 	Messages   map[string]string `json:"p,omitempty"`
 	Attributes []attribute       `json:"a,omitempty"`
 	Time       time.Time         `json:"d"`
-	// Endpoint is the cloud's base URL, as the publisher knew it.
+	// Endpoint is the cloud's base URL, as whoever receives the message can use it.
 	Endpoint string `json:"e,omitempty"`
 }
 
@@ -58,7 +58,7 @@ func (s *Service) Publish(ctx context.Context, in *sns.PublishInput) (*sns.Publi
 	if err != nil {
 		return nil, err
 	}
-	n, err := newNotification(ctx, name, in)
+	n, err := s.newNotification(ctx, name, in)
 	if err != nil {
 		return nil, err
 	}
@@ -94,10 +94,10 @@ func target(in *sns.PublishInput) (parameter, arn string, err error) {
 	return "TargetArn", *in.TargetArn, nil
 }
 
-func newNotification(ctx context.Context, topicName string, in *sns.PublishInput) (*notification, error) {
+func (s *Service) newNotification(ctx context.Context, topicName string, in *sns.PublishInput) (*notification, error) {
 	call := cloud.CallOf(ctx)
 	n := &notification{
-		ID: cloud.NewRequestID(), Topic: call.ARN("sns", topicName), Subject: in.Subject, Message: in.Message, Time: call.Now, Endpoint: call.Endpoint,
+		ID: cloud.NewRequestID(), Topic: call.ARN("sns", topicName), Subject: in.Subject, Message: in.Message, Time: call.Now, Endpoint: s.baseURL(call),
 	}
 	if in.Message == "" {
 		return nil, invalid("Empty message")
@@ -233,4 +233,13 @@ func checkAttributeValue(a *attribute) error {
 		return parameterValue("Could not cast message attribute '%s' value to number.", a.Name)
 	}
 	return nil
+}
+
+// baseURL returns the base of the URLs in a message. The address under which a function knows the cloud is of no use outside of its
+// environment.
+func (s *Service) baseURL(call *cloud.Call) string {
+	if call.Endpoint == "" || call.Function != "" {
+		return s.deps.BaseURL
+	}
+	return call.Endpoint
 }
