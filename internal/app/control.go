@@ -140,7 +140,7 @@ func (a *App) reset(r *http.Request) (struct{}, error) {
 
 func (a *App) upload(r *http.Request) (control.Asset, error) {
 	ref, err := a.blobs.Put(r.Context(), r.Body, maxAsset)
-	return control.Asset{Bucket: control.AssetBucket, Key: ref.SHA256}, err
+	return control.Asset{Bucket: cloud.AssetBucket, Key: ref.SHA256}, err
 }
 
 func (a *App) invoke(r *http.Request) (control.InvokeReport, error) {

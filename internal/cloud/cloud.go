@@ -17,6 +17,10 @@ const (
 	Partition = "aws"
 )
 
+// AssetBucket is the name under which templates and CreateFunction refer to deployment packages that were uploaded to the cloud itself;
+// the key is the body's SHA-256. Nobody can make a bucket of that name.
+const AssetBucket = "croft-assets"
+
 // ARN is a parsed Amazon Resource Name. Source: IAM User Guide, "Identify AWS resources with Amazon Resource Names (ARNs)".
 type ARN struct {
 	Partition, Service, Region, Account, Resource string

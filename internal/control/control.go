@@ -17,9 +17,6 @@ const (
 	Logs        = "/_croft/logs"
 )
 
-// AssetBucket is the name under which templates refer to deployment packages that were uploaded to Assets; the key is the body's SHA-256.
-const AssetBucket = "croft-assets"
-
 // HealthReport answers Health.
 type HealthReport struct {
 	Status  string `json:"status"`

@@ -8,13 +8,12 @@ import (
 	"fmt"
 
 	"croft/internal/blob"
+	"croft/internal/cloud"
 	"croft/internal/engine/bundle"
 	"croft/internal/wire"
 )
 
 const (
-	// assetBucket is the bucket under whose name the blob store's bodies can be given as code: the key is a body's SHA-256.
-	assetBucket = "croft-assets"
 	// maxZipped bounds a package that comes within a request. Source: Lambda quotas.
 	maxZipped = 50 << 20
 )
@@ -74,7 +73,7 @@ func (s *Service) store(ctx context.Context, c source) (code, error) {
 // asset finds code that was uploaded before.
 func (s *Service) asset(ctx context.Context, bucket, key string) (code, error) {
 	const failed = "Error occurred while GetObject. S3 Error Code: %s. S3 Error Message: %s"
-	if bucket != assetBucket {
+	if bucket != cloud.AssetBucket {
 		return code{}, invalid(failed, "NoSuchBucket", "The specified bucket does not exist. This cloud has no S3: "+
 			"give the package as ZipFile, or deploy the application's folder with croft deploy.")
 	}

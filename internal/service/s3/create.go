@@ -46,7 +46,7 @@ func (s *Service) CreateBucket(ctx context.Context, in *api.CreateBucketInput) (
 // Reference, CreateBucket, BucketAlreadyOwnedByYou.
 func create(tx kv.Tx, name string, b *bucket) error {
 	switch there, err := read(tx, name); {
-	case err == nil && there.Account != b.Account:
+	case name == cloud.AssetBucket, err == nil && there.Account != b.Account:
 		return with(api.NewBucketAlreadyExists("The requested bucket name is not available. The bucket namespace is shared by all users of the system. "+
 			"Please select a different name and try again."), "BucketName", name)
 	case err == nil && there.Region == firstRegion && b.Region == firstRegion:
