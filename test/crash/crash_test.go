@@ -20,8 +20,13 @@ import (
 
 const (
 	posters = 4
-	// longest is the longest load before a kill: long enough that kills fall before, into and after the first cold start.
-	longest = 1500 * time.Millisecond
+	// One kill in three comes at a random moment of a round, up to longest into it: before, in or just after the first cold start. The others
+	// come a moment after some orders have been acknowledged, however long the machine takes to get there.
+	longest    = 1500 * time.Millisecond
+	moment     = 200 * time.Millisecond
+	mostOrders = 30
+	// ordersWithin bounds the wait for these orders.
+	ordersWithin = 30 * time.Second
 	// arriveWithin bounds how long events may take once the killing has stopped: shipments come after the visibility timeout of messages
 	// that a killed function had taken.
 	arriveWithin = 4 * time.Minute
@@ -41,6 +46,8 @@ type ledger struct {
 	mu       sync.Mutex
 	accepted map[string]bool
 	fresh    []string
+	// told has a value for each order, as far as there is room.
+	told chan struct{}
 }
 
 func (l *ledger) add(id string) {
@@ -48,6 +55,24 @@ func (l *ledger) add(id string) {
 	defer l.mu.Unlock()
 	l.accepted[id] = true
 	l.fresh = append(l.fresh, id)
+	select {
+	case l.told <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns when n orders have been acknowledged since the last takeFresh, and fails the test when that takes too long.
+func (l *ledger) wait(t *testing.T, n int) {
+	limit := clock.Real().NewTimer(ordersWithin)
+	defer limit.Stop()
+	for range n {
+		select {
+		case <-l.told:
+		case <-limit.C():
+			t.Errorf("no %d orders were acknowledged within %v", n, ordersWithin)
+			return
+		}
+	}
 }
 
 func (l *ledger) takeFresh() []string {
@@ -55,6 +80,9 @@ func (l *ledger) takeFresh() []string {
 	defer l.mu.Unlock()
 	out := l.fresh
 	l.fresh = nil
+	for len(l.told) > 0 {
+		<-l.told
+	}
 	return out
 }
 
@@ -63,13 +91,17 @@ func TestOrdersSurviveKills(t *testing.T) {
 	c := harness.New(t, harness.Binary(t))
 	c.Start()
 	url := c.Deploy("examples/orders")["OrdersUrl"]
-	book := &ledger{accepted: map[string]bool{}}
+	book := &ledger{accepted: map[string]bool{}, told: make(chan struct{}, mostOrders)}
 	for i := range n {
 		if i > 0 {
 			c.Start()
 		}
 		checkOrders(t, c, book.takeFresh(), i)
-		load(c, url, book, time.Duration(clock.Pick(int(longest))))
+		if i%3 == 0 {
+			load(t, c, url, book, 0, time.Duration(clock.Pick(int(longest))))
+		} else {
+			load(t, c, url, book, 1+clock.Pick(mostOrders), time.Duration(clock.Pick(int(moment))))
+		}
 	}
 	c.Start()
 	checkOrders(t, c, book.takeFresh(), n)
@@ -81,8 +113,10 @@ func TestOrdersSurviveKills(t *testing.T) {
 	checkShipments(t, c, book.accepted)
 }
 
-// load posts orders from several clients until the process is killed after d, and returns when all clients have stopped.
-func load(c *harness.Cloud, url string, book *ledger, d time.Duration) {
+// load posts orders from several clients until the process is killed, d after the given number of orders has been acknowledged, and returns
+// when all clients have stopped.
+func load(t *testing.T, c *harness.Cloud, url string, book *ledger, orders int, d time.Duration) {
+	t.Helper()
 	var wg sync.WaitGroup
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -99,6 +133,7 @@ func load(c *harness.Cloud, url string, book *ledger, d time.Duration) {
 			}
 		})
 	}
+	book.wait(t, orders)
 	_ = clock.Sleep(ctx, clock.Real(), d)
 	c.Kill()
 	stop()

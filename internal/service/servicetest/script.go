@@ -4,9 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,7 +140,7 @@ func (s *script) call(args, want string) error {
 	if err := json.Unmarshal([]byte(want), &wantValue); err != nil {
 		return fmt.Errorf("the expected answer: %w", err)
 	}
-	if err := s.match("", wantValue, gotValue); err != nil {
+	if err := s.compare(wantValue, gotValue); err != nil {
 		return fmt.Errorf("%s: %w\ngot   %s", target, err, got)
 	}
 	return nil
@@ -155,7 +157,35 @@ func (s *script) substitute(text string) string {
 	})
 }
 
-// match compares an answer with what is expected of it, and gives variables their values.
+// compare holds an answer against what is expected of it. Variables get their values first, so that their other uses may stand anywhere in
+// the answer.
+func (s *script) compare(want, got any) error {
+	s.bind(want, got)
+	return s.match("", want, got)
+}
+
+// bind gives the variables that stand alone in want, and have no value, those that they have in got.
+func (s *script) bind(want, got any) {
+	switch want := want.(type) {
+	case map[string]any:
+		g, _ := got.(map[string]any)
+		for _, k := range slices.Sorted(maps.Keys(want)) {
+			s.bind(want[k], g[k])
+		}
+	case []any:
+		g, _ := got.([]any)
+		for i := range min(len(want), len(g)) {
+			s.bind(want[i], g[i])
+		}
+	case string:
+		text, ok := got.(string)
+		if _, bound := s.vars[want]; ok && !bound && want != "" && variables().FindString(want) == want {
+			s.vars[want] = text
+		}
+	}
+}
+
+// match compares an answer with what is expected of it.
 func (s *script) match(path string, want, got any) error {
 	switch want := want.(type) {
 	case map[string]any:
@@ -203,12 +233,6 @@ func (s *script) matchText(path, want string, got any) error {
 	text, ok := got.(string)
 	if want == "$_" {
 		return nil
-	}
-	if variables().FindString(want) == want && want != "" && ok {
-		if _, bound := s.vars[want]; !bound {
-			s.vars[want] = text
-			return nil
-		}
 	}
 	if want = s.substitute(want); !ok || want != text {
 		return fmt.Errorf("%s: want %q", path, want)
