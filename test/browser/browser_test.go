@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,22 +57,35 @@ func browserPath(t *testing.T) string {
 	return ""
 }
 
+// profile returns a new folder for the browser. What its processes still write while they end is no concern of the test.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "croft-browser-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // visit opens url in a headless browser and returns what the page reports to its own server.
 func visit(t *testing.T, url string, reports <-chan map[string]string, flags ...string) map[string]string {
 	t.Helper()
 	args := append([]string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--user-data-dir=" + t.TempDir(),
+		"--disable-component-update", "--disable-sync", "--user-data-dir=" + profile(t),
 	}, flags...)
 	cmd := exec.Command(browserPath(t), append(args, "--remote-debugging-port=0", url)...)
 	if testing.Verbose() {
 		cmd.Stderr = os.Stderr
 	}
+	// The browser is many processes: a group of their own lets them all be ended.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		_ = cmd.Process.Kill()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		_ = cmd.Wait()
 	}()
 	timer := clock.Real().NewTimer(answerWithin)
