@@ -10,11 +10,11 @@ import (
 
 // TestGeneratedIsCurrent generates anew and compares: what is in the tree is what the models, patches and list say.
 func TestGeneratedIsCurrent(t *testing.T) {
-	if _, err := models("botocore.version"); err != nil {
+	if _, err := models(t.Context(), "botocore.version", func(line string) { t.Log(line) }); err != nil {
 		t.Skipf("SKIPPED, internal/awsapi is not compared with the models: %v", err)
 	}
 	dir := t.TempDir()
-	if err := run(".", dir); err != nil {
+	if err := run(t.Context(), ".", dir); err != nil {
 		t.Fatal(err)
 	}
 	tree := filepath.Join("..", "..", "internal", "awsapi")

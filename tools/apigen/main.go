@@ -3,10 +3,11 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 
@@ -18,18 +19,20 @@ func main() {
 	here := flag.String("from", "tools/apigen", "folder of operations.txt, botocore.version and patches")
 	out := flag.String("out", "internal/awsapi", "folder of the generated packages")
 	flag.Parse()
-	if err := run(*here, *out); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *here, *out); err != nil {
 		fmt.Fprintln(os.Stderr, "apigen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(here, out string) error {
+func run(ctx context.Context, here, out string) error {
 	order, listed, err := readList(filepath.Join(here, "operations.txt"))
 	if err != nil {
 		return err
 	}
-	data, err := models(filepath.Join(here, "botocore.version"))
+	data, err := models(ctx, filepath.Join(here, "botocore.version"), func(line string) { fmt.Fprintln(os.Stderr, line) })
 	if err != nil {
 		return err
 	}
@@ -72,24 +75,4 @@ func readList(file string) (order []string, listed map[string][]string, err erro
 		listed[name] = append(listed[name], strings.Fields(ops)...)
 	}
 	return order, listed, lines.Err()
-}
-
-// models returns the folder of botocore's models, and insists on the version that the repository names: the generated code must
-// not depend on the machine that generates it.
-func models(versionFile string) (string, error) {
-	pinned, err := os.ReadFile(versionFile)
-	if err != nil {
-		return "", err
-	}
-	want := strings.TrimSpace(string(pinned))
-	script := "import botocore, os; print(botocore.__version__); print(os.path.join(os.path.dirname(botocore.__file__), 'data'))"
-	answer, err := exec.Command("python3", "-c", script).Output()
-	if err != nil {
-		return "", fmt.Errorf("looking for botocore: %w; install it with: python3 -m pip install botocore==%s", err, want)
-	}
-	got, dir, _ := strings.Cut(strings.TrimSpace(string(answer)), "\n")
-	if got != want {
-		return "", fmt.Errorf("botocore is %s, not %s; install it with: python3 -m pip install botocore==%s", got, want, want)
-	}
-	return dir, nil
 }
