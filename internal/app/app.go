@@ -173,7 +173,7 @@ func (a *App) compose() (err error) {
 	if a.functions, err = engine.New(a.engineConfig()); err != nil {
 		return err
 	}
-	for _, d := range services(a.deps, a.keys, a.functions) {
+	for _, d := range Services(a.deps, a.keys, a.functions) {
 		a.dispatch.Add(d)
 	}
 	a.server = server.New(server.Config{

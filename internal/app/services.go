@@ -2,7 +2,6 @@ package app
 
 import (
 	"croft/internal/cfn"
-	"croft/internal/engine"
 	"croft/internal/identity"
 	"croft/internal/outbox"
 	"croft/internal/service"
@@ -19,8 +18,9 @@ import (
 	"croft/internal/timer"
 )
 
-// services is the list of what this cloud consists of.
-func services(d service.Deps, keys *identity.Keys, functions *engine.Engine) []service.Descriptor {
+// Services is the list of what a cloud consists of. It is exported for what reads the declarations, which needs no machinery behind them
+// (an empty Deps and nil will do), and for tests that run all services on machinery of their own.
+func Services(d service.Deps, keys *identity.Keys, functions lambda.Engine) []service.Descriptor {
 	types := map[string]cfn.ResourceType{}
 	lookup := func(name string) (cfn.ResourceType, bool) {
 		t, ok := types[name]

@@ -39,6 +39,29 @@ func fieldsOf(t reflect.Type) map[string]field {
 	return out
 }
 
+// propertiesOf lists the properties of the struct type t. When all is set, a change of any needs a new resource.
+func propertiesOf(t reflect.Type, all bool) []Property {
+	var out []Property
+	fields := fieldsOf(t)
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("cfn"), ",")
+		f, known := fields[name]
+		if !known {
+			continue
+		}
+		p := Property{Name: name, Required: f.required, Replaces: f.replace || all}
+		inner := t.Field(i).Type
+		for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct {
+			p.Parts = propertiesOf(inner, false)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
 // Decode reads resolved properties into the struct that into points to. It converts between strings, numbers and booleans as CloudFormation
 // does, and refuses what the struct does not have. typ names the resource type in errors.
 func Decode(typ string, properties map[string]any, into any) error {

@@ -47,6 +47,8 @@ type Result struct {
 type ResourceType struct {
 	// Type is the CloudFormation name: "AWS::SQS::Queue".
 	Type string
+	// Properties lists those that the type has, in the order of its struct: for pages and tools.
+	Properties func() []Property
 	// Check decodes properties that may still hold unresolved intrinsic values and reports those that croft does not have,
 	// before anything is created.
 	Check func(properties map[string]any) error
@@ -55,6 +57,15 @@ type ResourceType struct {
 	Create   func(ctx context.Context, r *Request, properties map[string]any) (*Result, error)
 	Update   func(ctx context.Context, r *Request, old, new map[string]any) (*Result, error)
 	Delete   func(ctx context.Context, r *Request, properties map[string]any) error
+}
+
+// Property is one property of a resource type.
+type Property struct {
+	Name string
+	// Required properties must be given; a change of one that Replaces needs a new resource.
+	Required, Replaces bool
+	// Parts are the properties of a structure, or of the structures in a list.
+	Parts []Property
 }
 
 // Spec is a resource type whose properties are the struct T. Fields carry the tag `cfn:"PropertyName"`, with ",required" where
@@ -74,8 +85,9 @@ func Resource[T any](name string, s Spec[T]) ResourceType {
 		return p, Decode(name, properties, p)
 	}
 	rt := ResourceType{
-		Type:  name,
-		Check: func(properties map[string]any) error { return check(name, properties, reflect.TypeFor[T]()) },
+		Type:       name,
+		Properties: func() []Property { return propertiesOf(reflect.TypeFor[T](), s.Update == nil) },
+		Check:      func(properties map[string]any) error { return check(name, properties, reflect.TypeFor[T]()) },
 		Replaces: func(old, new map[string]any) bool {
 			return s.Update == nil || replaces(old, new, reflect.TypeFor[T]())
 		},

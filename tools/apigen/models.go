@@ -20,6 +20,8 @@ import (
 const (
 	maxWheel     = 64 << 20
 	maxModelFile = 8 << 20
+	// maxReason bounds what is shown of pip's last words.
+	maxReason = 500
 )
 
 // pin is the version of botocore whose models are generated from, and the SHA-256 of its wheel.
@@ -86,7 +88,7 @@ func cached(ctx context.Context, dir string, want pin, say func(string)) (string
 	pip := exec.CommandContext(ctx, "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check",
 		"--no-deps", "--only-binary=:all:", "--dest", tmp, "botocore=="+want.version)
 	if out, err := pip.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("the models of botocore %s cannot be downloaded: %w\n%s", want.version, err, out)
+		return "", fmt.Errorf("the models of botocore %s cannot be downloaded: %w\n%s", want.version, err, out[max(0, len(out)-maxReason):])
 	}
 	wheel := filepath.Join(tmp, "botocore-"+want.version+"-py3-none-any.whl")
 	if err := verify(wheel, want.sum); err != nil {
