@@ -121,10 +121,17 @@ func (a *App) status(r *http.Request) (control.StatusReport, error) {
 	return out, nil
 }
 
-func (a *App) credentials(*http.Request) (control.CredentialsReport, error) {
-	c := a.keys.Root(a.opts.Account)
+func (a *App) credentials(r *http.Request) (control.CredentialsReport, error) {
+	account := a.opts.Account
+	if other := r.URL.Query().Get("account"); other != "" {
+		if !cloud.IsAccount(other) {
+			return control.CredentialsReport{}, cloud.Errorf("ValidationError", "the account id %q is not twelve digits", other).WithStatus(http.StatusBadRequest)
+		}
+		account = other
+	}
+	c := a.keys.Root(account)
 	return control.CredentialsReport{
-		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, Account: a.opts.Account, Region: cloud.DefaultRegion,
+		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, Account: account, Region: cloud.DefaultRegion,
 	}, nil
 }
 

@@ -40,6 +40,9 @@ func ParseARN(s string) (ARN, error) {
 	return ARN{p[1], p[2], p[3], p[4], p[5]}, nil
 }
 
+// IsAccount reports whether s has the form of an account id: twelve digits.
+func IsAccount(s string) bool { return len(s) == 12 && strings.Trim(s, "0123456789") == "" }
+
 // ResolveAccount returns the account that named means to a caller of account caller. An account of fewer than twelve digits, as
 // published examples often carry, means the caller's own: a documented deviation from AWS. short reports that it applied,
 // so that the caller can warn.

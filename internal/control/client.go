@@ -136,9 +136,13 @@ func (c *Client) Status(ctx context.Context) (out StatusReport, err error) {
 	return out, c.call(ctx, http.MethodGet, Status, nil, nil, &out)
 }
 
-// Credentials asks for the root user's credentials.
-func (c *Client) Credentials(ctx context.Context) (out CredentialsReport, err error) {
-	return out, c.call(ctx, http.MethodPost, Credentials, nil, nil, &out)
+// Credentials asks for the credentials of an account's root user. An empty account is the cloud's own.
+func (c *Client) Credentials(ctx context.Context, account string) (out CredentialsReport, err error) {
+	query := url.Values{}
+	if account != "" {
+		query.Set("account", account)
+	}
+	return out, c.call(ctx, http.MethodPost, Credentials, query, nil, &out)
 }
 
 // Reset empties the cloud.

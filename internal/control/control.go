@@ -43,7 +43,7 @@ type Stack struct {
 	Status string `json:"status"`
 }
 
-// CredentialsReport answers Credentials.
+// CredentialsReport answers Credentials, whose query may have "account": twelve digits.
 type CredentialsReport struct {
 	AccessKeyID     string `json:"accessKeyId"`
 	SecretAccessKey string `json:"secretAccessKey"`

@@ -16,6 +16,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +25,13 @@ import (
 	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/kv"
+)
+
+const (
+	rootPrefix = "AKIA"
+	maxAccount = 999_999_999_999
+	// maxRoots bounds how many accounts' credentials are remembered.
+	maxRoots = 1024
 )
 
 // Credentials are what a client signs with.
@@ -64,7 +73,8 @@ type state struct {
 	master [32]byte
 	seal   cipher.AEAD
 	// roots remembers derived credentials by account: each request's access key is held against one of them.
-	roots sync.Map
+	mu    sync.RWMutex
+	roots map[string]Credentials
 }
 
 // New loads the master key of the cloud in store, making it on first use.
@@ -118,21 +128,63 @@ func (s *state) secret(accessKeyID string) string {
 	return base64.StdEncoding.EncodeToString(s.mac("secret:" + accessKeyID)[:30])
 }
 
-// Root returns the long-lived credentials of an account's root user: what croft's own commands sign with. They are remembered, so it
-// is for the cloud's own accounts, not for any account that a request may name.
+// Root returns the long-lived credentials of an account's root user, twelve digits: what croft's own commands, and those who give
+// each test an account of its own, sign with.
+//
+// The access key id carries the account, as AWS's do: eight characters of it, and eight that show that this cloud issued it.
 func (k *Keys) Root(account string) Credentials {
 	s := k.state.Load()
-	if c, ok := s.roots.Load(account); ok {
-		return c.(Credentials)
+	if c, ok := s.remembered(account); ok {
+		return c
 	}
-	const form = cloud.Base32
-	id := []byte("AKIA")
-	for _, b := range s.mac("root:" + account)[:16] {
-		id = append(id, form[int(b)%len(form)])
+	n, _ := strconv.ParseUint(account, 10, 40)
+	id := append(make([]byte, 0, 20), rootPrefix...)
+	for shift := 35; shift >= 0; shift -= 5 {
+		id = append(id, cloud.Base32[n>>shift&31])
+	}
+	for _, b := range s.mac("root:" + account)[:8] {
+		id = append(id, cloud.Base32[b&31])
 	}
 	c := Credentials{AccessKeyID: string(id), SecretAccessKey: s.secret(string(id))}
-	s.roots.Store(account, c)
+	s.remember(account, c)
 	return c
+}
+
+// RootAccount returns the account whose root user has that access key id, and whether Root gave it out.
+func (k *Keys) RootAccount(accessKeyID string) (account string, ok bool) {
+	digits, found := strings.CutPrefix(accessKeyID, rootPrefix)
+	if !found || len(digits) != 16 {
+		return "", false
+	}
+	var n uint64
+	for _, c := range []byte(digits[:8]) {
+		i := strings.IndexByte(cloud.Base32, c)
+		if i < 0 {
+			return "", false
+		}
+		n = n<<5 | uint64(i)
+	}
+	if n > maxAccount {
+		return "", false
+	}
+	account = fmt.Sprintf("%012d", n)
+	return account, k.Root(account).AccessKeyID == accessKeyID
+}
+
+func (s *state) remembered(account string) (Credentials, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	c, ok := s.roots[account]
+	return c, ok
+}
+
+func (s *state) remember(account string, c Credentials) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.roots == nil || len(s.roots) >= maxRoots {
+		s.roots = map[string]Credentials{}
+	}
+	s.roots[account] = c
 }
 
 // Issue returns temporary credentials for session, whose Key and Expires it sets.

@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"testing"
 	"time"
@@ -109,5 +110,35 @@ func TestDamagedMasterKeyIsRefused(t *testing.T) {
 	}
 	if _, err := New(ctx, store, c); err == nil {
 		t.Error("a damaged master key was taken")
+	}
+}
+
+func TestRootAccount(t *testing.T) {
+	k, _, _ := newKeys(t)
+	other, _, _ := newKeys(t)
+	for _, account := range []string{"000000000000", "111122223333", "999999999999"} {
+		id := k.Root(account).AccessKeyID
+		if !regexp.MustCompile(`^AKIA[A-Z2-7]{16}$`).MatchString(id) {
+			t.Errorf("%s: the access key id is %q", account, id)
+		}
+		if got, ok := k.RootAccount(id); !ok || got != account {
+			t.Errorf("%s: %q, %v", account, got, ok)
+		}
+		if _, ok := other.RootAccount(id); ok {
+			t.Errorf("%s: another cloud takes the key", account)
+		}
+		forged := []byte(id)
+		forged[11] ^= 'A' ^ 'B' // the account's last digit
+		for _, bad := range []string{string(forged), id[:19], id + "A", "ASIA" + id[4:], "AKIA7777777777777777", "AKIAaaaaaaaaaaaaaaaa"} {
+			if got, ok := k.RootAccount(bad); ok {
+				t.Errorf("%q is taken for account %s", bad, got)
+			}
+		}
+	}
+	for i := range 3 * maxRoots {
+		k.RootAccount(k.Root(fmt.Sprintf("%012d", i)).AccessKeyID)
+	}
+	if n := len(k.state.Load().roots); n > maxRoots {
+		t.Errorf("%d accounts are remembered", n)
 	}
 }

@@ -102,23 +102,26 @@ func (k *keyRing) Secret(_ context.Context, accessKey string) (secret string, kn
 	if k.env != nil {
 		return "", false, sigv4.UnknownKey(k.scope.Service)
 	}
-	k.setRoot(accessKey)
-	if root := k.server.Keys.Root(k.server.Account); accessKey == root.AccessKeyID {
-		return root.SecretAccessKey, true, nil
+	if account, issued := k.server.Keys.RootAccount(accessKey); issued {
+		k.setRoot(account, accessKey)
+		return k.server.Keys.Root(account).SecretAccessKey, true, nil
 	}
+	account := k.account
+	if cloud.IsAccount(accessKey) {
+		account = accessKey
+	}
+	k.setRoot(account, accessKey)
 	if accessKey == developmentKey {
 		return developmentKey, true, nil
 	}
 	return "", false, nil
 }
 
-func (k *keyRing) setRoot(accessKey string) {
-	if len(accessKey) == 12 && !strings.ContainsFunc(accessKey, func(c rune) bool { return c < '0' || c > '9' }) {
-		k.account = accessKey
-	}
+func (k *keyRing) setRoot(account, accessKey string) {
+	k.account = account
 	k.principal = cloud.Principal{
-		Kind: cloud.Root, Account: k.account, UserID: k.account, AccessKeyID: accessKey,
-		ARN: "arn:" + cloud.Partition + ":iam::" + k.account + ":root",
+		Kind: cloud.Root, Account: account, UserID: account, AccessKeyID: accessKey,
+		ARN: "arn:" + cloud.Partition + ":iam::" + account + ":root",
 	}
 }
 
