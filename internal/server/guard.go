@@ -47,7 +47,7 @@ func hostname(hostport string) string {
 }
 
 func (s *Server) knownHost(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".amazonaws.com") {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || cloud.IsAWSHost(host) {
 		return true
 	}
 	if ip := net.ParseIP(host); ip != nil {
@@ -108,12 +108,17 @@ func (s *Server) guardControl(w http.ResponseWriter, r *request, next func()) {
 
 func stack() string { return string(debug.Stack()) }
 
+// endpoint returns the base of URLs in answers to r: as the client addressed the cloud, or the address that the connection came in at when
+// the client named an AWS host, which leads here only from where croft exec redirects it.
 func endpoint(r *http.Request) string {
-	scheme := "http://"
+	scheme, host := "http://", r.Host
 	if r.TLS != nil {
 		scheme = "https://"
 	}
-	return scheme + r.Host
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && cloud.IsAWSHost(hostname(host)) {
+		host = local.String()
+	}
+	return scheme + host
 }
 
 func sourceIP(remote string) string {
