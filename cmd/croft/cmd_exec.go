@@ -62,7 +62,7 @@ type variable struct{ name, value string }
 
 // environment returns what AWS tools need to reach the cloud at endpoint.
 func environment(ctx context.Context, endpoint string) ([]variable, error) {
-	c, err := control.NewClient(endpoint).Credentials(ctx, "")
+	c, err := control.NewClient(endpoint).Credentials(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -62,14 +62,14 @@ func TestResetMakesOldCredentialsWorthless(t *testing.T) {
 	a := start(t, Options{Dir: t.TempDir()})
 	c := control.NewClient(a.URL())
 	ctx := context.Background()
-	before, err := c.Credentials(ctx, "")
+	before, err := c.Credentials(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Reset(ctx); err != nil {
 		t.Fatal(err)
 	}
-	after, err := c.Credentials(ctx, "")
+	after, err := c.Credentials(ctx)
 	if err != nil || after.AccessKeyID == before.AccessKeyID || after.SecretAccessKey == before.SecretAccessKey {
 		t.Errorf("credentials after a reset: %v, %v", after.AccessKeyID, err)
 	}

@@ -41,7 +41,33 @@ func (a *App) control() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, fmt.Errorf("there is no control call %s %s", r.Method, r.URL.Path))
 	})
-	return mux
+	return inAccount(mux)
+}
+
+type accountKey struct{}
+
+// inAccount lets a control call act in another account than the cloud's own: its query names it.
+func inAccount(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		account := r.URL.Query().Get("account")
+		switch {
+		case account == "":
+		case !cloud.IsAccount(account):
+			problem(w, http.StatusBadRequest, fmt.Errorf("the account id %q is not twelve digits", account))
+			return
+		default:
+			r = r.WithContext(context.WithValue(r.Context(), accountKey{}, account))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// account returns the account that a control call acts in.
+func (a *App) account(ctx context.Context) string {
+	if account, ok := ctx.Value(accountKey{}).(string); ok {
+		return account
+	}
+	return a.opts.Account
 }
 
 func answer(w http.ResponseWriter, v any) {
@@ -88,11 +114,12 @@ func readControl(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// root returns a context in which the root user of the cloud's account acts.
+// root returns a context in which the root user of the call's account acts.
 func (a *App) root(ctx context.Context) context.Context {
+	account := a.account(ctx)
 	return cloud.WithCall(ctx, &cloud.Call{
-		RequestID: cloud.NewRequestID(), Account: a.opts.Account, Region: cloud.DefaultRegion, Now: a.opts.Clock.Now(), Endpoint: a.URL(),
-		Principal: cloud.Principal{Kind: cloud.Root, Account: a.opts.Account, ARN: "arn:aws:iam::" + a.opts.Account + ":root", UserID: a.opts.Account},
+		RequestID: cloud.NewRequestID(), Account: account, Region: cloud.DefaultRegion, Now: a.opts.Clock.Now(), Endpoint: a.URL(),
+		Principal: cloud.Principal{Kind: cloud.Root, Account: account, ARN: "arn:aws:iam::" + account + ":root", UserID: account},
 	})
 }
 
@@ -122,13 +149,7 @@ func (a *App) status(r *http.Request) (control.StatusReport, error) {
 }
 
 func (a *App) credentials(r *http.Request) (control.CredentialsReport, error) {
-	account := a.opts.Account
-	if other := r.URL.Query().Get("account"); other != "" {
-		if !cloud.IsAccount(other) {
-			return control.CredentialsReport{}, cloud.Errorf("ValidationError", "the account id %q is not twelve digits", other).WithStatus(http.StatusBadRequest)
-		}
-		account = other
-	}
+	account := a.account(r.Context())
 	c := a.keys.Root(account)
 	return control.CredentialsReport{
 		AccessKeyID: c.AccessKeyID, SecretAccessKey: c.SecretAccessKey, Account: account, Region: cloud.DefaultRegion,

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -23,6 +24,7 @@ const (
 // Client talks to the cloud at one endpoint. It is safe for concurrent use.
 type Client struct {
 	endpoint string
+	account  string
 	http     *http.Client
 }
 
@@ -45,6 +47,13 @@ func NewClient(endpoint string) *Client {
 	return &Client{endpoint: endpoint, http: &http.Client{Transport: transport}}
 }
 
+// In returns a client of the same cloud whose calls act in another account, twelve digits.
+func (c *Client) In(account string) *Client {
+	other := *c
+	other.account = account
+	return &other
+}
+
 // Endpoint returns the cloud's address.
 func (c *Client) Endpoint() string { return c.endpoint }
 
@@ -53,6 +62,13 @@ var ErrNotRunning = errors.New("no croft is running")
 
 func (c *Client) send(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Response, error) {
 	target := c.endpoint + path
+	if c.account != "" {
+		query = maps.Clone(query)
+		if query == nil {
+			query = url.Values{}
+		}
+		query.Set("account", c.account)
+	}
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}
@@ -136,13 +152,9 @@ func (c *Client) Status(ctx context.Context) (out StatusReport, err error) {
 	return out, c.call(ctx, http.MethodGet, Status, nil, nil, &out)
 }
 
-// Credentials asks for the credentials of an account's root user. An empty account is the cloud's own.
-func (c *Client) Credentials(ctx context.Context, account string) (out CredentialsReport, err error) {
-	query := url.Values{}
-	if account != "" {
-		query.Set("account", account)
-	}
-	return out, c.call(ctx, http.MethodPost, Credentials, query, nil, &out)
+// Credentials asks for the credentials of the account's root user.
+func (c *Client) Credentials(ctx context.Context) (out CredentialsReport, err error) {
+	return out, c.call(ctx, http.MethodPost, Credentials, nil, nil, &out)
 }
 
 // Reset empties the cloud.

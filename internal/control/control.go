@@ -5,7 +5,7 @@ package control
 import "time"
 
 // Paths of the control calls. All but Health and Status need the header X-Croft-Control and are never answered in a function's
-// environment.
+// environment. The query of each may have "account", twelve digits: the account to act in, when it is not the cloud's own.
 const (
 	Health      = "/_croft/health"
 	Status      = "/_croft/status"
@@ -43,7 +43,7 @@ type Stack struct {
 	Status string `json:"status"`
 }
 
-// CredentialsReport answers Credentials, whose query may have "account": twelve digits.
+// CredentialsReport answers Credentials.
 type CredentialsReport struct {
 	AccessKeyID     string `json:"accessKeyId"`
 	SecretAccessKey string `json:"secretAccessKey"`
