@@ -36,8 +36,9 @@ crash: build ## kills under load; KILLS=n
 fuzz: ## every fuzzer for FUZZTIME
 	./tools/fuzz.sh $(FUZZTIME)
 
-generate: ## internal/awsapi from the AWS service models
+generate: ## internal/awsapi from the AWS service models, docs/services from the services and their notes
 	$(GO) run ./tools/apigen
+	$(GO) run ./tools/servicepages
 
 clean:
 	rm -rf bin
