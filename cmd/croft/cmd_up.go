@@ -28,6 +28,7 @@ type upCmd struct {
 	Ephemeral bool              `help:"Keep everything in memory and forget it at the end." xor:"data"`
 	Account   string            `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
 	Fsync     bool              `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
+	Child     bool              `help:"For test fixtures: print one line of JSON when it serves, and stop when standard input ends."`
 	Verbose   bool              `short:"v" help:"Show the server's own messages."`
 }
 
@@ -57,7 +58,11 @@ func (u *upCmd) Run(ctx context.Context, c console) error {
 	if err != nil {
 		return err
 	}
-	err = u.serve(ctx, c, a, projects)
+	if u.Child {
+		err = u.serveChild(ctx, c, a, projects)
+	} else {
+		err = u.serve(ctx, c, a, projects)
+	}
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
