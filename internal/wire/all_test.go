@@ -85,6 +85,11 @@ func echo(t testing.TB, svc *Service, body []byte) (*thing, []byte, error) {
 	r := httptest.NewRequest("POST", "/", nil)
 	r.URL.Path = "/echo"
 	r.Header.Set("X-Amz-Target", "Things.Echo")
+	if svc.Protocols[0] == RPCv2CBOR {
+		r.URL.Path = "/service/Things/operation/Echo"
+		r.Header.Set("Smithy-Protocol", "rpc-v2-cbor")
+		r.Header.Set("Content-Type", "application/cbor")
+	}
 	x, err := Match(svc, r, body)
 	if err != nil {
 		return nil, nil, err

@@ -30,6 +30,7 @@ const (
 	headerS3HostID    = "X-Amz-Id-2"
 	headerType        = "Content-Type"
 	headerLength      = "Content-Length"
+	headerRange       = "Content-Range"
 	headerCRC32       = "X-Amz-Crc32"
 	headerErrorType   = "X-Amzn-Errortype"
 	headerQueryError  = "X-Amzn-Query-Error"

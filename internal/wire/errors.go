@@ -110,10 +110,15 @@ func (e *jsonEncoder) field(m *Member, v reflect.Value) error {
 	if m != nil {
 		return e.value(e.schema.Shape(m.Shape), v)
 	}
+	return e.value(&Shape{Name: "field", Kind: kindOf(v)}, v)
+}
+
+// kindOf returns the kind that a scalar's Go type has, or NoKind, which no value fits.
+func kindOf(v reflect.Value) Kind {
 	for _, k := range [...]Kind{String, Boolean, Long, Double} {
 		if fits(k, v) {
-			return e.value(&Shape{Name: "field", Kind: k}, v)
+			return k
 		}
 	}
-	return mismatch(&Shape{Name: "field"}, v)
+	return NoKind
 }

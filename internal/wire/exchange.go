@@ -20,8 +20,9 @@ type Exchange struct {
 	codec   codec
 	request *http.Request
 	body    []byte
-	form    form   // of the query protocol
-	route   *Route // of the REST protocols, with the path's segments
+	stream  *Stream // in place of body, for operations that take one
+	form    form    // of the query protocol
+	route   *Route  // of the REST protocols, with the path's segments
 	path    []string
 }
 
@@ -46,6 +47,8 @@ func codecOf(p Protocol) codec {
 		return restJSON{}
 	case RESTXML:
 		return restXML{}
+	case RPCv2CBOR:
+		return rpcCBOR{}
 	}
 	return nil
 }
@@ -56,13 +59,12 @@ func codecOf(p Protocol) codec {
 func Match(svc *Service, r *http.Request, body []byte) (*Exchange, error) {
 	x := &Exchange{Service: svc, request: r, body: body}
 	x.Protocol = protocolOf(svc, r)
-	if x.codec = codecOf(x.Protocol); x.codec == nil {
-		x.codec = jsonRPC{}
-		if slices.Contains(svc.Protocols, EC2Query) {
-			x.codec = queryRPC{}
+	if x.codec = codecOf(x.Protocol); x.codec == nil || !slices.Contains(svc.Protocols, x.Protocol) {
+		if x.codec == nil {
+			x.codec = queryRPC{} // EC2Query answers much like it
 		}
-		return x, cloud.Errorf("NotImplemented", "croft does not speak the protocol %s, in which this request to %s is made.",
-			x.Protocol, svc.Name).WithStatus(http.StatusNotImplemented)
+		return x, cloud.Errorf("NotImplemented", "croft does not speak the protocol %s with the service %s.", x.Protocol, svc.Name).
+			WithStatus(http.StatusNotImplemented)
 	}
 	var cerr *cloud.Error
 	switch x.Protocol {
@@ -70,6 +72,8 @@ func Match(svc *Service, r *http.Request, body []byte) (*Exchange, error) {
 		cerr = x.matchTarget()
 	case Query:
 		cerr = x.matchAction()
+	case RPCv2CBOR:
+		cerr = x.matchRPC()
 	default:
 		cerr = x.matchRoute()
 	}
@@ -100,17 +104,19 @@ func (p Protocol) String() string {
 
 // protocolOf tells which of the service's protocols a request speaks.
 func protocolOf(svc *Service, r *http.Request) Protocol {
-	if r.Header.Get(headerSmithyProto) == "rpc-v2-cbor" {
+	if r.Header.Get(headerSmithyProto) == cborProtocol {
 		return RPCv2CBOR
 	}
-	if len(svc.Protocols) > 1 {
-		for _, p := range svc.Protocols {
-			if (p == AWSJSON && r.Header.Get(headerTarget) != "") || (p == Query && looksLikeQuery(r)) {
-				return p
-			}
+	first := svc.Protocols[0]
+	for _, p := range svc.Protocols {
+		if (p == AWSJSON && r.Header.Get(headerTarget) != "") || (p == Query && looksLikeQuery(r)) {
+			return p
+		}
+		if first == RPCv2CBOR {
+			first = p // a request in CBOR says that it is one
 		}
 	}
-	return svc.Protocols[0]
+	return first
 }
 
 func looksLikeQuery(r *http.Request) bool {
@@ -155,6 +161,10 @@ func (x *Exchange) Decode() (any, error) {
 func (x *Exchange) Encode(w http.ResponseWriter, requestID string, out any) error {
 	v, err := x.output(out)
 	if err == nil {
+		if s := x.outputStream(v); s != nil {
+			// Reading is all that is done with it; there is nothing to do about a failure to stop.
+			defer func() { _ = s.Close() }()
+		}
 		err = x.codec.encode(x, headOnly(x.request, w), requestID, v)
 	}
 	var bad *encodeFailure

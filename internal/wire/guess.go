@@ -13,6 +13,8 @@ func WriteError(w http.ResponseWriter, r *http.Request, requestID string, e *clo
 	w = headOnly(r, w)
 	// As in EncodeError, only a client that went away is left as an error.
 	switch {
+	case r.Header.Get(headerSmithyProto) == cborProtocol:
+		_ = rpcCBOR{}.encodeError(&Service{}, w, requestID, e)
 	case r.Header.Get(headerTarget) != "" || strings.HasPrefix(r.Header.Get(headerType), "application/x-amz-json"):
 		version := "1.0"
 		if strings.HasSuffix(r.Header.Get(headerType), "1.1") {

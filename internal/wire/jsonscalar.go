@@ -184,8 +184,10 @@ func wholeNumber(text []byte, whole bool) (int64, bool) {
 
 // wrongType returns the error for a value that begins with c where s is expected, in the service's wording.
 // Source: answers of Athena, SQS and DynamoDB as published in the tests of other implementations.
-func (d *jsonDecoder) wrongType(s *Shape, c byte) error {
-	if d.schema.Wording == DynamoWords {
+func (d *jsonDecoder) wrongType(s *Shape, c byte) error { return wrongType(d.schema, s, c) }
+
+func wrongType(schema *Schema, s *Shape, c byte) error {
+	if schema.Wording == DynamoWords {
 		return dynamoWrongType(s, c)
 	}
 	switch {

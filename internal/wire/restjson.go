@@ -206,6 +206,11 @@ func (d *restDecoder) payload(s *Shape, v reflect.Value) (m *Member, f reflect.V
 	m, f = &s.Members[s.Payload-1], v.Field(s.Payload-1)
 	body, kind := d.x.body, d.schema.Shape(m.Shape).Kind
 	switch {
+	case kind == Streamed:
+		if d.x.stream != nil {
+			f.Set(reflect.ValueOf(d.x.stream))
+		}
+		return m, f, true, nil
 	case len(body) == 0 || (kind != Blob && kind != String && isBlank(body)):
 		return m, f, true, nil
 	case kind == Blob:

@@ -66,6 +66,9 @@ func (c restXML) encode(x *Exchange, w http.ResponseWriter, requestID string, v 
 		return c.send(x.Service, w, x.Op.Status, requestID, "", nil)
 	}
 	s := x.Op.Schema.Shape(x.Op.Output)
+	if stream := x.outputStream(v); stream != nil {
+		return c.encodeStream(x, w, requestID, s, v, stream)
+	}
 	buf := getBuffer()
 	defer putBuffer(buf)
 	e := xmlEncoder{schema: x.Op.Schema, rest: true, b: buf.b}
@@ -83,11 +86,26 @@ func (c restXML) encode(x *Exchange, w http.ResponseWriter, requestID string, v 
 	}
 	if x.Service.S3Rules && x.request.Method == http.MethodHead {
 		contentType = xmlType
+		status = partial(status, w.Header())
 	}
 	if w.Header()[headerType] != nil {
 		contentType = ""
 	}
 	return c.send(x.Service, w, status, requestID, contentType, e.b)
+}
+
+func (restXML) encodeStream(x *Exchange, w http.ResponseWriter, requestID string, s *Shape, v reflect.Value, stream *Stream) error {
+	status, err := writeHeaders(x.Op, s, v, w.Header())
+	if err != nil {
+		return &encodeFailure{err}
+	}
+	if x.Service.S3Rules {
+		setS3Headers(w.Header(), requestID)
+		status = partial(status, w.Header())
+	} else {
+		w.Header()[headerRequestID] = []string{requestID}
+	}
+	return sendStream(w, status, or(x.Op.ContentType, "application/octet-stream"), stream)
 }
 
 func (restXML) send(svc *Service, w http.ResponseWriter, status int, requestID, contentType string, body []byte) error {

@@ -119,6 +119,14 @@ func ofSignature(key string) bool {
 	return false
 }
 
+// partial returns the status of an answer that carries a part of an object: S3 API Reference, GetObject.
+func partial(status int, h http.Header) int {
+	if status == http.StatusOK && h[headerRange] != nil {
+		return http.StatusPartialContent
+	}
+	return status
+}
+
 // setS3Headers names the request in S3's own headers. The second one is opaque to clients.
 func setS3Headers(h http.Header, requestID string) {
 	h[headerS3RequestID] = []string{requestID}
@@ -131,6 +139,9 @@ func hostID(requestID string) string { return base64.StdEncoding.EncodeToString(
 func writeS3Error(w http.ResponseWriter, requestID string, e *cloud.Error) error {
 	h := w.Header()
 	setS3Headers(h, requestID)
+	if e.HTTPStatus() == http.StatusNotModified {
+		return writeNotModified(w, e)
+	}
 	inBody := *e
 	inBody.Fields = maps.Clone(e.Fields)
 	for name, v := range e.Fields {
@@ -153,4 +164,15 @@ func writeS3Error(w http.ResponseWriter, requestID string, e *cloud.Error) error
 	x.close("Error")
 	buf.b = x.b
 	return send(w, e.HTTPStatus(), requestID, xmlType, x.b)
+}
+
+// writeNotModified writes the one error that has no body. All of its fields are headers.
+func writeNotModified(w http.ResponseWriter, e *cloud.Error) error {
+	for name, v := range e.Fields {
+		if text, ok := v.(string); ok {
+			w.Header().Set(name, headerText(text))
+		}
+	}
+	w.WriteHeader(http.StatusNotModified)
+	return nil
 }

@@ -20,6 +20,8 @@ const (
 	Double
 	Timestamp
 	Document
+	// Streamed is a blob that is read while it travels: a *Stream in Go. It is always a whole body.
+	Streamed
 )
 
 // Ref is a shape's index in its Schema. Shapes refer to each other by index and not by pointer so that recursive shapes can be
@@ -60,6 +62,8 @@ type Shape struct {
 	// Payload is one more than the index of the member that is a REST message's whole body; zero means that the body holds all
 	// members that lie nowhere else.
 	Payload int
+	// Events is one more than the index of the member that is an event stream; zero means that there is none.
+	Events int
 	// Checked is set when the shape or one that it reaches has something to validate.
 	Checked bool
 	// Sensitive values never appear in messages.
@@ -67,6 +71,9 @@ type Shape struct {
 	// Error is set for shapes that are errors.
 	Error *ErrorTrait
 }
+
+// written reports whether member i belongs into the document of an RPC protocol: all do but streams.
+func (s *Shape) written(i int) bool { return s.Events != i+1 }
 
 // Limits bound a string's length in characters, a blob's in bytes, a collection's size, or a number's value.
 type Limits struct {

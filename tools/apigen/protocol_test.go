@@ -124,7 +124,7 @@ func TestRequests(t *testing.T) {
 		{"query, operation not there", request{svc: iamAPI, form: true, body: "Action=CreateUser&Version=2010-05-08"}, `501 <ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Receiver</Type><Code>NotImplemented</Code><Message>croft does not implement iam:CreateUser.</Message></Error><RequestId>the-id</RequestId></ErrorResponse>`},
 		{"rest, no route", request{svc: lambdaAPI, target: "/nonsense"}, `404 X-Amzn-Errortype: UnknownOperationException {"message":"POST /nonsense is no operation of lambda."}`},
 		{"rest, operation not there", request{svc: lambdaAPI, method: "PUT", target: "/2017-10-31/functions/f/concurrency"}, `501 X-Amzn-Errortype: NotImplemented {"message":"croft does not implement lambda:PutFunctionConcurrency."}`},
-		{"protocol not there", request{svc: sqsAPI, header: [2]string{"Smithy-Protocol", "rpc-v2-cbor"}}, `croft does not speak the protocol rpcv2Cbor, in which this request to sqs is made.`},
+		{"protocol not there", request{svc: sqsAPI, header: [2]string{"Smithy-Protocol", "rpc-v2-cbor"}}, `croft does not speak the protocol rpcv2Cbor with the service sqs.`},
 
 		{"missing", request{svc: ddbAPI, op: "GetItem", body: `{"TableName":"tab"}`}, `{"__type":"com.amazon.coral.validate#ValidationException","message":"1 validation error detected: Value null at 'key' failed to satisfy constraint: Member must not be null"}`},
 		{"two are missing", request{svc: iamAPI, form: true, body: "Action=CreateRole&Version=2010-05-08"}, `2 validation errors detected: Value null at 'roleName' failed to satisfy constraint: Member must not be null; Value null at 'assumeRolePolicyDocument' failed to satisfy constraint: Member must not be null`},
