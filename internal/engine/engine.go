@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"croft/internal/clock"
+	"croft/internal/engine/sandbox"
 )
 
 // Function is what the engine must know of a function to run it. Two functions that differ in anything that their processes
@@ -134,6 +135,8 @@ type Config struct {
 	EndpointAddr string
 	// Progress receives what a person should see, such as "installing boto3 …". Nil discards it. It may be called from any goroutine.
 	Progress func(message string)
+	// Isolation is how far functions are kept apart: fully, unless it says otherwise.
+	Isolation sandbox.Isolation
 	// MaxEnvironments bounds the environments that exist at once; zero means 64.
 	MaxEnvironments int
 	// IdleTimeout is how long an unused environment is kept; zero means five minutes.

@@ -87,6 +87,8 @@ func (env *environment) specify(code string) sandbox.Spec {
 		Listen:   []string{runtimeAPIAddr},
 		TmpBytes: tmpBytes,
 		Slot:     int(e.slots.Add(1) % (1 << 16)),
+
+		Isolation: e.cfg.Isolation,
 	}
 	if e.cfg.Endpoint != nil {
 		spec.Listen = append(spec.Listen, e.cfg.EndpointAddr)

@@ -259,7 +259,7 @@ func (env *environment) finish(inv Invocation, r *Result, status, errorType stri
 	r.MaxMemoryMB = int((env.process.PeakMemory() + 1<<20 - 1) >> 20)
 	r.Billed = (r.Duration + r.Init + time.Millisecond - 1).Truncate(time.Millisecond)
 	env.logs.add(endLine(inv.RequestID))
-	env.logs.add(reportLine(inv.RequestID, env.Function.MemoryMB, r, status, errorType))
+	env.logs.add(withIsolation(reportLine(inv.RequestID, env.Function.MemoryMB, r, status, errorType), env.spec.Isolation))
 	if inv.Tail {
 		r.LogTail = env.logs.takeTail()
 	}

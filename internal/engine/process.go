@@ -30,7 +30,7 @@ var errExited = errors.New("engine: the function's process has ended")
 
 // process is the running half of an environment: a sandbox, and the servers behind its listeners.
 type process struct {
-	*sandbox.Process
+	sandbox.Process
 	api     *runtimeapi.Server
 	out     *output
 	servers []*http.Server

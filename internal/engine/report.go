@@ -6,7 +6,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
+
+	"croft/internal/engine/sandbox"
 )
 
 // The texts in this file are Lambda's: what its logs and error documents say, which tools and people match on. Source: Lambda Developer
@@ -56,6 +59,15 @@ func reportLine(requestID string, memoryMB int, r *Result, status, errorType str
 		}
 	}
 	return s
+}
+
+// withIsolation says in a REPORT line, in a field like Lambda's own, that the function is not kept apart fully: what fails, or does not, only
+// because of that should not take long to find out.
+func withIsolation(report string, i sandbox.Isolation) string {
+	if i == sandbox.Full {
+		return report
+	}
+	return strings.TrimSuffix(report, "\t") + "\tReduced isolation: " + sandbox.Reduction + "\t"
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond)) }

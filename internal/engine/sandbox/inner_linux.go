@@ -11,14 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Limits of a function's processes. Lambda's documented quotas: 1,024 file descriptors, 1,024 processes and threads.
-const (
-	maxOpenFiles = 1024
-	maxProcesses = 1024
-)
-
-// stepExecute is the step whose failure may be the program's fault and not the machine's.
-const stepExecute = "execute the program"
+// maxProcesses is Lambda's documented quota of processes and threads.
+const maxProcesses = 1024
 
 // innerMain gives up what the process still has and becomes the program. It runs on one thread: the filter and the capabilities of
 // that thread are those that the program starts with.
@@ -47,13 +41,6 @@ func innerMain() int {
 		}
 	}
 	return 0
-}
-
-func orRoot(dir string) string {
-	if dir == "" {
-		return "/"
-	}
-	return dir
 }
 
 func readInnerSpec(spec *innerSpec) error {

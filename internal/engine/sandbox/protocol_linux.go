@@ -59,17 +59,11 @@ type message struct {
 
 const (
 	maxMessage = 8 << 10
-	maxSpec    = 1 << 20
-	maxListen  = 8
 )
 
-// Main makes the program a stage of a sandbox if it was started as one, and then does not return. Programs and test binaries that start
-// sandboxes call it first of all.
-func Main() {
-	if len(os.Args) == 0 {
-		return
-	}
-	switch os.Args[0] {
+// stage makes the program the stage of a sandbox that name stands for, if it does, and then does not return.
+func stage(name string) {
+	switch name {
 	case outerName:
 		os.Exit(outerMain())
 	case initName:

@@ -16,11 +16,17 @@
 // the namespaces: nothing outlives the server, not even one that was killed.
 //
 // It works for root, whose functions then run as an unprivileged user id of their own, and for an ordinary user, whose functions have
-// that user's id and nothing that belongs to it. Linux only; elsewhere Start says so.
+// that user's id and nothing that belongs to it.
+//
+// All that is full isolation, which needs Linux. Reduced isolation is what is left on other systems, and on request: a process group with limits,
+// a clean environment, a temporary folder of its own and listeners on the machine's loopback interface; see Reduction and plain.go.
 package sandbox
 
 import (
+	"context"
 	"fmt"
+	"net"
+	"os"
 	"syscall"
 
 	"croft/internal/cloud"
@@ -31,6 +37,31 @@ const (
 	UID = 993
 	GID = 990
 )
+
+// Isolation says how far a process is kept apart.
+type Isolation int
+
+const (
+	// Full is everything that the package's documentation says.
+	Full Isolation = iota
+	// Reduced keeps mistakes apart, not malice.
+	Reduced
+)
+
+// Reduction says in plain words what a function with Reduced isolation can do that one with Full cannot.
+const Reduction = "functions run as the user who runs croft and can reach that user's files, processes and network"
+
+// maxOpenFiles is Lambda's documented quota of file descriptors.
+const maxOpenFiles = 1024
+
+const (
+	maxListen = 8
+	// maxSpec bounds a specification in bytes, as stages read it.
+	maxSpec = 1 << 20
+)
+
+// stepExecute is the step whose failure may be the program's fault and not the machine's.
+const stepExecute = "execute the program"
 
 // Bind is a file or folder of the machine that the sandbox sees, read-only.
 type Bind struct {
@@ -57,6 +88,56 @@ type Spec struct {
 	TmpBytes int64
 	// Slot tells sandboxes of one server apart that live at the same time: each gets a user id of its own where the server may give one.
 	Slot int
+	// Isolation is Full unless it says otherwise. With Reduced nothing is bound: in Args, Env and Dir the paths below a Target become those below
+	// its Source, and addresses in Listen become the free ones that the server took in their place.
+	Isolation Isolation
+}
+
+// Process is a running sandbox. Its methods are safe for concurrent use.
+type Process interface {
+	// Listeners returns the listeners in the order of Spec.Listen. The caller closes them.
+	Listeners() []net.Listener
+	// Done closes when nothing of the sandbox is left.
+	Done() <-chan struct{}
+	// Exit returns how the program ended. It may be called once Done is closed.
+	Exit() Exit
+	// Kill ends everything in the sandbox. It does not wait; Done tells.
+	Kill()
+	// PeakMemory returns the largest resident size in bytes that the program's main process has had; 0 when the system does not tell before
+	// the process has ended.
+	PeakMemory() int64
+}
+
+// Start makes a sandbox and runs spec's program in it, with output as its standard output and standard error; the caller keeps output.
+// It returns when the program runs. ctx bounds the start alone. The error is a *cloud.Error when the machine cannot isolate.
+func Start(ctx context.Context, spec Spec, output *os.File) (Process, error) {
+	if len(spec.Listen) > maxListen {
+		return nil, fmt.Errorf("sandbox: more than %d listeners", maxListen)
+	}
+	if spec.Isolation == Reduced {
+		p, err := startPlain(ctx, spec, output)
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
+	}
+	p, err := startIsolated(ctx, spec, output)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Main makes the program a stage of a sandbox if it was started as one, and then does not return. Programs and test binaries that start
+// sandboxes call it first of all.
+func Main() {
+	if len(os.Args) == 0 {
+		return
+	}
+	if os.Args[0] == plainName {
+		os.Exit(plainMain())
+	}
+	stage(os.Args[0])
 }
 
 // Exit is how a process ended.

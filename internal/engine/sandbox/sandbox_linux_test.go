@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 const probePath = "/var/task/probe"
 
 // sandboxed starts this binary in a sandbox as probe with args, and returns it and the lines it prints.
-func sandboxed(t *testing.T, change func(*Spec), args ...string) (*Process, *bufio.Scanner) {
+func sandboxed(t *testing.T, change func(*Spec), args ...string) (*isolated, *bufio.Scanner) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -60,7 +60,7 @@ func sandboxed(t *testing.T, change func(*Spec), args ...string) (*Process, *buf
 	if change != nil {
 		change(&spec)
 	}
-	p, err := Start(t.Context(), spec, w)
+	p, err := startIsolated(t.Context(), spec, w)
 	w.Close()
 	if err != nil {
 		r.Close()
@@ -101,8 +101,8 @@ func collect(t *testing.T, s *bufio.Scanner) map[string]string {
 	return out
 }
 
-// isolated is what every attempt of the probe must come to.
-func isolated() map[string]string {
+// wanted is what every attempt of the probe must come to.
+func wanted() map[string]string {
 	return map[string]string{
 		"read /etc/shadow":         "no such file or directory",
 		"read the server's file":   "no such file or directory",
@@ -175,7 +175,7 @@ func TestIsolation(t *testing.T) {
 	t.Setenv("SERVER_SECRET", "of the server")
 	_, lines := sandboxed(t, nil, "attack", host.Addr().String(), abstract.Addr().String(), secret)
 	got := collect(t, lines)
-	want := isolated()
+	want := wanted()
 	for name := range maps.Keys(want) {
 		if got[name] != want[name] {
 			t.Errorf("%s: got %q, want %q", name, got[name], want[name])
@@ -285,10 +285,10 @@ func TestExit(t *testing.T) {
 // TestNothingOutlives checks that a kill, and the server's death, end the program's children too. The pipe that they all write to closes when
 // the last of them has gone.
 func TestNothingOutlives(t *testing.T) {
-	for name, end := range map[string]func(*Process){
-		"kill":               (*Process).Kill,
-		"death of a server":  func(p *Process) { p.control.Close() },
-		"end of the program": func(*Process) {},
+	for name, end := range map[string]func(*isolated){
+		"kill":               (*isolated).Kill,
+		"death of a server":  func(p *isolated) { p.control.Close() },
+		"end of the program": func(*isolated) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			arg := "family"
@@ -313,7 +313,7 @@ func serveUntilKilled(self string) int {
 	if err != nil {
 		return 1
 	}
-	p, err := Start(context.Background(), Spec{
+	p, err := startIsolated(context.Background(), Spec{
 		Anchor: os.TempDir(), Binds: []Bind{{Source: self, Target: probePath}}, Args: []string{probePath, "probe", "child"}, TmpBytes: 1 << 20,
 	}, null)
 	if err != nil {

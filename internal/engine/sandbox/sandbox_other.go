@@ -5,39 +5,36 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"runtime"
 )
 
-// Main does nothing on this system.
-func Main() {}
-
-// Process is a running sandbox; on this system there is none.
-type Process struct{}
+// Default is the isolation that functions get on this system unless the user says otherwise.
+func Default() Isolation { return Reduced }
 
 func unsupported() error {
 	return impossible("run a function on "+runtime.GOOS, errors.ErrUnsupported,
-		"Functions run on Linux: use a Linux machine or virtual machine")
+		"Full isolation needs Linux: use a Linux machine or virtual machine, or reduced isolation")
 }
 
-// Check reports that this system has no sandbox.
+// Check reports that this system has no full isolation.
 func Check(context.Context) error { return unsupported() }
 
-// Start reports that this system has no sandbox.
-func Start(context.Context, Spec, *os.File) (*Process, error) { return nil, unsupported() }
+// isolated is what this system does not have.
+type isolated struct{ Process }
 
-// Listeners returns nothing.
-func (p *Process) Listeners() []net.Listener { return nil }
+func startIsolated(context.Context, Spec, *os.File) (*isolated, error) { return nil, unsupported() }
 
-// Done returns a channel that never closes.
-func (p *Process) Done() <-chan struct{} { return nil }
+// stage does nothing: on this system there are no stages but the plain one.
+func stage(string) {}
 
-// Exit returns nothing of meaning.
-func (p *Process) Exit() Exit { return Exit{} }
+// self is the path of this program, to be started again.
+func self() (string, error) { return os.Executable() }
 
-// PeakMemory returns zero.
-func (p *Process) PeakMemory() int64 { return 0 }
+// peakOf returns 0: this system tells the peak of a process when it ends, and not before.
+func peakOf(int) int64 { return 0 }
 
-// Kill does nothing.
-func (p *Process) Kill() {}
+// maxrssUnit is the unit, in bytes, of a process's largest resident size in its resource usage.
+const maxrssUnit = 1
+
+func plainSystemLimits() error { return nil }

@@ -20,8 +20,8 @@ import (
 
 const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWNET
 
-// Process is a running sandbox. Its methods are safe for concurrent use.
-type Process struct {
+// isolated is a running sandbox of full isolation.
+type isolated struct {
 	cmd       *exec.Cmd
 	control   *net.UnixConn
 	stderr    headBuffer
@@ -32,12 +32,8 @@ type Process struct {
 	exit      Exit
 }
 
-// Start makes a sandbox and runs spec's program in it, with output as its standard output and standard error; the caller keeps output.
-// It returns when the program runs. ctx bounds the start alone. The error is a *cloud.Error when the machine cannot isolate.
-func Start(ctx context.Context, spec Spec, output *os.File) (*Process, error) {
-	if len(spec.Listen) > maxListen {
-		return nil, fmt.Errorf("sandbox: more than %d listeners", maxListen)
-	}
+// startIsolated is Start for full isolation.
+func startIsolated(ctx context.Context, spec Spec, output *os.File) (*isolated, error) {
 	id, err := chooseIdentity(spec.Slot)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
@@ -71,7 +67,7 @@ func Start(ctx context.Context, spec Spec, output *os.File) (*Process, error) {
 }
 
 // launch starts the outer stage and gives it its specification.
-func launch(spec Spec, id identity, output *os.File) (*Process, error) {
+func launch(spec Spec, id identity, output *os.File) (*isolated, error) {
 	specR, specW, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -83,7 +79,7 @@ func launch(spec Spec, id identity, output *os.File) (*Process, error) {
 		return nil, err
 	}
 	defer peer.Close()
-	p := &Process{control: control, done: make(chan struct{}), exit: Exit{Code: -1}}
+	p := &isolated{control: control, done: make(chan struct{}), exit: Exit{Code: -1}}
 	p.cmd = &exec.Cmd{
 		Path:       "/proc/self/exe",
 		Args:       []string{outerName},
@@ -134,7 +130,7 @@ func controlPair() (*net.UnixConn, *os.File, error) {
 }
 
 // handshake takes the stage's messages until the program runs.
-func (p *Process) handshake(listeners int) error {
+func (p *isolated) handshake(listeners int) error {
 	m, files, err := p.receive()
 	if err != nil {
 		return err
@@ -157,7 +153,7 @@ func (p *Process) handshake(listeners int) error {
 	return nil
 }
 
-func (p *Process) takeListeners(m message, files []*os.File, want int) error {
+func (p *isolated) takeListeners(m message, files []*os.File, want int) error {
 	if m.Kind != msgListening || len(files) != want {
 		return fmt.Errorf("sandbox: unexpected message %q with %d descriptors", m.Kind, len(files))
 	}
@@ -172,7 +168,7 @@ func (p *Process) takeListeners(m message, files []*os.File, want int) error {
 }
 
 // receive reads one message and the descriptors that came with it. The message failed becomes an error.
-func (p *Process) receive() (message, []*os.File, error) {
+func (p *isolated) receive() (message, []*os.File, error) {
 	buf, oob := make([]byte, maxMessage), make([]byte, unix.CmsgSpace(4*maxListen))
 	n, oobn, _, _, err := p.control.ReadMsgUnix(buf, oob)
 	if err != nil || n == 0 {
@@ -213,7 +209,7 @@ func receivedFiles(oob []byte) ([]*os.File, error) {
 }
 
 // watch waits for the sandbox's end, and is the only one to do so.
-func (p *Process) watch() {
+func (p *isolated) watch() {
 	for {
 		m, files, err := p.receive()
 		for _, f := range files {
@@ -238,23 +234,23 @@ func (p *Process) watch() {
 	close(p.done)
 }
 
-// Listeners returns the listeners in the order of Spec.Listen. The caller closes them.
-func (p *Process) Listeners() []net.Listener { return p.listeners }
+// Listeners implements Process.
+func (p *isolated) Listeners() []net.Listener { return p.listeners }
 
-// Done closes when nothing of the sandbox is left.
-func (p *Process) Done() <-chan struct{} { return p.done }
+// Done implements Process.
+func (p *isolated) Done() <-chan struct{} { return p.done }
 
-// Exit returns how the program ended. It may be called once Done is closed.
-func (p *Process) Exit() Exit { return p.exit }
+// Exit implements Process.
+func (p *isolated) Exit() Exit { return p.exit }
 
-// Kill ends everything in the sandbox. It does not wait; Done tells.
-func (p *Process) Kill() {
+// Kill implements Process.
+func (p *isolated) Kill() {
 	// The process may have ended by itself, which is as good.
 	_ = p.cmd.Process.Kill()
 }
 
-// PeakMemory returns the largest resident size in bytes that the program's main process has had.
-func (p *Process) PeakMemory() int64 {
+// PeakMemory implements Process.
+func (p *isolated) PeakMemory() int64 {
 	buf := make([]byte, 4<<10)
 	if p.status != nil {
 		n, _ := p.status.ReadAt(buf, 0)
@@ -263,7 +259,7 @@ func (p *Process) PeakMemory() int64 {
 	return p.peak.Load()
 }
 
-func (p *Process) raisePeak(n int64) {
+func (p *isolated) raisePeak(n int64) {
 	for old := p.peak.Load(); n > old && !p.peak.CompareAndSwap(old, n); old = p.peak.Load() {
 	}
 }
