@@ -48,16 +48,9 @@ type Verifier struct{ derived keyCache }
 
 // Verify is like the function of that name.
 func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time, keys Keys) (Identity, *cloud.Error) {
-	c, cerr := readClaim(r)
+	c, secret, known, cerr := identify(r, now, keys)
 	if cerr != nil {
 		return Identity{}, cerr
-	}
-	if cerr := c.checkTime(now); cerr != nil {
-		return Identity{}, cerr
-	}
-	secret, known, err := keys.Secret(r.Context(), c.AccessKey)
-	if err != nil {
-		return Identity{}, keyError(err)
 	}
 	if !known {
 		return Identity{Scope: c.Scope}, nil
@@ -66,16 +59,39 @@ func (v *Verifier) Verify(r *http.Request, body []byte, now time.Time, keys Keys
 	if cerr != nil {
 		return Identity{}, cerr
 	}
+	if _, cerr := v.compare(&c, r, secret, hash); cerr != nil {
+		return Identity{}, cerr
+	}
+	return Identity{Scope: c.Scope, Verified: true}, nil
+}
+
+// identify reads the signature that r presents, checks its time, and looks up the secret.
+func identify(r *http.Request, now time.Time, keys Keys) (c claim, secret string, known bool, cerr *cloud.Error) {
+	if c, cerr = readClaim(r); cerr != nil {
+		return c, "", false, cerr
+	}
+	if cerr := c.checkTime(now); cerr != nil {
+		return c, "", false, cerr
+	}
+	secret, known, err := keys.Secret(r.Context(), c.AccessKey)
+	if err != nil {
+		return c, "", false, keyError(err)
+	}
+	return c, secret, known, nil
+}
+
+// compare compares the signature with the one that secret makes, and returns the derived key.
+func (v *Verifier) compare(c *claim, r *http.Request, secret, hash string) (digest, *cloud.Error) {
 	given, err := hex.DecodeString(c.signature)
 	buf := getBuffer()
 	defer putBuffer(buf)
-	buf.b = appendCanonical(buf.b, &c, r, hash)
+	buf.b = appendCanonical(buf.b, c, r, hash)
 	key := v.key(secret, &c.Scope)
 	want := sign(key, &c.Scope, c.rawTime, buf.b)
 	if err != nil || !hmac.Equal(given, want[:]) {
-		return Identity{}, mismatch(&c.Scope)
+		return key, mismatch(&c.Scope)
 	}
-	return Identity{Scope: c.Scope, Verified: true}, nil
+	return key, nil
 }
 
 func keyError(err error) *cloud.Error {

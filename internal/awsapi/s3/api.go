@@ -7,11 +7,43 @@ import "croft/internal/wire"
 
 // API is the service: one method per operation.
 type API interface {
+	AbortMultipartUpload(context.Context, *AbortMultipartUploadInput) (*AbortMultipartUploadOutput, error)
+	CompleteMultipartUpload(context.Context, *CompleteMultipartUploadInput) (*CompleteMultipartUploadOutput, error)
+	CopyObject(context.Context, *CopyObjectInput) (*CopyObjectOutput, error)
 	CreateBucket(context.Context, *CreateBucketInput) (*CreateBucketOutput, error)
+	CreateMultipartUpload(context.Context, *CreateMultipartUploadInput) (*CreateMultipartUploadOutput, error)
 	DeleteBucket(context.Context, *DeleteBucketInput) (*DeleteBucketOutput, error)
+	DeleteBucketEncryption(context.Context, *DeleteBucketEncryptionInput) (*DeleteBucketEncryptionOutput, error)
+	DeleteBucketPolicy(context.Context, *DeleteBucketPolicyInput) (*DeleteBucketPolicyOutput, error)
+	DeleteBucketTagging(context.Context, *DeleteBucketTaggingInput) (*DeleteBucketTaggingOutput, error)
+	DeleteObject(context.Context, *DeleteObjectInput) (*DeleteObjectOutput, error)
+	DeleteObjectTagging(context.Context, *DeleteObjectTaggingInput) (*DeleteObjectTaggingOutput, error)
+	DeleteObjects(context.Context, *DeleteObjectsInput) (*DeleteObjectsOutput, error)
+	DeletePublicAccessBlock(context.Context, *DeletePublicAccessBlockInput) (*DeletePublicAccessBlockOutput, error)
+	GetBucketAcl(context.Context, *GetBucketAclInput) (*GetBucketAclOutput, error)
+	GetBucketEncryption(context.Context, *GetBucketEncryptionInput) (*GetBucketEncryptionOutput, error)
 	GetBucketLocation(context.Context, *GetBucketLocationInput) (*GetBucketLocationOutput, error)
+	GetBucketPolicy(context.Context, *GetBucketPolicyInput) (*GetBucketPolicyOutput, error)
+	GetBucketTagging(context.Context, *GetBucketTaggingInput) (*GetBucketTaggingOutput, error)
+	GetBucketVersioning(context.Context, *GetBucketVersioningInput) (*GetBucketVersioningOutput, error)
+	GetObject(context.Context, *GetObjectInput) (*GetObjectOutput, error)
+	GetObjectTagging(context.Context, *GetObjectTaggingInput) (*GetObjectTaggingOutput, error)
+	GetPublicAccessBlock(context.Context, *GetPublicAccessBlockInput) (*GetPublicAccessBlockOutput, error)
 	HeadBucket(context.Context, *HeadBucketInput) (*HeadBucketOutput, error)
+	HeadObject(context.Context, *HeadObjectInput) (*HeadObjectOutput, error)
 	ListBuckets(context.Context, *ListBucketsInput) (*ListBucketsOutput, error)
+	ListMultipartUploads(context.Context, *ListMultipartUploadsInput) (*ListMultipartUploadsOutput, error)
+	ListObjects(context.Context, *ListObjectsInput) (*ListObjectsOutput, error)
+	ListObjectsV2(context.Context, *ListObjectsV2Input) (*ListObjectsV2Output, error)
+	ListParts(context.Context, *ListPartsInput) (*ListPartsOutput, error)
+	PutBucketEncryption(context.Context, *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error)
+	PutBucketPolicy(context.Context, *PutBucketPolicyInput) (*PutBucketPolicyOutput, error)
+	PutBucketTagging(context.Context, *PutBucketTaggingInput) (*PutBucketTaggingOutput, error)
+	PutObject(context.Context, *PutObjectInput) (*PutObjectOutput, error)
+	PutObjectTagging(context.Context, *PutObjectTaggingInput) (*PutObjectTaggingOutput, error)
+	PutPublicAccessBlock(context.Context, *PutPublicAccessBlockInput) (*PutPublicAccessBlockOutput, error)
+	UploadPart(context.Context, *UploadPartInput) (*UploadPartOutput, error)
+	UploadPartCopy(context.Context, *UploadPartCopyInput) (*UploadPartCopyOutput, error)
 }
 
 // Unimplemented answers every operation with an error that names it. Services embed it, so that an operation without a
@@ -20,9 +52,29 @@ type Unimplemented struct{}
 
 var _ API = Unimplemented{}
 
+// AbortMultipartUpload answers NotImplemented.
+func (Unimplemented) AbortMultipartUpload(context.Context, *AbortMultipartUploadInput) (*AbortMultipartUploadOutput, error) {
+	return nil, wire.NotImplemented("s3", "AbortMultipartUpload")
+}
+
+// CompleteMultipartUpload answers NotImplemented.
+func (Unimplemented) CompleteMultipartUpload(context.Context, *CompleteMultipartUploadInput) (*CompleteMultipartUploadOutput, error) {
+	return nil, wire.NotImplemented("s3", "CompleteMultipartUpload")
+}
+
+// CopyObject answers NotImplemented.
+func (Unimplemented) CopyObject(context.Context, *CopyObjectInput) (*CopyObjectOutput, error) {
+	return nil, wire.NotImplemented("s3", "CopyObject")
+}
+
 // CreateBucket answers NotImplemented.
 func (Unimplemented) CreateBucket(context.Context, *CreateBucketInput) (*CreateBucketOutput, error) {
 	return nil, wire.NotImplemented("s3", "CreateBucket")
+}
+
+// CreateMultipartUpload answers NotImplemented.
+func (Unimplemented) CreateMultipartUpload(context.Context, *CreateMultipartUploadInput) (*CreateMultipartUploadOutput, error) {
+	return nil, wire.NotImplemented("s3", "CreateMultipartUpload")
 }
 
 // DeleteBucket answers NotImplemented.
@@ -30,9 +82,84 @@ func (Unimplemented) DeleteBucket(context.Context, *DeleteBucketInput) (*DeleteB
 	return nil, wire.NotImplemented("s3", "DeleteBucket")
 }
 
+// DeleteBucketEncryption answers NotImplemented.
+func (Unimplemented) DeleteBucketEncryption(context.Context, *DeleteBucketEncryptionInput) (*DeleteBucketEncryptionOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteBucketEncryption")
+}
+
+// DeleteBucketPolicy answers NotImplemented.
+func (Unimplemented) DeleteBucketPolicy(context.Context, *DeleteBucketPolicyInput) (*DeleteBucketPolicyOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteBucketPolicy")
+}
+
+// DeleteBucketTagging answers NotImplemented.
+func (Unimplemented) DeleteBucketTagging(context.Context, *DeleteBucketTaggingInput) (*DeleteBucketTaggingOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteBucketTagging")
+}
+
+// DeleteObject answers NotImplemented.
+func (Unimplemented) DeleteObject(context.Context, *DeleteObjectInput) (*DeleteObjectOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteObject")
+}
+
+// DeleteObjectTagging answers NotImplemented.
+func (Unimplemented) DeleteObjectTagging(context.Context, *DeleteObjectTaggingInput) (*DeleteObjectTaggingOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteObjectTagging")
+}
+
+// DeleteObjects answers NotImplemented.
+func (Unimplemented) DeleteObjects(context.Context, *DeleteObjectsInput) (*DeleteObjectsOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteObjects")
+}
+
+// DeletePublicAccessBlock answers NotImplemented.
+func (Unimplemented) DeletePublicAccessBlock(context.Context, *DeletePublicAccessBlockInput) (*DeletePublicAccessBlockOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeletePublicAccessBlock")
+}
+
+// GetBucketAcl answers NotImplemented.
+func (Unimplemented) GetBucketAcl(context.Context, *GetBucketAclInput) (*GetBucketAclOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketAcl")
+}
+
+// GetBucketEncryption answers NotImplemented.
+func (Unimplemented) GetBucketEncryption(context.Context, *GetBucketEncryptionInput) (*GetBucketEncryptionOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketEncryption")
+}
+
 // GetBucketLocation answers NotImplemented.
 func (Unimplemented) GetBucketLocation(context.Context, *GetBucketLocationInput) (*GetBucketLocationOutput, error) {
 	return nil, wire.NotImplemented("s3", "GetBucketLocation")
+}
+
+// GetBucketPolicy answers NotImplemented.
+func (Unimplemented) GetBucketPolicy(context.Context, *GetBucketPolicyInput) (*GetBucketPolicyOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketPolicy")
+}
+
+// GetBucketTagging answers NotImplemented.
+func (Unimplemented) GetBucketTagging(context.Context, *GetBucketTaggingInput) (*GetBucketTaggingOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketTagging")
+}
+
+// GetBucketVersioning answers NotImplemented.
+func (Unimplemented) GetBucketVersioning(context.Context, *GetBucketVersioningInput) (*GetBucketVersioningOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketVersioning")
+}
+
+// GetObject answers NotImplemented.
+func (Unimplemented) GetObject(context.Context, *GetObjectInput) (*GetObjectOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetObject")
+}
+
+// GetObjectTagging answers NotImplemented.
+func (Unimplemented) GetObjectTagging(context.Context, *GetObjectTaggingInput) (*GetObjectTaggingOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetObjectTagging")
+}
+
+// GetPublicAccessBlock answers NotImplemented.
+func (Unimplemented) GetPublicAccessBlock(context.Context, *GetPublicAccessBlockInput) (*GetPublicAccessBlockOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetPublicAccessBlock")
 }
 
 // HeadBucket answers NotImplemented.
@@ -40,7 +167,72 @@ func (Unimplemented) HeadBucket(context.Context, *HeadBucketInput) (*HeadBucketO
 	return nil, wire.NotImplemented("s3", "HeadBucket")
 }
 
+// HeadObject answers NotImplemented.
+func (Unimplemented) HeadObject(context.Context, *HeadObjectInput) (*HeadObjectOutput, error) {
+	return nil, wire.NotImplemented("s3", "HeadObject")
+}
+
 // ListBuckets answers NotImplemented.
 func (Unimplemented) ListBuckets(context.Context, *ListBucketsInput) (*ListBucketsOutput, error) {
 	return nil, wire.NotImplemented("s3", "ListBuckets")
+}
+
+// ListMultipartUploads answers NotImplemented.
+func (Unimplemented) ListMultipartUploads(context.Context, *ListMultipartUploadsInput) (*ListMultipartUploadsOutput, error) {
+	return nil, wire.NotImplemented("s3", "ListMultipartUploads")
+}
+
+// ListObjects answers NotImplemented.
+func (Unimplemented) ListObjects(context.Context, *ListObjectsInput) (*ListObjectsOutput, error) {
+	return nil, wire.NotImplemented("s3", "ListObjects")
+}
+
+// ListObjectsV2 answers NotImplemented.
+func (Unimplemented) ListObjectsV2(context.Context, *ListObjectsV2Input) (*ListObjectsV2Output, error) {
+	return nil, wire.NotImplemented("s3", "ListObjectsV2")
+}
+
+// ListParts answers NotImplemented.
+func (Unimplemented) ListParts(context.Context, *ListPartsInput) (*ListPartsOutput, error) {
+	return nil, wire.NotImplemented("s3", "ListParts")
+}
+
+// PutBucketEncryption answers NotImplemented.
+func (Unimplemented) PutBucketEncryption(context.Context, *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketEncryption")
+}
+
+// PutBucketPolicy answers NotImplemented.
+func (Unimplemented) PutBucketPolicy(context.Context, *PutBucketPolicyInput) (*PutBucketPolicyOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketPolicy")
+}
+
+// PutBucketTagging answers NotImplemented.
+func (Unimplemented) PutBucketTagging(context.Context, *PutBucketTaggingInput) (*PutBucketTaggingOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketTagging")
+}
+
+// PutObject answers NotImplemented.
+func (Unimplemented) PutObject(context.Context, *PutObjectInput) (*PutObjectOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutObject")
+}
+
+// PutObjectTagging answers NotImplemented.
+func (Unimplemented) PutObjectTagging(context.Context, *PutObjectTaggingInput) (*PutObjectTaggingOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutObjectTagging")
+}
+
+// PutPublicAccessBlock answers NotImplemented.
+func (Unimplemented) PutPublicAccessBlock(context.Context, *PutPublicAccessBlockInput) (*PutPublicAccessBlockOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutPublicAccessBlock")
+}
+
+// UploadPart answers NotImplemented.
+func (Unimplemented) UploadPart(context.Context, *UploadPartInput) (*UploadPartOutput, error) {
+	return nil, wire.NotImplemented("s3", "UploadPart")
+}
+
+// UploadPartCopy answers NotImplemented.
+func (Unimplemented) UploadPartCopy(context.Context, *UploadPartCopyInput) (*UploadPartCopyOutput, error) {
+	return nil, wire.NotImplemented("s3", "UploadPartCopy")
 }

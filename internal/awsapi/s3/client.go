@@ -11,9 +11,29 @@ type Client struct{ caller wire.Caller }
 // NewClient returns a client whose calls go through caller.
 func NewClient(caller wire.Caller) Client { return Client{caller} }
 
+// AbortMultipartUpload calls the operation of that name.
+func (c Client) AbortMultipartUpload(ctx context.Context, in *AbortMultipartUploadInput) (*AbortMultipartUploadOutput, error) {
+	return wire.Call[AbortMultipartUploadOutput](ctx, c.caller, &service, &opAbortMultipartUpload, in)
+}
+
+// CompleteMultipartUpload calls the operation of that name.
+func (c Client) CompleteMultipartUpload(ctx context.Context, in *CompleteMultipartUploadInput) (*CompleteMultipartUploadOutput, error) {
+	return wire.Call[CompleteMultipartUploadOutput](ctx, c.caller, &service, &opCompleteMultipartUpload, in)
+}
+
+// CopyObject calls the operation of that name.
+func (c Client) CopyObject(ctx context.Context, in *CopyObjectInput) (*CopyObjectOutput, error) {
+	return wire.Call[CopyObjectOutput](ctx, c.caller, &service, &opCopyObject, in)
+}
+
 // CreateBucket calls the operation of that name.
 func (c Client) CreateBucket(ctx context.Context, in *CreateBucketInput) (*CreateBucketOutput, error) {
 	return wire.Call[CreateBucketOutput](ctx, c.caller, &service, &opCreateBucket, in)
+}
+
+// CreateMultipartUpload calls the operation of that name.
+func (c Client) CreateMultipartUpload(ctx context.Context, in *CreateMultipartUploadInput) (*CreateMultipartUploadOutput, error) {
+	return wire.Call[CreateMultipartUploadOutput](ctx, c.caller, &service, &opCreateMultipartUpload, in)
 }
 
 // DeleteBucket calls the operation of that name.
@@ -21,9 +41,84 @@ func (c Client) DeleteBucket(ctx context.Context, in *DeleteBucketInput) (*Delet
 	return wire.Call[DeleteBucketOutput](ctx, c.caller, &service, &opDeleteBucket, in)
 }
 
+// DeleteBucketEncryption calls the operation of that name.
+func (c Client) DeleteBucketEncryption(ctx context.Context, in *DeleteBucketEncryptionInput) (*DeleteBucketEncryptionOutput, error) {
+	return wire.Call[DeleteBucketEncryptionOutput](ctx, c.caller, &service, &opDeleteBucketEncryption, in)
+}
+
+// DeleteBucketPolicy calls the operation of that name.
+func (c Client) DeleteBucketPolicy(ctx context.Context, in *DeleteBucketPolicyInput) (*DeleteBucketPolicyOutput, error) {
+	return wire.Call[DeleteBucketPolicyOutput](ctx, c.caller, &service, &opDeleteBucketPolicy, in)
+}
+
+// DeleteBucketTagging calls the operation of that name.
+func (c Client) DeleteBucketTagging(ctx context.Context, in *DeleteBucketTaggingInput) (*DeleteBucketTaggingOutput, error) {
+	return wire.Call[DeleteBucketTaggingOutput](ctx, c.caller, &service, &opDeleteBucketTagging, in)
+}
+
+// DeleteObject calls the operation of that name.
+func (c Client) DeleteObject(ctx context.Context, in *DeleteObjectInput) (*DeleteObjectOutput, error) {
+	return wire.Call[DeleteObjectOutput](ctx, c.caller, &service, &opDeleteObject, in)
+}
+
+// DeleteObjectTagging calls the operation of that name.
+func (c Client) DeleteObjectTagging(ctx context.Context, in *DeleteObjectTaggingInput) (*DeleteObjectTaggingOutput, error) {
+	return wire.Call[DeleteObjectTaggingOutput](ctx, c.caller, &service, &opDeleteObjectTagging, in)
+}
+
+// DeleteObjects calls the operation of that name.
+func (c Client) DeleteObjects(ctx context.Context, in *DeleteObjectsInput) (*DeleteObjectsOutput, error) {
+	return wire.Call[DeleteObjectsOutput](ctx, c.caller, &service, &opDeleteObjects, in)
+}
+
+// DeletePublicAccessBlock calls the operation of that name.
+func (c Client) DeletePublicAccessBlock(ctx context.Context, in *DeletePublicAccessBlockInput) (*DeletePublicAccessBlockOutput, error) {
+	return wire.Call[DeletePublicAccessBlockOutput](ctx, c.caller, &service, &opDeletePublicAccessBlock, in)
+}
+
+// GetBucketAcl calls the operation of that name.
+func (c Client) GetBucketAcl(ctx context.Context, in *GetBucketAclInput) (*GetBucketAclOutput, error) {
+	return wire.Call[GetBucketAclOutput](ctx, c.caller, &service, &opGetBucketAcl, in)
+}
+
+// GetBucketEncryption calls the operation of that name.
+func (c Client) GetBucketEncryption(ctx context.Context, in *GetBucketEncryptionInput) (*GetBucketEncryptionOutput, error) {
+	return wire.Call[GetBucketEncryptionOutput](ctx, c.caller, &service, &opGetBucketEncryption, in)
+}
+
 // GetBucketLocation calls the operation of that name.
 func (c Client) GetBucketLocation(ctx context.Context, in *GetBucketLocationInput) (*GetBucketLocationOutput, error) {
 	return wire.Call[GetBucketLocationOutput](ctx, c.caller, &service, &opGetBucketLocation, in)
+}
+
+// GetBucketPolicy calls the operation of that name.
+func (c Client) GetBucketPolicy(ctx context.Context, in *GetBucketPolicyInput) (*GetBucketPolicyOutput, error) {
+	return wire.Call[GetBucketPolicyOutput](ctx, c.caller, &service, &opGetBucketPolicy, in)
+}
+
+// GetBucketTagging calls the operation of that name.
+func (c Client) GetBucketTagging(ctx context.Context, in *GetBucketTaggingInput) (*GetBucketTaggingOutput, error) {
+	return wire.Call[GetBucketTaggingOutput](ctx, c.caller, &service, &opGetBucketTagging, in)
+}
+
+// GetBucketVersioning calls the operation of that name.
+func (c Client) GetBucketVersioning(ctx context.Context, in *GetBucketVersioningInput) (*GetBucketVersioningOutput, error) {
+	return wire.Call[GetBucketVersioningOutput](ctx, c.caller, &service, &opGetBucketVersioning, in)
+}
+
+// GetObject calls the operation of that name.
+func (c Client) GetObject(ctx context.Context, in *GetObjectInput) (*GetObjectOutput, error) {
+	return wire.Call[GetObjectOutput](ctx, c.caller, &service, &opGetObject, in)
+}
+
+// GetObjectTagging calls the operation of that name.
+func (c Client) GetObjectTagging(ctx context.Context, in *GetObjectTaggingInput) (*GetObjectTaggingOutput, error) {
+	return wire.Call[GetObjectTaggingOutput](ctx, c.caller, &service, &opGetObjectTagging, in)
+}
+
+// GetPublicAccessBlock calls the operation of that name.
+func (c Client) GetPublicAccessBlock(ctx context.Context, in *GetPublicAccessBlockInput) (*GetPublicAccessBlockOutput, error) {
+	return wire.Call[GetPublicAccessBlockOutput](ctx, c.caller, &service, &opGetPublicAccessBlock, in)
 }
 
 // HeadBucket calls the operation of that name.
@@ -31,7 +126,72 @@ func (c Client) HeadBucket(ctx context.Context, in *HeadBucketInput) (*HeadBucke
 	return wire.Call[HeadBucketOutput](ctx, c.caller, &service, &opHeadBucket, in)
 }
 
+// HeadObject calls the operation of that name.
+func (c Client) HeadObject(ctx context.Context, in *HeadObjectInput) (*HeadObjectOutput, error) {
+	return wire.Call[HeadObjectOutput](ctx, c.caller, &service, &opHeadObject, in)
+}
+
 // ListBuckets calls the operation of that name.
 func (c Client) ListBuckets(ctx context.Context, in *ListBucketsInput) (*ListBucketsOutput, error) {
 	return wire.Call[ListBucketsOutput](ctx, c.caller, &service, &opListBuckets, in)
+}
+
+// ListMultipartUploads calls the operation of that name.
+func (c Client) ListMultipartUploads(ctx context.Context, in *ListMultipartUploadsInput) (*ListMultipartUploadsOutput, error) {
+	return wire.Call[ListMultipartUploadsOutput](ctx, c.caller, &service, &opListMultipartUploads, in)
+}
+
+// ListObjects calls the operation of that name.
+func (c Client) ListObjects(ctx context.Context, in *ListObjectsInput) (*ListObjectsOutput, error) {
+	return wire.Call[ListObjectsOutput](ctx, c.caller, &service, &opListObjects, in)
+}
+
+// ListObjectsV2 calls the operation of that name.
+func (c Client) ListObjectsV2(ctx context.Context, in *ListObjectsV2Input) (*ListObjectsV2Output, error) {
+	return wire.Call[ListObjectsV2Output](ctx, c.caller, &service, &opListObjectsV2, in)
+}
+
+// ListParts calls the operation of that name.
+func (c Client) ListParts(ctx context.Context, in *ListPartsInput) (*ListPartsOutput, error) {
+	return wire.Call[ListPartsOutput](ctx, c.caller, &service, &opListParts, in)
+}
+
+// PutBucketEncryption calls the operation of that name.
+func (c Client) PutBucketEncryption(ctx context.Context, in *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error) {
+	return wire.Call[PutBucketEncryptionOutput](ctx, c.caller, &service, &opPutBucketEncryption, in)
+}
+
+// PutBucketPolicy calls the operation of that name.
+func (c Client) PutBucketPolicy(ctx context.Context, in *PutBucketPolicyInput) (*PutBucketPolicyOutput, error) {
+	return wire.Call[PutBucketPolicyOutput](ctx, c.caller, &service, &opPutBucketPolicy, in)
+}
+
+// PutBucketTagging calls the operation of that name.
+func (c Client) PutBucketTagging(ctx context.Context, in *PutBucketTaggingInput) (*PutBucketTaggingOutput, error) {
+	return wire.Call[PutBucketTaggingOutput](ctx, c.caller, &service, &opPutBucketTagging, in)
+}
+
+// PutObject calls the operation of that name.
+func (c Client) PutObject(ctx context.Context, in *PutObjectInput) (*PutObjectOutput, error) {
+	return wire.Call[PutObjectOutput](ctx, c.caller, &service, &opPutObject, in)
+}
+
+// PutObjectTagging calls the operation of that name.
+func (c Client) PutObjectTagging(ctx context.Context, in *PutObjectTaggingInput) (*PutObjectTaggingOutput, error) {
+	return wire.Call[PutObjectTaggingOutput](ctx, c.caller, &service, &opPutObjectTagging, in)
+}
+
+// PutPublicAccessBlock calls the operation of that name.
+func (c Client) PutPublicAccessBlock(ctx context.Context, in *PutPublicAccessBlockInput) (*PutPublicAccessBlockOutput, error) {
+	return wire.Call[PutPublicAccessBlockOutput](ctx, c.caller, &service, &opPutPublicAccessBlock, in)
+}
+
+// UploadPart calls the operation of that name.
+func (c Client) UploadPart(ctx context.Context, in *UploadPartInput) (*UploadPartOutput, error) {
+	return wire.Call[UploadPartOutput](ctx, c.caller, &service, &opUploadPart, in)
+}
+
+// UploadPartCopy calls the operation of that name.
+func (c Client) UploadPartCopy(ctx context.Context, in *UploadPartCopyInput) (*UploadPartCopyOutput, error) {
+	return wire.Call[UploadPartCopyOutput](ctx, c.caller, &service, &opUploadPartCopy, in)
 }

@@ -2,6 +2,12 @@
 
 package s3
 
+// The values of ArchiveStatus.
+const (
+	ArchiveStatusARCHIVEACCESS     = "ARCHIVE_ACCESS"
+	ArchiveStatusDEEPARCHIVEACCESS = "DEEP_ARCHIVE_ACCESS"
+)
+
 // The values of BucketCannedACL.
 const (
 	BucketCannedACLPrivate           = "private"
@@ -63,10 +69,58 @@ const (
 	BucketTypeDirectory = "Directory"
 )
 
+// The values of BucketVersioningStatus.
+const (
+	BucketVersioningStatusEnabled   = "Enabled"
+	BucketVersioningStatusSuspended = "Suspended"
+)
+
+// The values of ChecksumAlgorithm.
+const (
+	ChecksumAlgorithmCRC32     = "CRC32"
+	ChecksumAlgorithmCRC32C    = "CRC32C"
+	ChecksumAlgorithmSHA1      = "SHA1"
+	ChecksumAlgorithmSHA256    = "SHA256"
+	ChecksumAlgorithmCRC64NVME = "CRC64NVME"
+	ChecksumAlgorithmSHA512    = "SHA512"
+	ChecksumAlgorithmMD5       = "MD5"
+	ChecksumAlgorithmXXHASH64  = "XXHASH64"
+	ChecksumAlgorithmXXHASH3   = "XXHASH3"
+	ChecksumAlgorithmXXHASH128 = "XXHASH128"
+)
+
+// The values of ChecksumMode.
+const (
+	ChecksumModeENABLED = "ENABLED"
+)
+
+// The values of ChecksumType.
+const (
+	ChecksumTypeCOMPOSITE  = "COMPOSITE"
+	ChecksumTypeFULLOBJECT = "FULL_OBJECT"
+)
+
 // The values of DataRedundancy.
 const (
 	DataRedundancySingleAvailabilityZone = "SingleAvailabilityZone"
 	DataRedundancySingleLocalZone        = "SingleLocalZone"
+)
+
+// The values of EncodingType.
+const (
+	EncodingTypeUrl = "url"
+)
+
+// The values of EncryptionType.
+const (
+	EncryptionTypeNONE = "NONE"
+	EncryptionTypeSSEC = "SSE-C"
+)
+
+// The values of IntelligentTieringAccessTier.
+const (
+	IntelligentTieringAccessTierARCHIVEACCESS     = "ARCHIVE_ACCESS"
+	IntelligentTieringAccessTierDEEPARCHIVEACCESS = "DEEP_ARCHIVE_ACCESS"
 )
 
 // The values of LocationType.
@@ -75,9 +129,132 @@ const (
 	LocationTypeLocalZone        = "LocalZone"
 )
 
+// The values of MFADeleteStatus.
+const (
+	MFADeleteStatusEnabled  = "Enabled"
+	MFADeleteStatusDisabled = "Disabled"
+)
+
+// The values of MetadataDirective.
+const (
+	MetadataDirectiveCOPY    = "COPY"
+	MetadataDirectiveREPLACE = "REPLACE"
+)
+
+// The values of ObjectCannedACL.
+const (
+	ObjectCannedACLPrivate                = "private"
+	ObjectCannedACLPublicRead             = "public-read"
+	ObjectCannedACLPublicReadWrite        = "public-read-write"
+	ObjectCannedACLAuthenticatedRead      = "authenticated-read"
+	ObjectCannedACLAwsExecRead            = "aws-exec-read"
+	ObjectCannedACLBucketOwnerRead        = "bucket-owner-read"
+	ObjectCannedACLBucketOwnerFullControl = "bucket-owner-full-control"
+)
+
+// The values of ObjectLockLegalHoldStatus.
+const (
+	ObjectLockLegalHoldStatusON  = "ON"
+	ObjectLockLegalHoldStatusOFF = "OFF"
+)
+
+// The values of ObjectLockMode.
+const (
+	ObjectLockModeGOVERNANCE = "GOVERNANCE"
+	ObjectLockModeCOMPLIANCE = "COMPLIANCE"
+)
+
 // The values of ObjectOwnership.
 const (
 	ObjectOwnershipBucketOwnerPreferred = "BucketOwnerPreferred"
 	ObjectOwnershipObjectWriter         = "ObjectWriter"
 	ObjectOwnershipBucketOwnerEnforced  = "BucketOwnerEnforced"
+)
+
+// The values of ObjectStorageClass.
+const (
+	ObjectStorageClassSTANDARD           = "STANDARD"
+	ObjectStorageClassREDUCEDREDUNDANCY  = "REDUCED_REDUNDANCY"
+	ObjectStorageClassGLACIER            = "GLACIER"
+	ObjectStorageClassSTANDARDIA         = "STANDARD_IA"
+	ObjectStorageClassONEZONEIA          = "ONEZONE_IA"
+	ObjectStorageClassINTELLIGENTTIERING = "INTELLIGENT_TIERING"
+	ObjectStorageClassDEEPARCHIVE        = "DEEP_ARCHIVE"
+	ObjectStorageClassOUTPOSTS           = "OUTPOSTS"
+	ObjectStorageClassGLACIERIR          = "GLACIER_IR"
+	ObjectStorageClassSNOW               = "SNOW"
+	ObjectStorageClassEXPRESSONEZONE     = "EXPRESS_ONEZONE"
+	ObjectStorageClassFSXOPENZFS         = "FSX_OPENZFS"
+	ObjectStorageClassFSXONTAP           = "FSX_ONTAP"
+)
+
+// The values of OptionalObjectAttributes.
+const (
+	OptionalObjectAttributesRestoreStatus = "RestoreStatus"
+)
+
+// The values of Permission.
+const (
+	PermissionFULLCONTROL = "FULL_CONTROL"
+	PermissionWRITE       = "WRITE"
+	PermissionWRITEACP    = "WRITE_ACP"
+	PermissionREAD        = "READ"
+	PermissionREADACP     = "READ_ACP"
+)
+
+// The values of ReplicationStatus.
+const (
+	ReplicationStatusCOMPLETE  = "COMPLETE"
+	ReplicationStatusPENDING   = "PENDING"
+	ReplicationStatusFAILED    = "FAILED"
+	ReplicationStatusREPLICA   = "REPLICA"
+	ReplicationStatusCOMPLETED = "COMPLETED"
+)
+
+// The values of RequestCharged.
+const (
+	RequestChargedRequester = "requester"
+)
+
+// The values of RequestPayer.
+const (
+	RequestPayerRequester = "requester"
+)
+
+// The values of ServerSideEncryption.
+const (
+	ServerSideEncryptionAES256     = "AES256"
+	ServerSideEncryptionAwsFsx     = "aws:fsx"
+	ServerSideEncryptionAwsKms     = "aws:kms"
+	ServerSideEncryptionAwsKmsDsse = "aws:kms:dsse"
+)
+
+// The values of StorageClass.
+const (
+	StorageClassSTANDARD           = "STANDARD"
+	StorageClassREDUCEDREDUNDANCY  = "REDUCED_REDUNDANCY"
+	StorageClassSTANDARDIA         = "STANDARD_IA"
+	StorageClassONEZONEIA          = "ONEZONE_IA"
+	StorageClassINTELLIGENTTIERING = "INTELLIGENT_TIERING"
+	StorageClassGLACIER            = "GLACIER"
+	StorageClassDEEPARCHIVE        = "DEEP_ARCHIVE"
+	StorageClassOUTPOSTS           = "OUTPOSTS"
+	StorageClassGLACIERIR          = "GLACIER_IR"
+	StorageClassSNOW               = "SNOW"
+	StorageClassEXPRESSONEZONE     = "EXPRESS_ONEZONE"
+	StorageClassFSXOPENZFS         = "FSX_OPENZFS"
+	StorageClassFSXONTAP           = "FSX_ONTAP"
+)
+
+// The values of TaggingDirective.
+const (
+	TaggingDirectiveCOPY    = "COPY"
+	TaggingDirectiveREPLACE = "REPLACE"
+)
+
+// The values of Type.
+const (
+	TypeCanonicalUser         = "CanonicalUser"
+	TypeAmazonCustomerByEmail = "AmazonCustomerByEmail"
+	TypeGroup                 = "Group"
 )

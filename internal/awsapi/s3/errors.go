@@ -19,9 +19,65 @@ func NewBucketAlreadyOwnedByYou(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorBucketAlreadyOwnedByYou, format, args)
 }
 
+var errorEncryptionTypeMismatch = wire.ErrorTrait{Code: "EncryptionTypeMismatch", QueryCode: "", Status: 400}
+
+// NewEncryptionTypeMismatch returns the error EncryptionTypeMismatch, of HTTP status 400.
+func NewEncryptionTypeMismatch(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorEncryptionTypeMismatch, format, args)
+}
+
+var errorInvalidObjectState = wire.ErrorTrait{Code: "InvalidObjectState", QueryCode: "", Status: 403}
+
+// NewInvalidObjectState returns the error InvalidObjectState, of HTTP status 403.
+func NewInvalidObjectState(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorInvalidObjectState, format, args)
+}
+
+var errorInvalidRequest = wire.ErrorTrait{Code: "InvalidRequest", QueryCode: "", Status: 400}
+
+// NewInvalidRequest returns the error InvalidRequest, of HTTP status 400.
+func NewInvalidRequest(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorInvalidRequest, format, args)
+}
+
+var errorInvalidWriteOffset = wire.ErrorTrait{Code: "InvalidWriteOffset", QueryCode: "", Status: 400}
+
+// NewInvalidWriteOffset returns the error InvalidWriteOffset, of HTTP status 400.
+func NewInvalidWriteOffset(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorInvalidWriteOffset, format, args)
+}
+
 var errorNoSuchBucket = wire.ErrorTrait{Code: "NoSuchBucket", QueryCode: "", Status: 404}
 
 // NewNoSuchBucket returns the error NoSuchBucket, of HTTP status 404.
 func NewNoSuchBucket(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorNoSuchBucket, format, args)
+}
+
+var errorNoSuchKey = wire.ErrorTrait{Code: "NoSuchKey", QueryCode: "", Status: 404}
+
+// NewNoSuchKey returns the error NoSuchKey, of HTTP status 404.
+func NewNoSuchKey(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorNoSuchKey, format, args)
+}
+
+var errorNoSuchUpload = wire.ErrorTrait{Code: "NoSuchUpload", QueryCode: "", Status: 404}
+
+// NewNoSuchUpload returns the error NoSuchUpload, of HTTP status 404.
+func NewNoSuchUpload(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorNoSuchUpload, format, args)
+}
+
+var errorObjectNotInActiveTierError = wire.ErrorTrait{Code: "ObjectNotInActiveTierError", QueryCode: "", Status: 403}
+
+// NewObjectNotInActiveTierError returns the error ObjectNotInActiveTierError, of HTTP status 403.
+func NewObjectNotInActiveTierError(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorObjectNotInActiveTierError, format, args)
+}
+
+var errorTooManyParts = wire.ErrorTrait{Code: "TooManyParts", QueryCode: "", Status: 400}
+
+// NewTooManyParts returns the error TooManyParts, of HTTP status 400.
+func NewTooManyParts(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorTooManyParts, format, args)
 }

@@ -5,9 +5,49 @@ package s3
 import "context"
 import "croft/internal/wire"
 
+var opAbortMultipartUpload = wire.Operation{
+	Name: "AbortMultipartUpload", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploadId"}},
+	Input: 3, Output: 2, Schema: &schema,
+	New: func() any { return new(AbortMultipartUploadInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).AbortMultipartUpload(ctx, in.(*AbortMultipartUploadInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opCompleteMultipartUpload = wire.Operation{
+	Name: "CompleteMultipartUpload", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploadId"}},
+	Input: 45, Output: 44, Schema: &schema,
+	Root: "CompleteMultipartUploadResult",
+	New:  func() any { return new(CompleteMultipartUploadInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).CompleteMultipartUpload(ctx, in.(*CompleteMultipartUploadInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opCopyObject = wire.Operation{
+	Name: "CopyObject", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Headers: []string{"x-amz-copy-source"}},
+	Input: 58, Output: 57, Schema: &schema,
+	New: func() any { return new(CopyObjectInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).CopyObject(ctx, in.(*CopyObjectInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opCreateBucket = wire.Operation{
 	Name: "CreateBucket", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}},
-	Input: 17, Output: 16, Schema: &schema,
+	Input: 73, Output: 72, Schema: &schema,
 	New: func() any { return new(CreateBucketInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateBucket(ctx, in.(*CreateBucketInput))
@@ -18,9 +58,23 @@ var opCreateBucket = wire.Operation{
 	},
 }
 
+var opCreateMultipartUpload = wire.Operation{
+	Name: "CreateMultipartUpload", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploads"}},
+	Input: 75, Output: 74, Schema: &schema,
+	Root: "InitiateMultipartUploadResult",
+	New:  func() any { return new(CreateMultipartUploadInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).CreateMultipartUpload(ctx, in.(*CreateMultipartUploadInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opDeleteBucket = wire.Operation{
 	Name: "DeleteBucket", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}},
-	Input: 20, Output: 0, Schema: &schema,
+	Input: 81, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucket(ctx, in.(*DeleteBucketInput))
@@ -31,9 +85,128 @@ var opDeleteBucket = wire.Operation{
 	},
 }
 
+var opDeleteBucketEncryption = wire.Operation{
+	Name: "DeleteBucketEncryption", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
+	Input: 79, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteBucketEncryptionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteBucketEncryption(ctx, in.(*DeleteBucketEncryptionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opDeleteBucketPolicy = wire.Operation{
+	Name: "DeleteBucketPolicy", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
+	Input: 80, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteBucketPolicyInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteBucketPolicy(ctx, in.(*DeleteBucketPolicyInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opDeleteBucketTagging = wire.Operation{
+	Name: "DeleteBucketTagging", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
+	Input: 82, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteBucketTaggingInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteBucketTagging(ctx, in.(*DeleteBucketTaggingInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opDeleteObject = wire.Operation{
+	Name: "DeleteObject", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}", "{Key+}"}},
+	Input: 86, Output: 85, Schema: &schema,
+	New: func() any { return new(DeleteObjectInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteObject(ctx, in.(*DeleteObjectInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opDeleteObjectTagging = wire.Operation{
+	Name: "DeleteObjectTagging", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
+	Input: 88, Output: 87, Schema: &schema,
+	New: func() any { return new(DeleteObjectTaggingInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteObjectTagging(ctx, in.(*DeleteObjectTaggingInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opDeleteObjects = wire.Operation{
+	Name: "DeleteObjects", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"{Bucket}"}, Query: []string{"delete"}},
+	Input: 90, Output: 89, Schema: &schema,
+	Root: "DeleteResult",
+	New:  func() any { return new(DeleteObjectsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteObjects(ctx, in.(*DeleteObjectsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opDeletePublicAccessBlock = wire.Operation{
+	Name: "DeletePublicAccessBlock", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
+	Input: 91, Output: 0, Schema: &schema,
+	New: func() any { return new(DeletePublicAccessBlockInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeletePublicAccessBlock(ctx, in.(*DeletePublicAccessBlockInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetBucketAcl = wire.Operation{
+	Name: "GetBucketAcl", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"acl"}},
+	Input: 108, Output: 107, Schema: &schema,
+	Root: "AccessControlPolicy",
+	New:  func() any { return new(GetBucketAclInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetBucketAcl(ctx, in.(*GetBucketAclInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetBucketEncryption = wire.Operation{
+	Name: "GetBucketEncryption", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
+	Input: 110, Output: 109, Schema: &schema,
+	New: func() any { return new(GetBucketEncryptionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetBucketEncryption(ctx, in.(*GetBucketEncryptionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetBucketLocation = wire.Operation{
 	Name: "GetBucketLocation", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"location"}},
-	Input: 23, Output: 22, Schema: &schema,
+	Input: 112, Output: 111, Schema: &schema,
 	Unwrapped: true,
 	New:       func() any { return new(GetBucketLocationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -45,9 +218,91 @@ var opGetBucketLocation = wire.Operation{
 	},
 }
 
+var opGetBucketPolicy = wire.Operation{
+	Name: "GetBucketPolicy", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
+	Input: 114, Output: 113, Schema: &schema,
+	ContentType: "application/json",
+	New:         func() any { return new(GetBucketPolicyInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetBucketPolicy(ctx, in.(*GetBucketPolicyInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetBucketTagging = wire.Operation{
+	Name: "GetBucketTagging", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
+	Input: 116, Output: 115, Schema: &schema,
+	Root: "Tagging",
+	New:  func() any { return new(GetBucketTaggingInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetBucketTagging(ctx, in.(*GetBucketTaggingInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetBucketVersioning = wire.Operation{
+	Name: "GetBucketVersioning", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"versioning"}},
+	Input: 118, Output: 117, Schema: &schema,
+	Root: "VersioningConfiguration",
+	New:  func() any { return new(GetBucketVersioningInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetBucketVersioning(ctx, in.(*GetBucketVersioningInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetObject = wire.Operation{
+	Name: "GetObject", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}},
+	Input: 120, Output: 119, Schema: &schema,
+	New: func() any { return new(GetObjectInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetObject(ctx, in.(*GetObjectInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetObjectTagging = wire.Operation{
+	Name: "GetObjectTagging", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
+	Input: 122, Output: 121, Schema: &schema,
+	Root: "Tagging",
+	New:  func() any { return new(GetObjectTaggingInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetObjectTagging(ctx, in.(*GetObjectTaggingInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetPublicAccessBlock = wire.Operation{
+	Name: "GetPublicAccessBlock", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
+	Input: 124, Output: 123, Schema: &schema,
+	New: func() any { return new(GetPublicAccessBlockInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetPublicAccessBlock(ctx, in.(*GetPublicAccessBlockInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opHeadBucket = wire.Operation{
 	Name: "HeadBucket", Status: 200, Route: wire.Route{Method: "HEAD", Segments: []string{"{Bucket}"}},
-	Input: 30, Output: 29, Schema: &schema,
+	Input: 134, Output: 133, Schema: &schema,
 	New: func() any { return new(HeadBucketInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).HeadBucket(ctx, in.(*HeadBucketInput))
@@ -58,13 +313,186 @@ var opHeadBucket = wire.Operation{
 	},
 }
 
+var opHeadObject = wire.Operation{
+	Name: "HeadObject", Status: 200, Route: wire.Route{Method: "HEAD", Segments: []string{"{Bucket}", "{Key+}"}},
+	Input: 136, Output: 135, Schema: &schema,
+	New: func() any { return new(HeadObjectInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).HeadObject(ctx, in.(*HeadObjectInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListBuckets = wire.Operation{
 	Name: "ListBuckets", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{""}},
-	Input: 33, Output: 32, Schema: &schema,
+	Input: 158, Output: 157, Schema: &schema,
 	Root: "ListAllMyBucketsResult",
 	New:  func() any { return new(ListBucketsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListBuckets(ctx, in.(*ListBucketsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opListMultipartUploads = wire.Operation{
+	Name: "ListMultipartUploads", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"uploads"}},
+	Input: 160, Output: 159, Schema: &schema,
+	Root: "ListMultipartUploadsResult",
+	New:  func() any { return new(ListMultipartUploadsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListMultipartUploads(ctx, in.(*ListMultipartUploadsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opListObjects = wire.Operation{
+	Name: "ListObjects", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}},
+	Input: 162, Output: 161, Schema: &schema,
+	Root: "ListBucketResult",
+	New:  func() any { return new(ListObjectsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListObjects(ctx, in.(*ListObjectsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opListObjectsV2 = wire.Operation{
+	Name: "ListObjectsV2", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"list-type=2"}},
+	Input: 164, Output: 163, Schema: &schema,
+	Root: "ListBucketResult",
+	New:  func() any { return new(ListObjectsV2Input) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListObjectsV2(ctx, in.(*ListObjectsV2Input))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opListParts = wire.Operation{
+	Name: "ListParts", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploadId"}},
+	Input: 166, Output: 165, Schema: &schema,
+	Root: "ListPartsResult",
+	New:  func() any { return new(ListPartsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListParts(ctx, in.(*ListPartsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutBucketEncryption = wire.Operation{
+	Name: "PutBucketEncryption", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
+	Input: 222, Output: 0, Schema: &schema,
+	New: func() any { return new(PutBucketEncryptionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutBucketEncryption(ctx, in.(*PutBucketEncryptionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutBucketPolicy = wire.Operation{
+	Name: "PutBucketPolicy", Status: 204, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
+	Input: 223, Output: 0, Schema: &schema,
+	New: func() any { return new(PutBucketPolicyInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutBucketPolicy(ctx, in.(*PutBucketPolicyInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutBucketTagging = wire.Operation{
+	Name: "PutBucketTagging", Status: 204, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
+	Input: 224, Output: 0, Schema: &schema,
+	New: func() any { return new(PutBucketTaggingInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutBucketTagging(ctx, in.(*PutBucketTaggingInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutObject = wire.Operation{
+	Name: "PutObject", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}},
+	Input: 226, Output: 225, Schema: &schema,
+	New: func() any { return new(PutObjectInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutObject(ctx, in.(*PutObjectInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutObjectTagging = wire.Operation{
+	Name: "PutObjectTagging", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
+	Input: 228, Output: 227, Schema: &schema,
+	New: func() any { return new(PutObjectTaggingInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutObjectTagging(ctx, in.(*PutObjectTaggingInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutPublicAccessBlock = wire.Operation{
+	Name: "PutPublicAccessBlock", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
+	Input: 229, Output: 0, Schema: &schema,
+	New: func() any { return new(PutPublicAccessBlockInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutPublicAccessBlock(ctx, in.(*PutPublicAccessBlockInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opUploadPart = wire.Operation{
+	Name: "UploadPart", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"partNumber", "uploadId"}},
+	Input: 274, Output: 273, Schema: &schema,
+	New: func() any { return new(UploadPartInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).UploadPart(ctx, in.(*UploadPartInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opUploadPartCopy = wire.Operation{
+	Name: "UploadPartCopy", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"partNumber", "uploadId"}, Headers: []string{"x-amz-copy-source"}},
+	Input: 272, Output: 271, Schema: &schema,
+	New: func() any { return new(UploadPartCopyInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).UploadPartCopy(ctx, in.(*UploadPartCopyInput))
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,27 @@
 package s3
 
 import "time"
+import "croft/internal/wire"
+
+// AbortMultipartUploadOutput is the model's AbortMultipartUploadOutput.
+type AbortMultipartUploadOutput struct {
+	RequestCharged *string
+}
+
+// AbortMultipartUploadInput is the model's AbortMultipartUploadRequest.
+type AbortMultipartUploadInput struct {
+	Bucket               string
+	Key                  string
+	UploadId             string
+	RequestPayer         *string
+	ExpectedBucketOwner  *string
+	IfMatchInitiatedTime *time.Time
+}
+
+// BlockedEncryptionTypes is the model's BlockedEncryptionTypes.
+type BlockedEncryptionTypes struct {
+	EncryptionType []string
+}
 
 // Bucket is the model's Bucket.
 type Bucket struct {
@@ -16,6 +37,179 @@ type Bucket struct {
 type BucketInfo struct {
 	DataRedundancy *string
 	Type           *string
+}
+
+// CommonPrefix is the model's CommonPrefix.
+type CommonPrefix struct {
+	Prefix *string
+}
+
+// CompleteMultipartUploadOutput is the model's CompleteMultipartUploadOutput.
+type CompleteMultipartUploadOutput struct {
+	Location             *string
+	Bucket               *string
+	Key                  *string
+	Expiration           *string
+	ETag                 *string
+	ChecksumCRC32        *string
+	ChecksumCRC32C       *string
+	ChecksumCRC64NVME    *string
+	ChecksumSHA1         *string
+	ChecksumSHA256       *string
+	ChecksumSHA512       *string
+	ChecksumMD5          *string
+	ChecksumXXHASH64     *string
+	ChecksumXXHASH3      *string
+	ChecksumXXHASH128    *string
+	ChecksumType         *string
+	ServerSideEncryption *string
+	VersionId            *string
+	SSEKMSKeyId          *string
+	BucketKeyEnabled     *bool
+	RequestCharged       *string
+}
+
+// CompleteMultipartUploadInput is the model's CompleteMultipartUploadRequest.
+type CompleteMultipartUploadInput struct {
+	Bucket               string
+	Key                  string
+	MultipartUpload      *CompletedMultipartUpload
+	UploadId             string
+	ChecksumCRC32        *string
+	ChecksumCRC32C       *string
+	ChecksumCRC64NVME    *string
+	ChecksumSHA1         *string
+	ChecksumSHA256       *string
+	ChecksumSHA512       *string
+	ChecksumMD5          *string
+	ChecksumXXHASH64     *string
+	ChecksumXXHASH3      *string
+	ChecksumXXHASH128    *string
+	ChecksumType         *string
+	MpuObjectSize        *int64
+	RequestPayer         *string
+	ExpectedBucketOwner  *string
+	IfMatch              *string
+	IfNoneMatch          *string
+	SSECustomerAlgorithm *string
+	SSECustomerKey       *string
+	SSECustomerKeyMD5    *string
+}
+
+// CompletedMultipartUpload is the model's CompletedMultipartUpload.
+type CompletedMultipartUpload struct {
+	Parts []CompletedPart
+}
+
+// CompletedPart is the model's CompletedPart.
+type CompletedPart struct {
+	ETag              *string
+	ChecksumCRC32     *string
+	ChecksumCRC32C    *string
+	ChecksumCRC64NVME *string
+	ChecksumSHA1      *string
+	ChecksumSHA256    *string
+	ChecksumSHA512    *string
+	ChecksumMD5       *string
+	ChecksumXXHASH64  *string
+	ChecksumXXHASH3   *string
+	ChecksumXXHASH128 *string
+	PartNumber        *int32
+}
+
+// CopyObjectOutput is the model's CopyObjectOutput.
+type CopyObjectOutput struct {
+	CopyObjectResult        *CopyObjectResult
+	Expiration              *string
+	CopySourceVersionId     *string
+	VersionId               *string
+	ServerSideEncryption    *string
+	SSECustomerAlgorithm    *string
+	SSECustomerKeyMD5       *string
+	SSEKMSKeyId             *string
+	SSEKMSEncryptionContext *string
+	BucketKeyEnabled        *bool
+	RequestCharged          *string
+}
+
+// CopyObjectInput is the model's CopyObjectRequest.
+type CopyObjectInput struct {
+	ACL                            *string
+	Bucket                         string
+	CacheControl                   *string
+	ChecksumAlgorithm              *string
+	ContentDisposition             *string
+	ContentEncoding                *string
+	ContentLanguage                *string
+	ContentType                    *string
+	CopySource                     string
+	CopySourceIfMatch              *string
+	CopySourceIfModifiedSince      *time.Time
+	CopySourceIfNoneMatch          *string
+	CopySourceIfUnmodifiedSince    *time.Time
+	Expires                        *string
+	GrantFullControl               *string
+	GrantRead                      *string
+	GrantReadACP                   *string
+	GrantWriteACP                  *string
+	IfMatch                        *string
+	IfNoneMatch                    *string
+	Key                            string
+	Metadata                       map[string]string
+	MetadataDirective              *string
+	TaggingDirective               *string
+	ServerSideEncryption           *string
+	StorageClass                   *string
+	WebsiteRedirectLocation        *string
+	SSECustomerAlgorithm           *string
+	SSECustomerKey                 *string
+	SSECustomerKeyMD5              *string
+	SSEKMSKeyId                    *string
+	SSEKMSEncryptionContext        *string
+	BucketKeyEnabled               *bool
+	CopySourceSSECustomerAlgorithm *string
+	CopySourceSSECustomerKey       *string
+	CopySourceSSECustomerKeyMD5    *string
+	RequestPayer                   *string
+	Tagging                        *string
+	ObjectLockMode                 *string
+	ObjectLockRetainUntilDate      *time.Time
+	ObjectLockLegalHoldStatus      *string
+	ExpectedBucketOwner            *string
+	ExpectedSourceBucketOwner      *string
+}
+
+// CopyObjectResult is the model's CopyObjectResult.
+type CopyObjectResult struct {
+	ETag              *string
+	LastModified      *time.Time
+	ChecksumType      *string
+	ChecksumCRC32     *string
+	ChecksumCRC32C    *string
+	ChecksumCRC64NVME *string
+	ChecksumSHA1      *string
+	ChecksumSHA256    *string
+	ChecksumSHA512    *string
+	ChecksumMD5       *string
+	ChecksumXXHASH64  *string
+	ChecksumXXHASH3   *string
+	ChecksumXXHASH128 *string
+}
+
+// CopyPartResult is the model's CopyPartResult.
+type CopyPartResult struct {
+	ETag              *string
+	LastModified      *time.Time
+	ChecksumCRC32     *string
+	ChecksumCRC32C    *string
+	ChecksumCRC64NVME *string
+	ChecksumSHA1      *string
+	ChecksumSHA256    *string
+	ChecksumSHA512    *string
+	ChecksumMD5       *string
+	ChecksumXXHASH64  *string
+	ChecksumXXHASH3   *string
+	ChecksumXXHASH128 *string
 }
 
 // CreateBucketConfiguration is the model's CreateBucketConfiguration.
@@ -47,8 +241,182 @@ type CreateBucketInput struct {
 	BucketNamespace            *string
 }
 
+// CreateMultipartUploadOutput is the model's CreateMultipartUploadOutput.
+type CreateMultipartUploadOutput struct {
+	AbortDate               *time.Time
+	AbortRuleId             *string
+	Bucket                  *string
+	Key                     *string
+	UploadId                *string
+	ServerSideEncryption    *string
+	SSECustomerAlgorithm    *string
+	SSECustomerKeyMD5       *string
+	SSEKMSKeyId             *string
+	SSEKMSEncryptionContext *string
+	BucketKeyEnabled        *bool
+	RequestCharged          *string
+	ChecksumAlgorithm       *string
+	ChecksumType            *string
+}
+
+// CreateMultipartUploadInput is the model's CreateMultipartUploadRequest.
+type CreateMultipartUploadInput struct {
+	ACL                       *string
+	Bucket                    string
+	CacheControl              *string
+	ContentDisposition        *string
+	ContentEncoding           *string
+	ContentLanguage           *string
+	ContentType               *string
+	Expires                   *string
+	GrantFullControl          *string
+	GrantRead                 *string
+	GrantReadACP              *string
+	GrantWriteACP             *string
+	Key                       string
+	Metadata                  map[string]string
+	ServerSideEncryption      *string
+	StorageClass              *string
+	WebsiteRedirectLocation   *string
+	SSECustomerAlgorithm      *string
+	SSECustomerKey            *string
+	SSECustomerKeyMD5         *string
+	SSEKMSKeyId               *string
+	SSEKMSEncryptionContext   *string
+	BucketKeyEnabled          *bool
+	RequestPayer              *string
+	Tagging                   *string
+	ObjectLockMode            *string
+	ObjectLockRetainUntilDate *time.Time
+	ObjectLockLegalHoldStatus *string
+	ExpectedBucketOwner       *string
+	ChecksumAlgorithm         *string
+	ChecksumType              *string
+}
+
+// Delete is the model's Delete.
+type Delete struct {
+	Objects []ObjectIdentifier // required
+	Quiet   *bool
+}
+
+// DeleteBucketEncryptionInput is the model's DeleteBucketEncryptionRequest.
+type DeleteBucketEncryptionInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// DeleteBucketPolicyInput is the model's DeleteBucketPolicyRequest.
+type DeleteBucketPolicyInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
 // DeleteBucketInput is the model's DeleteBucketRequest.
 type DeleteBucketInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// DeleteBucketTaggingInput is the model's DeleteBucketTaggingRequest.
+type DeleteBucketTaggingInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// DeleteObjectOutput is the model's DeleteObjectOutput.
+type DeleteObjectOutput struct {
+	DeleteMarker   *bool
+	VersionId      *string
+	RequestCharged *string
+}
+
+// DeleteObjectInput is the model's DeleteObjectRequest.
+type DeleteObjectInput struct {
+	Bucket                    string
+	Key                       string
+	MFA                       *string
+	VersionId                 *string
+	RequestPayer              *string
+	BypassGovernanceRetention *bool
+	ExpectedBucketOwner       *string
+	IfMatch                   *string
+	IfMatchLastModifiedTime   *time.Time
+	IfMatchSize               *int64
+}
+
+// DeleteObjectTaggingOutput is the model's DeleteObjectTaggingOutput.
+type DeleteObjectTaggingOutput struct {
+	VersionId *string
+}
+
+// DeleteObjectTaggingInput is the model's DeleteObjectTaggingRequest.
+type DeleteObjectTaggingInput struct {
+	Bucket              string
+	Key                 string
+	VersionId           *string
+	ExpectedBucketOwner *string
+}
+
+// DeleteObjectsOutput is the model's DeleteObjectsOutput.
+type DeleteObjectsOutput struct {
+	Deleted        []DeletedObject
+	RequestCharged *string
+	Errors         []Error
+}
+
+// DeleteObjectsInput is the model's DeleteObjectsRequest.
+type DeleteObjectsInput struct {
+	Bucket                    string
+	Delete                    *Delete // required
+	MFA                       *string
+	RequestPayer              *string
+	BypassGovernanceRetention *bool
+	ExpectedBucketOwner       *string
+	ChecksumAlgorithm         *string
+}
+
+// DeletePublicAccessBlockInput is the model's DeletePublicAccessBlockRequest.
+type DeletePublicAccessBlockInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// DeletedObject is the model's DeletedObject.
+type DeletedObject struct {
+	Key                   *string
+	VersionId             *string
+	DeleteMarker          *bool
+	DeleteMarkerVersionId *string
+}
+
+// Error is the model's Error.
+type Error struct {
+	Key       *string
+	VersionId *string
+	Code      *string
+	Message   *string
+}
+
+// GetBucketAclOutput is the model's GetBucketAclOutput.
+type GetBucketAclOutput struct {
+	Owner  *Owner
+	Grants []Grant
+}
+
+// GetBucketAclInput is the model's GetBucketAclRequest.
+type GetBucketAclInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// GetBucketEncryptionOutput is the model's GetBucketEncryptionOutput.
+type GetBucketEncryptionOutput struct {
+	ServerSideEncryptionConfiguration *ServerSideEncryptionConfiguration
+}
+
+// GetBucketEncryptionInput is the model's GetBucketEncryptionRequest.
+type GetBucketEncryptionInput struct {
 	Bucket              string
 	ExpectedBucketOwner *string
 }
@@ -64,6 +432,153 @@ type GetBucketLocationInput struct {
 	ExpectedBucketOwner *string
 }
 
+// GetBucketPolicyOutput is the model's GetBucketPolicyOutput.
+type GetBucketPolicyOutput struct {
+	Policy *string
+}
+
+// GetBucketPolicyInput is the model's GetBucketPolicyRequest.
+type GetBucketPolicyInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// GetBucketTaggingOutput is the model's GetBucketTaggingOutput.
+type GetBucketTaggingOutput struct {
+	TagSet []Tag // required
+}
+
+// GetBucketTaggingInput is the model's GetBucketTaggingRequest.
+type GetBucketTaggingInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// GetBucketVersioningOutput is the model's GetBucketVersioningOutput.
+type GetBucketVersioningOutput struct {
+	Status    *string
+	MFADelete *string
+}
+
+// GetBucketVersioningInput is the model's GetBucketVersioningRequest.
+type GetBucketVersioningInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// GetObjectOutput is the model's GetObjectOutput.
+type GetObjectOutput struct {
+	Body                      *wire.Stream
+	DeleteMarker              *bool
+	AcceptRanges              *string
+	Expiration                *string
+	Restore                   *string
+	LastModified              *time.Time
+	ContentLength             *int64
+	ETag                      *string
+	ChecksumCRC32             *string
+	ChecksumCRC32C            *string
+	ChecksumCRC64NVME         *string
+	ChecksumSHA1              *string
+	ChecksumSHA256            *string
+	ChecksumSHA512            *string
+	ChecksumMD5               *string
+	ChecksumXXHASH64          *string
+	ChecksumXXHASH3           *string
+	ChecksumXXHASH128         *string
+	ChecksumType              *string
+	MissingMeta               *int32
+	VersionId                 *string
+	CacheControl              *string
+	ContentDisposition        *string
+	ContentEncoding           *string
+	ContentLanguage           *string
+	ContentRange              *string
+	ContentType               *string
+	Expires                   *string
+	WebsiteRedirectLocation   *string
+	ServerSideEncryption      *string
+	Metadata                  map[string]string
+	SSECustomerAlgorithm      *string
+	SSECustomerKeyMD5         *string
+	SSEKMSKeyId               *string
+	BucketKeyEnabled          *bool
+	StorageClass              *string
+	RequestCharged            *string
+	ReplicationStatus         *string
+	PartsCount                *int32
+	TagCount                  *int32
+	ObjectLockMode            *string
+	ObjectLockRetainUntilDate *time.Time
+	ObjectLockLegalHoldStatus *string
+}
+
+// GetObjectInput is the model's GetObjectRequest.
+type GetObjectInput struct {
+	Bucket                     string
+	IfMatch                    *string
+	IfModifiedSince            *time.Time
+	IfNoneMatch                *string
+	IfUnmodifiedSince          *time.Time
+	Key                        string
+	Range                      *string
+	ResponseCacheControl       *string
+	ResponseContentDisposition *string
+	ResponseContentEncoding    *string
+	ResponseContentLanguage    *string
+	ResponseContentType        *string
+	ResponseExpires            *time.Time
+	VersionId                  *string
+	SSECustomerAlgorithm       *string
+	SSECustomerKey             *string
+	SSECustomerKeyMD5          *string
+	RequestPayer               *string
+	PartNumber                 *int32
+	ExpectedBucketOwner        *string
+	ChecksumMode               *string
+}
+
+// GetObjectTaggingOutput is the model's GetObjectTaggingOutput.
+type GetObjectTaggingOutput struct {
+	VersionId *string
+	TagSet    []Tag // required
+}
+
+// GetObjectTaggingInput is the model's GetObjectTaggingRequest.
+type GetObjectTaggingInput struct {
+	Bucket              string
+	Key                 string
+	VersionId           *string
+	ExpectedBucketOwner *string
+	RequestPayer        *string
+}
+
+// GetPublicAccessBlockOutput is the model's GetPublicAccessBlockOutput.
+type GetPublicAccessBlockOutput struct {
+	PublicAccessBlockConfiguration *PublicAccessBlockConfiguration
+}
+
+// GetPublicAccessBlockInput is the model's GetPublicAccessBlockRequest.
+type GetPublicAccessBlockInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// Grant is the model's Grant.
+type Grant struct {
+	Grantee    *Grantee
+	Permission *string
+}
+
+// Grantee is the model's Grantee.
+type Grantee struct {
+	DisplayName  *string
+	EmailAddress *string
+	ID           *string
+	Type         string
+	URI          *string
+}
+
 // HeadBucketOutput is the model's HeadBucketOutput.
 type HeadBucketOutput struct {
 	BucketArn          *string
@@ -77,6 +592,84 @@ type HeadBucketOutput struct {
 type HeadBucketInput struct {
 	Bucket              string
 	ExpectedBucketOwner *string
+}
+
+// HeadObjectOutput is the model's HeadObjectOutput.
+type HeadObjectOutput struct {
+	DeleteMarker              *bool
+	AcceptRanges              *string
+	Expiration                *string
+	Restore                   *string
+	ArchiveStatus             *string
+	LastModified              *time.Time
+	ContentLength             *int64
+	ChecksumCRC32             *string
+	ChecksumCRC32C            *string
+	ChecksumCRC64NVME         *string
+	ChecksumSHA1              *string
+	ChecksumSHA256            *string
+	ChecksumSHA512            *string
+	ChecksumMD5               *string
+	ChecksumXXHASH64          *string
+	ChecksumXXHASH3           *string
+	ChecksumXXHASH128         *string
+	ChecksumType              *string
+	ETag                      *string
+	MissingMeta               *int32
+	VersionId                 *string
+	CacheControl              *string
+	ContentDisposition        *string
+	ContentEncoding           *string
+	ContentLanguage           *string
+	ContentType               *string
+	ContentRange              *string
+	Expires                   *string
+	WebsiteRedirectLocation   *string
+	ServerSideEncryption      *string
+	Metadata                  map[string]string
+	SSECustomerAlgorithm      *string
+	SSECustomerKeyMD5         *string
+	SSEKMSKeyId               *string
+	BucketKeyEnabled          *bool
+	StorageClass              *string
+	RequestCharged            *string
+	ReplicationStatus         *string
+	PartsCount                *int32
+	TagCount                  *int32
+	ObjectLockMode            *string
+	ObjectLockRetainUntilDate *time.Time
+	ObjectLockLegalHoldStatus *string
+}
+
+// HeadObjectInput is the model's HeadObjectRequest.
+type HeadObjectInput struct {
+	Bucket                     string
+	IfMatch                    *string
+	IfModifiedSince            *time.Time
+	IfNoneMatch                *string
+	IfUnmodifiedSince          *time.Time
+	Key                        string
+	Range                      *string
+	ResponseCacheControl       *string
+	ResponseContentDisposition *string
+	ResponseContentEncoding    *string
+	ResponseContentLanguage    *string
+	ResponseContentType        *string
+	ResponseExpires            *time.Time
+	VersionId                  *string
+	SSECustomerAlgorithm       *string
+	SSECustomerKey             *string
+	SSECustomerKeyMD5          *string
+	RequestPayer               *string
+	PartNumber                 *int32
+	ExpectedBucketOwner        *string
+	ChecksumMode               *string
+}
+
+// Initiator is the model's Initiator.
+type Initiator struct {
+	ID          *string
+	DisplayName *string
 }
 
 // ListBucketsOutput is the model's ListBucketsOutput.
@@ -95,10 +688,168 @@ type ListBucketsInput struct {
 	BucketRegion      *string
 }
 
+// ListMultipartUploadsOutput is the model's ListMultipartUploadsOutput.
+type ListMultipartUploadsOutput struct {
+	Bucket             *string
+	KeyMarker          *string
+	UploadIdMarker     *string
+	NextKeyMarker      *string
+	Prefix             *string
+	Delimiter          *string
+	NextUploadIdMarker *string
+	MaxUploads         *int32
+	IsTruncated        *bool
+	Uploads            []MultipartUpload
+	CommonPrefixes     []CommonPrefix
+	EncodingType       *string
+	RequestCharged     *string
+}
+
+// ListMultipartUploadsInput is the model's ListMultipartUploadsRequest.
+type ListMultipartUploadsInput struct {
+	Bucket              string
+	Delimiter           *string
+	EncodingType        *string
+	KeyMarker           *string
+	MaxUploads          *int32
+	Prefix              *string
+	UploadIdMarker      *string
+	ExpectedBucketOwner *string
+	RequestPayer        *string
+}
+
+// ListObjectsOutput is the model's ListObjectsOutput.
+type ListObjectsOutput struct {
+	IsTruncated    *bool
+	Marker         *string
+	NextMarker     *string
+	Contents       []Object
+	Name           *string
+	Prefix         *string
+	Delimiter      *string
+	MaxKeys        *int32
+	CommonPrefixes []CommonPrefix
+	EncodingType   *string
+	RequestCharged *string
+}
+
+// ListObjectsInput is the model's ListObjectsRequest.
+type ListObjectsInput struct {
+	Bucket                   string
+	Delimiter                *string
+	EncodingType             *string
+	Marker                   *string
+	MaxKeys                  *int32
+	Prefix                   *string
+	RequestPayer             *string
+	ExpectedBucketOwner      *string
+	OptionalObjectAttributes []string
+}
+
+// ListObjectsV2Output is the model's ListObjectsV2Output.
+type ListObjectsV2Output struct {
+	IsTruncated           *bool
+	Contents              []Object
+	Name                  *string
+	Prefix                *string
+	Delimiter             *string
+	MaxKeys               *int32
+	CommonPrefixes        []CommonPrefix
+	EncodingType          *string
+	KeyCount              *int32
+	ContinuationToken     *string
+	NextContinuationToken *string
+	StartAfter            *string
+	RequestCharged        *string
+}
+
+// ListObjectsV2Input is the model's ListObjectsV2Request.
+type ListObjectsV2Input struct {
+	Bucket                   string
+	Delimiter                *string
+	EncodingType             *string
+	MaxKeys                  *int32
+	Prefix                   *string
+	ContinuationToken        *string
+	FetchOwner               *bool
+	StartAfter               *string
+	RequestPayer             *string
+	ExpectedBucketOwner      *string
+	OptionalObjectAttributes []string
+}
+
+// ListPartsOutput is the model's ListPartsOutput.
+type ListPartsOutput struct {
+	AbortDate            *time.Time
+	AbortRuleId          *string
+	Bucket               *string
+	Key                  *string
+	UploadId             *string
+	PartNumberMarker     *int32
+	NextPartNumberMarker *int32
+	MaxParts             *int32
+	IsTruncated          *bool
+	Parts                []Part
+	Initiator            *Initiator
+	Owner                *Owner
+	StorageClass         *string
+	RequestCharged       *string
+	ChecksumAlgorithm    *string
+	ChecksumType         *string
+}
+
+// ListPartsInput is the model's ListPartsRequest.
+type ListPartsInput struct {
+	Bucket               string
+	Key                  string
+	MaxParts             *int32
+	PartNumberMarker     *int32
+	UploadId             string
+	RequestPayer         *string
+	ExpectedBucketOwner  *string
+	SSECustomerAlgorithm *string
+	SSECustomerKey       *string
+	SSECustomerKeyMD5    *string
+}
+
 // LocationInfo is the model's LocationInfo.
 type LocationInfo struct {
 	Type *string
 	Name *string
+}
+
+// MultipartUpload is the model's MultipartUpload.
+type MultipartUpload struct {
+	UploadId          *string
+	Key               *string
+	Initiated         *time.Time
+	StorageClass      *string
+	Owner             *Owner
+	Initiator         *Initiator
+	ChecksumAlgorithm *string
+	ChecksumType      *string
+}
+
+// Object is the model's Object.
+type Object struct {
+	Key               *string
+	LastModified      *time.Time
+	ETag              *string
+	ChecksumAlgorithm []string
+	ChecksumType      *string
+	Size              *int64
+	StorageClass      *string
+	Owner             *Owner
+	RestoreStatus     *RestoreStatus
+}
+
+// ObjectIdentifier is the model's ObjectIdentifier.
+type ObjectIdentifier struct {
+	Key              string
+	VersionId        *string
+	ETag             *string
+	LastModifiedTime *time.Time
+	Size             *int64
 }
 
 // Owner is the model's Owner.
@@ -107,11 +858,303 @@ type Owner struct {
 	ID          *string
 }
 
+// Part is the model's Part.
+type Part struct {
+	PartNumber        *int32
+	LastModified      *time.Time
+	ETag              *string
+	Size              *int64
+	ChecksumCRC32     *string
+	ChecksumCRC32C    *string
+	ChecksumCRC64NVME *string
+	ChecksumSHA1      *string
+	ChecksumSHA256    *string
+	ChecksumSHA512    *string
+	ChecksumMD5       *string
+	ChecksumXXHASH64  *string
+	ChecksumXXHASH3   *string
+	ChecksumXXHASH128 *string
+}
+
+// PublicAccessBlockConfiguration is the model's PublicAccessBlockConfiguration.
+type PublicAccessBlockConfiguration struct {
+	BlockPublicAcls       *bool
+	IgnorePublicAcls      *bool
+	BlockPublicPolicy     *bool
+	RestrictPublicBuckets *bool
+}
+
+// PutBucketEncryptionInput is the model's PutBucketEncryptionRequest.
+type PutBucketEncryptionInput struct {
+	Bucket                            string
+	ContentMD5                        *string
+	ChecksumAlgorithm                 *string
+	ServerSideEncryptionConfiguration *ServerSideEncryptionConfiguration // required
+	ExpectedBucketOwner               *string
+}
+
+// PutBucketPolicyInput is the model's PutBucketPolicyRequest.
+type PutBucketPolicyInput struct {
+	Bucket                        string
+	ContentMD5                    *string
+	ChecksumAlgorithm             *string
+	ConfirmRemoveSelfBucketAccess *bool
+	Policy                        string
+	ExpectedBucketOwner           *string
+}
+
+// PutBucketTaggingInput is the model's PutBucketTaggingRequest.
+type PutBucketTaggingInput struct {
+	Bucket              string
+	ContentMD5          *string
+	ChecksumAlgorithm   *string
+	Tagging             *Tagging // required
+	ExpectedBucketOwner *string
+}
+
+// PutObjectOutput is the model's PutObjectOutput.
+type PutObjectOutput struct {
+	Expiration              *string
+	ETag                    *string
+	ChecksumCRC32           *string
+	ChecksumCRC32C          *string
+	ChecksumCRC64NVME       *string
+	ChecksumSHA1            *string
+	ChecksumSHA256          *string
+	ChecksumSHA512          *string
+	ChecksumMD5             *string
+	ChecksumXXHASH64        *string
+	ChecksumXXHASH3         *string
+	ChecksumXXHASH128       *string
+	ChecksumType            *string
+	ServerSideEncryption    *string
+	VersionId               *string
+	SSECustomerAlgorithm    *string
+	SSECustomerKeyMD5       *string
+	SSEKMSKeyId             *string
+	SSEKMSEncryptionContext *string
+	BucketKeyEnabled        *bool
+	Size                    *int64
+	RequestCharged          *string
+}
+
+// PutObjectInput is the model's PutObjectRequest.
+type PutObjectInput struct {
+	ACL                       *string
+	Body                      *wire.Stream
+	Bucket                    string
+	CacheControl              *string
+	ContentDisposition        *string
+	ContentEncoding           *string
+	ContentLanguage           *string
+	ContentLength             *int64
+	ContentMD5                *string
+	ContentType               *string
+	ChecksumAlgorithm         *string
+	ChecksumCRC32             *string
+	ChecksumCRC32C            *string
+	ChecksumCRC64NVME         *string
+	ChecksumSHA1              *string
+	ChecksumSHA256            *string
+	ChecksumSHA512            *string
+	ChecksumMD5               *string
+	ChecksumXXHASH64          *string
+	ChecksumXXHASH3           *string
+	ChecksumXXHASH128         *string
+	Expires                   *string
+	IfMatch                   *string
+	IfNoneMatch               *string
+	GrantFullControl          *string
+	GrantRead                 *string
+	GrantReadACP              *string
+	GrantWriteACP             *string
+	Key                       string
+	WriteOffsetBytes          *int64
+	Metadata                  map[string]string
+	ServerSideEncryption      *string
+	StorageClass              *string
+	WebsiteRedirectLocation   *string
+	SSECustomerAlgorithm      *string
+	SSECustomerKey            *string
+	SSECustomerKeyMD5         *string
+	SSEKMSKeyId               *string
+	SSEKMSEncryptionContext   *string
+	BucketKeyEnabled          *bool
+	RequestPayer              *string
+	Tagging                   *string
+	ObjectLockMode            *string
+	ObjectLockRetainUntilDate *time.Time
+	ObjectLockLegalHoldStatus *string
+	ExpectedBucketOwner       *string
+}
+
+// PutObjectTaggingOutput is the model's PutObjectTaggingOutput.
+type PutObjectTaggingOutput struct {
+	VersionId *string
+}
+
+// PutObjectTaggingInput is the model's PutObjectTaggingRequest.
+type PutObjectTaggingInput struct {
+	Bucket              string
+	Key                 string
+	VersionId           *string
+	ContentMD5          *string
+	ChecksumAlgorithm   *string
+	Tagging             *Tagging // required
+	ExpectedBucketOwner *string
+	RequestPayer        *string
+}
+
+// PutPublicAccessBlockInput is the model's PutPublicAccessBlockRequest.
+type PutPublicAccessBlockInput struct {
+	Bucket                         string
+	ContentMD5                     *string
+	ChecksumAlgorithm              *string
+	PublicAccessBlockConfiguration *PublicAccessBlockConfiguration // required
+	ExpectedBucketOwner            *string
+}
+
+// RestoreStatus is the model's RestoreStatus.
+type RestoreStatus struct {
+	IsRestoreInProgress *bool
+	RestoreExpiryDate   *time.Time
+}
+
+// ServerSideEncryptionByDefault is the model's ServerSideEncryptionByDefault.
+type ServerSideEncryptionByDefault struct {
+	SSEAlgorithm   string
+	KMSMasterKeyID *string
+}
+
+// ServerSideEncryptionConfiguration is the model's ServerSideEncryptionConfiguration.
+type ServerSideEncryptionConfiguration struct {
+	Rules []ServerSideEncryptionRule // required
+}
+
+// ServerSideEncryptionRule is the model's ServerSideEncryptionRule.
+type ServerSideEncryptionRule struct {
+	ApplyServerSideEncryptionByDefault *ServerSideEncryptionByDefault
+	BucketKeyEnabled                   *bool
+	BlockedEncryptionTypes             *BlockedEncryptionTypes
+}
+
 // Tag is the model's Tag.
 type Tag struct {
 	Key   string
 	Value string
 }
 
+// Tagging is the model's Tagging.
+type Tagging struct {
+	TagSet []Tag // required
+}
+
+// UploadPartCopyOutput is the model's UploadPartCopyOutput.
+type UploadPartCopyOutput struct {
+	CopySourceVersionId  *string
+	CopyPartResult       *CopyPartResult
+	ServerSideEncryption *string
+	SSECustomerAlgorithm *string
+	SSECustomerKeyMD5    *string
+	SSEKMSKeyId          *string
+	BucketKeyEnabled     *bool
+	RequestCharged       *string
+}
+
+// UploadPartCopyInput is the model's UploadPartCopyRequest.
+type UploadPartCopyInput struct {
+	Bucket                         string
+	CopySource                     string
+	CopySourceIfMatch              *string
+	CopySourceIfModifiedSince      *time.Time
+	CopySourceIfNoneMatch          *string
+	CopySourceIfUnmodifiedSince    *time.Time
+	CopySourceRange                *string
+	Key                            string
+	PartNumber                     int32
+	UploadId                       string
+	SSECustomerAlgorithm           *string
+	SSECustomerKey                 *string
+	SSECustomerKeyMD5              *string
+	CopySourceSSECustomerAlgorithm *string
+	CopySourceSSECustomerKey       *string
+	CopySourceSSECustomerKeyMD5    *string
+	RequestPayer                   *string
+	ExpectedBucketOwner            *string
+	ExpectedSourceBucketOwner      *string
+}
+
+// UploadPartOutput is the model's UploadPartOutput.
+type UploadPartOutput struct {
+	ServerSideEncryption *string
+	ETag                 *string
+	ChecksumCRC32        *string
+	ChecksumCRC32C       *string
+	ChecksumCRC64NVME    *string
+	ChecksumSHA1         *string
+	ChecksumSHA256       *string
+	ChecksumSHA512       *string
+	ChecksumMD5          *string
+	ChecksumXXHASH64     *string
+	ChecksumXXHASH3      *string
+	ChecksumXXHASH128    *string
+	SSECustomerAlgorithm *string
+	SSECustomerKeyMD5    *string
+	SSEKMSKeyId          *string
+	BucketKeyEnabled     *bool
+	RequestCharged       *string
+}
+
+// UploadPartInput is the model's UploadPartRequest.
+type UploadPartInput struct {
+	Body                 *wire.Stream
+	Bucket               string
+	ContentLength        *int64
+	ContentMD5           *string
+	ChecksumAlgorithm    *string
+	ChecksumCRC32        *string
+	ChecksumCRC32C       *string
+	ChecksumCRC64NVME    *string
+	ChecksumSHA1         *string
+	ChecksumSHA256       *string
+	ChecksumSHA512       *string
+	ChecksumMD5          *string
+	ChecksumXXHASH64     *string
+	ChecksumXXHASH3      *string
+	ChecksumXXHASH128    *string
+	Key                  string
+	PartNumber           int32
+	UploadId             string
+	SSECustomerAlgorithm *string
+	SSECustomerKey       *string
+	SSECustomerKeyMD5    *string
+	RequestPayer         *string
+	ExpectedBucketOwner  *string
+}
+
 // DeleteBucketOutput is the output of DeleteBucket.
 type DeleteBucketOutput struct{}
+
+// DeleteBucketEncryptionOutput is the output of DeleteBucketEncryption.
+type DeleteBucketEncryptionOutput struct{}
+
+// DeleteBucketPolicyOutput is the output of DeleteBucketPolicy.
+type DeleteBucketPolicyOutput struct{}
+
+// DeleteBucketTaggingOutput is the output of DeleteBucketTagging.
+type DeleteBucketTaggingOutput struct{}
+
+// DeletePublicAccessBlockOutput is the output of DeletePublicAccessBlock.
+type DeletePublicAccessBlockOutput struct{}
+
+// PutBucketEncryptionOutput is the output of PutBucketEncryption.
+type PutBucketEncryptionOutput struct{}
+
+// PutBucketPolicyOutput is the output of PutBucketPolicy.
+type PutBucketPolicyOutput struct{}
+
+// PutBucketTaggingOutput is the output of PutBucketTagging.
+type PutBucketTaggingOutput struct{}
+
+// PutPublicAccessBlockOutput is the output of PutPublicAccessBlock.
+type PutPublicAccessBlockOutput struct{}

@@ -3,8 +3,11 @@ package servicetest
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
+	"strings"
 	"time"
 
 	"croft/internal/wire"
@@ -23,7 +26,7 @@ func decode(schema *wire.Schema, ref wire.Ref, text string, into any) error {
 }
 
 func set(schema *wire.Schema, ref wire.Ref, in any, out reflect.Value) error {
-	if out.Kind() == reflect.Pointer {
+	if out.Kind() == reflect.Pointer && schema.Shape(ref).Kind != wire.Streamed {
 		out.Set(reflect.New(out.Type().Elem()))
 		return set(schema, ref, in, out.Elem())
 	}
@@ -95,6 +98,13 @@ func setScalar(shape *wire.Shape, in any, out reflect.Value) error {
 		raw, err := json.Marshal(in)
 		out.Set(reflect.ValueOf(wire.RawDocument(raw)))
 		return err
+	case wire.Streamed:
+		text, ok := in.(string)
+		if !ok {
+			return fmt.Errorf("%s wants a text", shape.Name)
+		}
+		out.Set(reflect.ValueOf(wire.NewStream(strings.NewReader(text), int64(len(text)))))
+		return nil
 	default:
 		// Strings, numbers and booleans as JSON has them; blobs in base64.
 		raw, err := json.Marshal(in)
@@ -117,6 +127,9 @@ func encode(schema *wire.Schema, ref wire.Ref, v any) (string, error) {
 
 // value returns v as encoding/json has it, and whether it is present.
 func value(schema *wire.Schema, ref wire.Ref, v reflect.Value) (any, bool) {
+	if stream, ok := v.Interface().(*wire.Stream); ok {
+		return drain(stream)
+	}
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
 			return nil, false
@@ -156,4 +169,16 @@ func value(schema *wire.Schema, ref wire.Ref, v reflect.Value) (any, bool) {
 	default:
 		return v.Interface(), true
 	}
+}
+
+// drain returns what a stream yields as text, or how it failed.
+func drain(s *wire.Stream) (any, bool) {
+	if s == nil {
+		return nil, false
+	}
+	text, err := io.ReadAll(s)
+	if err = errors.Join(err, s.Close()); err != nil {
+		return "failed: " + err.Error(), true
+	}
+	return string(text), true
 }

@@ -81,6 +81,8 @@ func goType(s *model.Shape) string {
 		return "[]byte"
 	case "document":
 		return "wire.RawDocument"
+	case "streamed":
+		return "*wire.Stream"
 	case "list":
 		return "[]" + goType(s.Elem)
 	case "map":

@@ -10,6 +10,7 @@
 //	/metadata/croftPathMember        the member that a query request may leave to its URL
 //	/operations/OP/croftContentType  the content type of an answer whose body is a blob
 //	/shapes/SHAPE/croftPattern       the shape's pattern in Go's syntax; messages keep the model's
+//	/shapes/SHAPE/type               "streamed" for a blob whose operations read it while it travels
 //	/shapes/SHAPE/error/queryCode    an error's code for older clients
 package model
 

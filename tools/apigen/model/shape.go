@@ -53,7 +53,7 @@ func (r *reader) parts(s *Shape, n *node) error {
 		}
 	case "structure":
 		err = r.members(s, n)
-	case "string", "blob", "boolean", "integer", "long", "float", "double", "timestamp", "document":
+	case "string", "blob", "boolean", "integer", "long", "float", "double", "timestamp", "document", "streamed":
 	default:
 		err = fmt.Errorf("unknown type %q", s.Type)
 	}
