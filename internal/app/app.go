@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"croft/internal/blob"
+	"croft/internal/blobref"
 	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/engine"
@@ -60,6 +61,7 @@ type App struct {
 	http      *http.Server
 	store     *pebblekv.Store
 	blobs     *blob.Dir
+	refs      *blobref.Refs
 	keys      *identity.Keys
 	timers    *timer.Timers
 	outbox    *outbox.Outbox
@@ -89,6 +91,9 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	if err := a.compose(); err != nil {
+		return nil, err
+	}
+	if err := a.refs.Arm(ctx); err != nil {
 		return nil, err
 	}
 	a.run()
@@ -153,7 +158,7 @@ func (a *App) openData(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if a.blobs, err = blob.OpenDir(filepath.Join(a.dir, "blobs")); err != nil {
+	if a.blobs, err = blob.OpenDir(filepath.Join(a.dir, "blobs"), blob.DirOptions{Clock: a.opts.Clock, NoSync: a.opts.Ephemeral}); err != nil {
 		return err
 	}
 	a.keys, err = identity.New(ctx, a.store, a.opts.Clock)
@@ -165,9 +170,11 @@ func (a *App) compose() (err error) {
 	log, clk := a.opts.Log, a.opts.Clock
 	a.timers = timer.New(a.store, clk, log)
 	a.outbox = outbox.New(a.store, a.timers, clk, log)
+	a.refs = blobref.New(a.store, a.blobs, a.outbox, a.timers, clk, log)
 	a.dispatch = service.NewDispatcher()
 	a.deps = service.Deps{
-		Clock: clk, Store: a.store, Blobs: a.blobs, Outbox: a.outbox, Timers: a.timers, Caller: a.dispatch, Log: log,
+		Clock: clk, Store: a.store, Blobs: a.blobs, Refs: a.refs, Outbox: a.outbox, Timers: a.timers, Caller: a.dispatch,
+		Log:     log,
 		BaseURL: a.URL(), Warned: new(service.Warnings),
 	}
 	if a.functions, err = engine.New(a.engineConfig()); err != nil {
@@ -186,7 +193,7 @@ func (a *App) run() {
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
 	list := a.dispatch.All()
-	messages, timers := handlers(list, a.outbox)
+	messages, timers := handlers(list, a.outbox, a.refs)
 	a.timers.Start(timers)
 	a.outbox.Start(messages)
 	for _, d := range list {
@@ -239,6 +246,9 @@ func (a *App) Close(ctx context.Context) error {
 	}
 	if a.functions != nil {
 		errs = append(errs, a.functions.Close())
+	}
+	if a.blobs != nil {
+		errs = append(errs, a.blobs.Close())
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())

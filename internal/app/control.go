@@ -11,6 +11,7 @@ import (
 
 	"croft/internal/awsapi/cloudformation"
 	lambdaapi "croft/internal/awsapi/lambda"
+	"croft/internal/blob"
 	"croft/internal/cloud"
 	"croft/internal/control"
 	"croft/internal/kv"
@@ -159,15 +160,15 @@ func (a *App) credentials(r *http.Request) (control.CredentialsReport, error) {
 // reset empties the cloud: every row in one transaction, then the bodies that no row names any more. Credentials issued before stop
 // working.
 func (a *App) reset(r *http.Request) (struct{}, error) {
-	err := a.store.Update(r.Context(), func(_ context.Context, tx kv.Tx) error { return tx.DeleteRange(kv.Range{}) })
-	if err != nil {
-		return struct{}{}, err
-	}
-	return struct{}{}, errors.Join(a.keys.Load(r.Context()), a.blobs.Clear(r.Context()))
+	err := a.refs.Reset(r.Context(), func(_ context.Context, tx kv.Tx) error { return tx.DeleteRange(kv.Range{}) })
+	return struct{}{}, errors.Join(err, a.keys.Load(r.Context()))
 }
 
 func (a *App) upload(r *http.Request) (control.Asset, error) {
-	ref, err := a.blobs.Put(r.Context(), r.Body, maxAsset)
+	ref, err := a.refs.Upload(r.Context(), r.Body, maxAsset)
+	if errors.Is(err, blob.ErrTooLarge) {
+		err = cloud.Errorf("RequestEntityTooLarge", "the package is larger than %d bytes", maxAsset).WithStatus(http.StatusRequestEntityTooLarge)
+	}
 	return control.Asset{Bucket: cloud.AssetBucket, Key: ref.SHA256}, err
 }
 

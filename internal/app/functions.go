@@ -47,10 +47,10 @@ func (a *App) sdkDir() string {
 	return a.opts.SDKDir
 }
 
-func (a *App) code(ctx context.Context, sha string) (io.ReaderAt, int64, io.Closer, error) {
-	body, size, err := a.blobs.Open(ctx, sha)
+func (a *App) code(ctx context.Context, fn engine.Function) (io.ReaderAt, int64, io.Closer, error) {
+	body, size, err := a.blobs.Open(ctx, fn.CodeID)
 	if errors.Is(err, blob.ErrNotFound) {
-		return nil, 0, nil, cloud.Errorf("CodeArtifactNotFound", "The deployment package %s is not in the data folder. Deploy the function again.", sha)
+		return nil, 0, nil, cloud.Errorf("CodeArtifactNotFound", "The deployment package of %s is not among the bodies. Deploy the function again.", fn.Name)
 	}
 	return body, size, body, err
 }

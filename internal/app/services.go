@@ -1,6 +1,7 @@
 package app
 
 import (
+	"croft/internal/blobref"
 	"croft/internal/cfn"
 	"croft/internal/identity"
 	"croft/internal/outbox"
@@ -48,8 +49,9 @@ func Services(d service.Deps, keys *identity.Keys, functions lambda.Engine) []se
 
 // handlers collects what the services handle of the outbox's messages and of the timers. Two handlers of one name are a programming
 // error and panic: one of them would never be called.
-func handlers(list []service.Descriptor, box *outbox.Outbox) (map[string]outbox.Handler, map[string]timer.Handler) {
-	messages, timers := map[string]outbox.Handler{}, box.Timers()
+func handlers(list []service.Descriptor, box *outbox.Outbox, refs *blobref.Refs) (map[string]outbox.Handler, map[string]timer.Handler) {
+	messages, timers := refs.Outbox(), box.Timers()
+	merge(timers, refs.Timers())
 	for _, s := range list {
 		merge(messages, s.Outbox)
 		merge(timers, s.Timers)

@@ -1,181 +1,139 @@
-// Package blob keeps large bodies (deployment packages, later objects) outside the transactional store.
+// Package blob keeps large bodies (objects, deployment packages) outside the transactional store.
 //
-// Bodies are addressed by the SHA-256 of their content. A body is durable when Put returns, so a transaction that names
-// it afterwards never names something that a crash can take away. Bodies are immutable: the same content is stored once.
+// A body is durable when Put returns, so a transaction that names it afterwards never names something that a crash can take away. Bodies are
+// immutable, and each Put makes a new one under a new id, whatever its content. An id tells when the body was made. Which
+// bodies are still wanted is not known here: package blobref counts who names them.
 package blob
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
-	"regexp"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
 )
 
-// ErrNotFound is returned for a body that is not there.
-var ErrNotFound = errors.New("blob: no such body")
+var (
+	// ErrNotFound is returned for a body that is not there.
+	ErrNotFound = errors.New("blob: no such body")
+	// ErrTooLarge is returned by Put for a body over its limit, or over what the store can hold.
+	ErrTooLarge = errors.New("blob: body too large")
+	// ErrDamaged is returned when reading a body that is not what was put.
+	ErrDamaged = errors.New("blob: body is damaged")
+)
 
-// ErrTooLarge is returned by Put for a body over its limit.
-var ErrTooLarge = errors.New("blob: body too large")
-
-// Ref names a body: the SHA-256 of its content in lower-case hexadecimal, and its size in bytes.
+// Ref names a body: its id, the SHA-256 of its content in lower-case hexadecimal, and its size in bytes.
 type Ref struct {
+	ID     string `json:"id"`
 	SHA256 string `json:"sha256"`
 	Size   int64  `json:"size"`
 }
 
-// Body is an open body. The caller closes it.
+// Info is what a store knows of a body. Created is to the millisecond.
+type Info struct {
+	ID      string
+	Size    int64
+	Created time.Time
+}
+
+// Body is an open body. The caller closes it. ReadAt is safe for concurrent use; Read and Seek are for one goroutine.
 type Body interface {
 	io.ReaderAt
 	io.Reader
+	io.Seeker
 	io.Closer
 }
 
-// Store keeps bodies. All methods are safe for concurrent use.
+// Store keeps bodies. All methods are safe for concurrent use, also by several processes on one store. Network and disk errors are returned as
+// they are, after a bounded number of tries; a context that ends ends the call with the context's error in the chain.
 type Store interface {
-	// Put stores what r yields, at most limit bytes, and returns once it survives a loss of power. On any error nothing is there.
+	// Put stores what r yields, at most limit bytes, and returns once it survives a loss of power. Its id is made when r has been read to
+	// its end. After an error nothing is there, or at most a body whose id nobody knows. Memory is bounded whatever the size.
 	Put(ctx context.Context, r io.Reader, limit int64) (Ref, error)
-	// Open opens the body with that SHA-256, or returns ErrNotFound.
-	Open(ctx context.Context, sha string) (Body, int64, error)
-	// Delete removes a body; one that is not there is no error. Bodies that are open stay readable.
-	Delete(ctx context.Context, sha string) error
-	// Clear removes every body.
-	Clear(ctx context.Context) error
+	// Open opens the body with that id, and returns its size; ErrNotFound when there is none, also for what is no id. ctx holds for the
+	// reads of the body too.
+	Open(ctx context.Context, id string) (Body, int64, error)
+	// Delete removes a body; one that is not there is no error. Bodies that are open in a folder stay readable; elsewhere a reader may get
+	// ErrNotFound.
+	Delete(ctx context.Context, id string) error
+	// List yields the bodies that were created before that time, in any order and page by page. Bodies that come and go meanwhile may
+	// be among them. An error ends the sequence.
+	List(ctx context.Context, before time.Time) iter.Seq2[Info, error]
+	// Tidy removes what Puts that began before that time, and were cut off, have left, and returns how many. A Put still
+	// under way since then fails.
+	Tidy(ctx context.Context, before time.Time) (int, error)
+	// Clear removes the bodies that were created before that time.
+	Clear(ctx context.Context, before time.Time) error
 }
 
-// Dir is a Store in a local folder.
-type Dir struct{ path string }
+const (
+	// timeDigits of an id are its time in milliseconds since 1970, which lasts until the year 10889.
+	timeDigits   = 12
+	randomDigits = 32
+	idDigits     = timeDigits + randomDigits
+	// formerDigits is the length of the names of bodies in folders of former versions: the SHA-256 of the content.
+	formerDigits = 64
+)
 
-// OpenDir returns the store in the folder path, which it makes if need be. Leftovers of an interrupted Put are removed.
-func OpenDir(path string) (*Dir, error) {
-	d := &Dir{path}
-	if err := os.RemoveAll(d.temp()); err != nil {
-		return nil, fmt.Errorf("blob: %w", err)
-	}
-	if err := os.MkdirAll(d.temp(), 0o700); err != nil {
-		return nil, fmt.Errorf("blob: %w", err)
-	}
-	return d, nil
+// NewID returns the id of a body created now: the time, then 16 random bytes, so that ids can be neither guessed nor repeated.
+func NewID(now time.Time) string {
+	var b [randomDigits / 2]byte
+	rand.Read(b[:])
+	return IDPrefix(now) + hex.EncodeToString(b[:])
 }
 
-func (d *Dir) temp() string { return filepath.Join(d.path, "tmp") }
-
-func (d *Dir) file(sha string) string { return filepath.Join(d.path, sha[:2], sha) }
-
-// Put implements Store.
-func (d *Dir) Put(ctx context.Context, r io.Reader, limit int64) (ref Ref, err error) {
-	f, err := os.CreateTemp(d.temp(), "put-*")
-	if err != nil {
-		return Ref{}, fmt.Errorf("blob: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h), &ctxReader{ctx, io.LimitReader(r, limit+1)})
-	if err == nil && n > limit {
-		err = ErrTooLarge
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return Ref{}, fmt.Errorf("blob: %w", err)
-	}
-	ref = Ref{hex.EncodeToString(h.Sum(nil)), n}
-	return ref, d.publish(f.Name(), d.file(ref.SHA256))
+// IDPrefix returns what the ids of bodies created at that time begin with. Prefixes are ordered as the times are.
+func IDPrefix(t time.Time) string {
+	return fmt.Sprintf("%0*x", timeDigits, min(max(t.UnixMilli(), 0), 1<<(4*timeDigits)-1))
 }
 
-// publish moves a finished file to its place and makes the move durable.
-func (d *Dir) publish(from, to string) error {
-	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-		return fmt.Errorf("blob: %w", err)
+// Created returns when the body with that id was made, and false for what NewID has not made.
+func Created(id string) (time.Time, bool) {
+	if len(id) != idDigits || !isHex(id) {
+		return time.Time{}, false
 	}
-	if err := os.Rename(from, to); err != nil {
-		return fmt.Errorf("blob: %w", err)
-	}
-	for _, dir := range []string{filepath.Dir(to), d.path} {
-		if err := syncDir(dir); err != nil {
-			return fmt.Errorf("blob: %w", err)
-		}
-	}
-	return nil
+	ms, err := strconv.ParseInt(id[:timeDigits], 16, 64)
+	return time.UnixMilli(ms).UTC(), err == nil
 }
 
-func syncDir(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
+// IsFormer reports whether id has the form of names in folders of former versions. Such bodies can be opened. Nobody counts who names
+// them, so they stay until the cloud is reset.
+func IsFormer(id string) bool { return len(id) == formerDigits && isHex(id) }
+
+func isHex(s string) bool { return strings.Trim(s, "0123456789abcdef") == "" }
+
+// Limit returns a reader that yields what r has, fails with ErrTooLarge when that is more than limit bytes, and with ctx's error once ctx has
+// ended: what a Put reads through.
+func Limit(ctx context.Context, r io.Reader, limit int64) io.Reader {
+	return &limited{ctx, r, limit}
 }
 
-type ctxReader struct {
-	ctx context.Context
-	r   io.Reader
+type limited struct {
+	ctx  context.Context
+	r    io.Reader
+	left int64
 }
 
-func (c *ctxReader) Read(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
+func (l *limited) Read(p []byte) (int, error) {
+	if l.ctx.Err() != nil {
+		return 0, l.ctx.Err()
 	}
-	return c.r.Read(p)
-}
-
-var shaForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
-// Open implements Store.
-func (d *Dir) Open(_ context.Context, sha string) (Body, int64, error) {
-	if !shaForm.MatchString(sha) {
-		return nil, 0, ErrNotFound
+	if l.left < 0 {
+		return 0, ErrTooLarge
 	}
-	f, err := os.Open(d.file(sha))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, 0, ErrNotFound
+	// One byte more than is allowed, to see whether it is there.
+	if int64(len(p))-1 > l.left {
+		p = p[:l.left+1]
 	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("blob: %w", err)
+	n, err := l.r.Read(p)
+	l.left -= int64(n)
+	if l.left < 0 {
+		return n, ErrTooLarge
 	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, 0, errors.Join(fmt.Errorf("blob: %w", err), f.Close())
-	}
-	return f, info.Size(), nil
-}
-
-// Delete implements Store.
-func (d *Dir) Delete(_ context.Context, sha string) error {
-	if !shaForm.MatchString(sha) {
-		return nil
-	}
-	if err := os.Remove(d.file(sha)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("blob: %w", err)
-	}
-	return nil
-}
-
-// Clear implements Store.
-func (d *Dir) Clear(context.Context) error {
-	entries, err := os.ReadDir(d.path)
-	if err != nil {
-		return fmt.Errorf("blob: %w", err)
-	}
-	for _, e := range entries {
-		if e.Name() == "tmp" {
-			continue
-		}
-		if err := os.RemoveAll(filepath.Join(d.path, e.Name())); err != nil {
-			return fmt.Errorf("blob: %w", err)
-		}
-	}
-	return nil
+	return n, err
 }

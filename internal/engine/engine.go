@@ -34,8 +34,8 @@ type Function struct {
 	Env map[string]string
 	// LogGroup is the log group's name; empty means /aws/lambda/NAME.
 	LogGroup string
-	// CodeSHA is the SHA-256 of the deployment package in hexadecimal. Config.Code is asked for it.
-	CodeSHA string
+	// CodeSHA is the SHA-256 of the deployment package in hexadecimal; CodeID is what Config.Code finds it by.
+	CodeSHA, CodeID string
 	// Revision changes with code and configuration. Environments of another revision of the same ARN and Version are retired.
 	Revision string
 	// MaxConcurrency bounds the function's environments; zero means that only the engine's own bound holds.
@@ -122,8 +122,8 @@ type Config struct {
 	Dir string
 	// SDKDir is where SDKs are installed instead; it outlives the engine's data. Dir when empty.
 	SDKDir string
-	// Code opens the deployment package (zip) with the given SHA-256. The engine closes it.
-	Code func(ctx context.Context, sha string) (io.ReaderAt, int64, io.Closer, error)
+	// Code opens the deployment package (zip) of a function. The engine closes it.
+	Code func(ctx context.Context, fn Function) (io.ReaderAt, int64, io.Closer, error)
 	// Credentials returns temporary credentials of the function's role. Nil starts functions without credentials.
 	Credentials func(ctx context.Context, fn Function) (Credentials, error)
 	// Logs stores log lines. It is called by one goroutine at a time for one environment; what it refuses is lost and reported to Log.

@@ -94,12 +94,12 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 	return w
 }
 
-func (w *world) open(_ context.Context, sha string) (io.ReaderAt, int64, io.Closer, error) {
+func (w *world) open(_ context.Context, fn Function) (io.ReaderAt, int64, io.Closer, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	data, ok := w.code[sha]
+	data, ok := w.code[fn.CodeSHA]
 	if !ok {
-		return nil, 0, nil, fmt.Errorf("no code %s", sha)
+		return nil, 0, nil, fmt.Errorf("no code %s", fn.CodeSHA)
 	}
 	return bytes.NewReader(data), int64(len(data)), io.NopCloser(nil), nil
 }

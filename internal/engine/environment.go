@@ -52,7 +52,7 @@ func (e *Engine) prepare(ctx context.Context, fn Function) (*environment, error)
 	}
 	env := &environment{e: e, Environment: Environment{ID: hex.EncodeToString(id), Function: fn}}
 	env.LogStream = e.cfg.Clock.Now().UTC().Format("2006/01/02") + "/[" + fn.Version + "]" + env.ID
-	code, release, err := e.bundles.Acquire(ctx, fn.CodeSHA, e.opener(fn.CodeSHA))
+	code, release, err := e.bundles.Acquire(ctx, fn.CodeSHA, e.opener(fn))
 	if err != nil {
 		return nil, unusableCode(fn, err)
 	}

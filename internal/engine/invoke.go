@@ -266,9 +266,9 @@ func (env *environment) finish(inv Invocation, r *Result, status, errorType stri
 	env.logs.flush()
 }
 
-// opener returns what opens the package with the given hash.
-func (e *Engine) opener(sha string) bundle.Opener {
-	return func(ctx context.Context) (io.ReaderAt, int64, io.Closer, error) { return e.cfg.Code(ctx, sha) }
+// opener returns what opens the function's package.
+func (e *Engine) opener(fn Function) bundle.Opener {
+	return func(ctx context.Context) (io.ReaderAt, int64, io.Closer, error) { return e.cfg.Code(ctx, fn) }
 }
 
 // unusableCode gives a fault of the package the code that Lambda's Invoke has for it.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"croft/internal/blob"
+	"croft/internal/blobref"
 	"croft/internal/cfn"
 	"croft/internal/clock"
 	"croft/internal/cloud"
@@ -21,9 +22,11 @@ import (
 
 // Deps is what every service is made of.
 type Deps struct {
-	Clock  clock.Clock
-	Store  kv.Store
-	Blobs  blob.Store
+	Clock clock.Clock
+	Store kv.Store
+	Blobs blob.Store
+	// Refs counts who names the bodies in Blobs: a body is put, and then retained in the transaction that names it.
+	Refs   *blobref.Refs
 	Outbox *outbox.Outbox
 	Timers *timer.Timers
 	// Caller reaches the other services, through their generated clients. A call made with a context that carries a

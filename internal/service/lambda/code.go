@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"croft/internal/blob"
+	"croft/internal/blobref"
 	"croft/internal/cloud"
 	"croft/internal/engine/bundle"
 	"croft/internal/wire"
@@ -22,12 +23,6 @@ const (
 type source struct {
 	zip                                 []byte
 	bucket, key, version, image, kmsKey *string
-}
-
-// code is a stored deployment package.
-type code struct {
-	sha  string
-	size int64
 }
 
 // check reports what is wrong with the source itself, before anything is read.
@@ -50,45 +45,75 @@ func (c source) check() error {
 }
 
 // store makes sure that the code is in the blob store and is a package that can be run.
-func (s *Service) store(ctx context.Context, c source) (code, error) {
+func (s *Service) store(ctx context.Context, c source) (blob.Ref, error) {
 	if err := c.check(); err != nil {
-		return code{}, err
+		return blob.Ref{}, err
 	}
 	if c.zip == nil {
 		return s.asset(ctx, *c.bucket, *c.key)
 	}
 	if len(c.zip) == 0 {
-		return code{}, invalid("Uploaded file must be a non-empty zip")
+		return blob.Ref{}, invalid("Uploaded file must be a non-empty zip")
 	}
 	if len(c.zip) > maxZipped {
-		return code{}, entityTooLarge("Zipped size must be smaller than %d bytes", maxZipped)
+		return blob.Ref{}, entityTooLarge("Zipped size must be smaller than %d bytes", maxZipped)
 	}
 	if _, err := bundle.Check(bytes.NewReader(c.zip), int64(len(c.zip))); err != nil {
-		return code{}, err
+		return blob.Ref{}, err
 	}
-	ref, err := s.deps.Blobs.Put(ctx, bytes.NewReader(c.zip), maxZipped)
-	return code{ref.SHA256, ref.Size}, err
+	return s.deps.Blobs.Put(ctx, bytes.NewReader(c.zip), maxZipped)
+}
+
+// objectFailed is how Lambda reports an object that it cannot get: the code and the message are S3's.
+const objectFailed = "Error occurred while GetObject. S3 Error Code: %s. S3 Error Message: %s"
+
+func noSuchKey() error {
+	return invalid(objectFailed, "NoSuchKey", "The specified key does not exist.")
 }
 
 // asset finds code that was uploaded before.
-func (s *Service) asset(ctx context.Context, bucket, key string) (code, error) {
-	const failed = "Error occurred while GetObject. S3 Error Code: %s. S3 Error Message: %s"
+func (s *Service) asset(ctx context.Context, bucket, key string) (blob.Ref, error) {
 	if bucket != cloud.AssetBucket {
-		return code{}, invalid(failed, "NoSuchBucket", "The specified bucket does not exist. This cloud has no S3: "+
+		return blob.Ref{}, invalid(objectFailed, "NoSuchBucket", "The specified bucket does not exist. This cloud has no S3: "+
 			"give the package as ZipFile, or deploy the application's folder with croft deploy.")
 	}
-	body, size, err := s.deps.Blobs.Open(ctx, key)
-	if errors.Is(err, blob.ErrNotFound) {
-		return code{}, invalid(failed, "NoSuchKey", "The specified key does not exist.")
+	ref, err := s.deps.Refs.Asset(ctx, key)
+	if errors.Is(err, blobref.ErrNoAsset) {
+		return blob.Ref{}, noSuchKey()
 	}
 	if err != nil {
-		return code{}, err
+		return blob.Ref{}, err
+	}
+	body, size, err := s.deps.Blobs.Open(ctx, ref.ID)
+	if errors.Is(err, blob.ErrNotFound) { // its time has just come
+		return blob.Ref{}, noSuchKey()
+	}
+	if err != nil {
+		return blob.Ref{}, err
 	}
 	_, bad := bundle.Check(body, size)
 	if err := body.Close(); err != nil && bad == nil {
 		bad = err
 	}
-	return code{key, size}, bad
+	return ref, bad
+}
+
+// takeCode makes a package a function's, in the transaction that ctx carries.
+func (s *Service) takeCode(ctx context.Context, ref blob.Ref) error {
+	err := s.deps.Refs.Retain(ctx, ref.ID)
+	if errors.Is(err, blobref.ErrStale) { // an asset whose time came since it was looked at
+		return noSuchKey()
+	}
+	return err
+}
+
+// dropCode gives up the function's package. It can be found as an asset for a while: by the deployment that replaced it, when that has to go back,
+// and by invocations that have begun.
+func (s *Service) dropCode(ctx context.Context, f *function) error {
+	if blob.IsFormer(f.CodeID) {
+		return nil // such packages stay, and are found by their hash
+	}
+	return errors.Join(s.deps.Refs.Keep(ctx, f.code()), s.deps.Refs.Release(ctx, f.CodeID))
 }
 
 // inline makes the package of code that a template holds as text: one file named index, as CloudFormation names it.

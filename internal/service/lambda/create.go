@@ -24,7 +24,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *lambda.CreateFunctionI
 	if err != nil {
 		return nil, err
 	}
-	f.CodeSHA, f.CodeSize = c.sha, c.size
+	f.setCode(c)
 	f.changed(cloud.CallOf(ctx).Now, true)
 	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) (err error) {
 		if f.Role, err = s.role(ctx, in.Role); err != nil {
@@ -36,6 +36,9 @@ func (s *Service) CreateFunction(ctx context.Context, in *lambda.CreateFunctionI
 		}
 		if old != nil {
 			return conflict("Function already exist: %s", f.Name)
+		}
+		if err := s.takeCode(ctx, c); err != nil {
+			return err
 		}
 		return storeFunction(tx, f)
 	})

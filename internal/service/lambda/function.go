@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"croft/internal/awsapi/lambda"
+	"croft/internal/blob"
 	"croft/internal/cloud"
 	"croft/internal/engine"
 	"croft/internal/kv"
@@ -28,7 +29,8 @@ type function struct {
 	Environment  map[string]string `json:"environment"` // nil when none was given, which answers show
 	Architecture string            `json:"architecture"`
 	LogGroup     string            `json:"logGroup,omitempty"`
-	// CodeSHA is the SHA-256 of the deployment package in hexadecimal: its name in the blob store.
+	// CodeID is the deployment package's id in the blob store, CodeSHA its SHA-256 in hexadecimal.
+	CodeID   string            `json:"codeId"`
 	CodeSHA  string            `json:"codeSha"`
 	CodeSize int64             `json:"codeSize"`
 	Tags     map[string]string `json:"tags,omitempty"`
@@ -47,6 +49,12 @@ const (
 	maxTags        = 50
 	storageMB      = 512
 )
+
+func (f *function) code() blob.Ref {
+	return blob.Ref{ID: f.CodeID, SHA256: f.CodeSHA, Size: f.CodeSize}
+}
+
+func (f *function) setCode(r blob.Ref) { f.CodeID, f.CodeSHA, f.CodeSize = r.ID, r.SHA256, r.Size }
 
 // changed gives the function a new revision and, when its processes could tell, a new generation.
 func (f *function) changed(now time.Time, visible bool) {
@@ -69,7 +77,7 @@ func (f *function) toEngine(r reference) engine.Function {
 		ARN: r.arn(), Name: f.Name, Version: latest, Account: r.account, Region: r.region,
 		Runtime: f.Runtime, Handler: f.Handler, Role: f.Role, MemoryMB: int(f.Memory),
 		Timeout: time.Duration(f.Timeout) * time.Second, Env: f.Environment, LogGroup: f.logGroup(),
-		CodeSHA: f.CodeSHA, Revision: f.Generation,
+		CodeSHA: f.CodeSHA, CodeID: f.CodeID, Revision: f.Generation,
 	}
 }
 
@@ -88,6 +96,9 @@ func decodeFunction(value []byte) (*function, error) {
 	f := new(function)
 	if err := json.Unmarshal(value, f); err != nil {
 		return nil, fmt.Errorf("lambda: damaged function: %w", err)
+	}
+	if f.CodeID == "" { // a former version found packages by their hash
+		f.CodeID = f.CodeSHA
 	}
 	return f, nil
 }

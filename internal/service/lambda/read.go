@@ -104,7 +104,7 @@ func (s *Service) DeleteFunction(ctx context.Context, in *lambda.DeleteFunctionI
 	if isAlias(ref.qualifier) {
 		return nil, invalid("Deletion of aliases is not currently supported.")
 	}
-	err = s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
+	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		f, err := loadFunction(tx, ref.name)
 		switch {
 		case err != nil:
@@ -115,6 +115,9 @@ func (s *Service) DeleteFunction(ctx context.Context, in *lambda.DeleteFunctionI
 			return invalid("$LATEST version cannot be deleted without deleting the function.")
 		case ref.qualifier != "":
 			return notFound("Function not found: %s", ref.qualified())
+		}
+		if err := s.dropCode(ctx, f); err != nil {
+			return err
 		}
 		if err := tx.Delete(functionKey(ref.name)); err != nil {
 			return err

@@ -60,8 +60,14 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFunct
 	if err != nil {
 		return nil, err
 	}
-	return s.change(ctx, in.FunctionName, in.RevisionId, wire.Value(in.DryRun), func(_ context.Context, f *function) error {
-		f.CodeSHA, f.CodeSize = c.sha, c.size
+	return s.change(ctx, in.FunctionName, in.RevisionId, wire.Value(in.DryRun), func(ctx context.Context, f *function) error {
+		if err := s.takeCode(ctx, c); err != nil {
+			return err
+		}
+		if err := s.dropCode(ctx, f); err != nil {
+			return err
+		}
+		f.setCode(c)
 		if len(in.Architectures) > 0 {
 			f.Architecture = in.Architectures[0]
 		}

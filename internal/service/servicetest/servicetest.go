@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"croft/internal/blob"
+	"croft/internal/blobref"
 	"croft/internal/cfn"
 	"croft/internal/clock"
 	"croft/internal/cloud"
@@ -55,15 +56,22 @@ func New(t testing.TB, services ...func(service.Deps) service.Descriptor) *Env {
 			t.Error(err)
 		}
 	})
-	blobs, err := blob.OpenDir(t.TempDir())
+	c := clock.NewManual(start)
+	blobs, err := blob.OpenDir(t.TempDir(), blob.DirOptions{Clock: c, NoSync: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := clock.NewManual(start)
+	t.Cleanup(func() {
+		if err := blobs.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	e := &Env{Dispatcher: service.NewDispatcher(), Clock: c, t: t, call: rootCall()}
 	timers := timer.New(store, c, log)
+	box := outbox.New(store, timers, c, log)
 	e.Deps = service.Deps{
-		Clock: c, Store: store, Blobs: blobs, Timers: timers, Outbox: outbox.New(store, timers, c, log), Caller: e.Dispatcher, Log: log,
+		Clock: c, Store: store, Blobs: blobs, Refs: blobref.New(store, blobs, box, timers, c, log), Timers: timers, Outbox: box,
+		Caller: e.Dispatcher, Log: log,
 	}
 	for _, make := range services {
 		e.Dispatcher.Add(make(e.Deps))
@@ -85,7 +93,8 @@ func rootCall() cloud.Call {
 func (e *Env) start() {
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	timers, handlers := e.Deps.Outbox.Timers(), map[string]outbox.Handler{}
+	timers, handlers := e.Deps.Outbox.Timers(), e.Deps.Refs.Outbox()
+	maps.Copy(timers, e.Deps.Refs.Timers())
 	for _, d := range e.Dispatcher.All() {
 		maps.Copy(timers, d.Timers)
 		maps.Copy(handlers, d.Outbox)
