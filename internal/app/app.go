@@ -21,6 +21,7 @@ import (
 	"croft/internal/engine"
 	"croft/internal/identity"
 	"croft/internal/kv/pebblekv"
+	"croft/internal/lease"
 	"croft/internal/outbox"
 	"croft/internal/server"
 	"croft/internal/service"
@@ -63,6 +64,7 @@ type App struct {
 	blobs     *blob.Dir
 	refs      *blobref.Refs
 	keys      *identity.Keys
+	leases    lease.Leases
 	timers    *timer.Timers
 	outbox    *outbox.Outbox
 	functions *engine.Engine
@@ -168,6 +170,7 @@ func (a *App) openData(ctx context.Context) (err error) {
 // compose makes the machinery and the services, in the order of who needs whom.
 func (a *App) compose() (err error) {
 	log, clk := a.opts.Log, a.opts.Clock
+	a.leases = lease.Local()
 	a.timers = timer.New(a.store, clk, log)
 	a.outbox = outbox.New(a.store, a.timers, clk, log)
 	a.refs = blobref.New(a.store, a.blobs, a.outbox, a.timers, clk, log)
@@ -175,7 +178,7 @@ func (a *App) compose() (err error) {
 	a.deps = service.Deps{
 		Clock: clk, Store: a.store, Blobs: a.blobs, Refs: a.refs, Outbox: a.outbox, Timers: a.timers, Caller: a.dispatch,
 		Log:     log,
-		BaseURL: a.URL(), Warned: new(service.Warnings),
+		Leases: a.leases, BaseURL: a.URL(), Warned: new(service.Warnings),
 	}
 	if a.functions, err = engine.New(a.engineConfig()); err != nil {
 		return err
@@ -194,8 +197,8 @@ func (a *App) run() {
 	a.stop = stop
 	list := a.dispatch.All()
 	messages, timers := handlers(list, a.outbox, a.refs)
-	a.timers.Start(timers)
-	a.outbox.Start(messages)
+	a.timers.Start(a.leases, timers)
+	a.outbox.Start(a.leases, messages)
 	for _, d := range list {
 		if d.Run != nil {
 			a.running.Go(func() { d.Run(ctx) })

@@ -8,6 +8,10 @@
 // Messages are sharded by a hash of their key before time. Messages of one key are taken up in commit order; a failed
 // message does not hold up those behind it.
 //
+// Where several processes share the store, each shard is worked off by the one that holds the lease "outbox/N". A new holder reads the
+// log from its start, so what the old one had taken up and not removed is taken up again; whoever removes a message decides what became
+// of it, and the other finds nothing left to do.
+//
 // Key layout, below the space "!outbox": shard (8 bytes), then the log of that shard.
 package outbox
 
@@ -23,6 +27,7 @@ import (
 	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/kv"
+	"croft/internal/lease"
 	"croft/internal/timer"
 )
 
@@ -39,6 +44,8 @@ const (
 	firstRetry      = 200 * time.Millisecond
 	maxRetry        = time.Minute
 	retryHandler    = "outbox.retry"
+	// finishWithin is how long what is being delivered may go on, by the machine's clock, while another process waits for the shard.
+	finishWithin = 10 * time.Second
 )
 
 // Message is one thing to tell.
@@ -147,18 +154,46 @@ func (o *Outbox) Idle(ctx context.Context) (idle bool, err error) {
 	return idle, err
 }
 
-// Start begins to deliver, until Close. It is called once.
-func (o *Outbox) Start(handlers map[string]Handler) {
+// Start begins to deliver, until Close, the shards that leases give this process. It is called once.
+func (o *Outbox) Start(leases lease.Leases, handlers map[string]Handler) {
 	ctx, stop := context.WithCancel(context.Background())
 	o.stop, o.handlers = stop, handlers
 	for shard := range uint64(shards) {
-		w := &worker{o: o, log: logKey(shard), queue: make(chan pending, queued), slots: make(chan struct{}, deliveries)}
-		watch := o.space.Watch(w.log)
 		o.done.Go(func() {
-			defer watch.Close()
-			w.run(ctx, watch)
+			leases.Run(ctx, fmt.Sprintf("outbox/%d", shard), func(held context.Context) { o.work(ctx, held, shard) })
 		})
 	}
+}
+
+// work delivers a shard's messages until held ends. When the shard is wanted elsewhere, it gives what is being delivered some time to finish, so
+// that it is not begun anew; the end of ctx or of the lease cuts it short.
+func (o *Outbox) work(ctx, held context.Context, shard uint64) {
+	delivering, cut := context.WithCancel(ctx)
+	defer cut()
+	w := &worker{
+		o: o, log: logKey(shard), held: held, delivering: delivering,
+		queue: make(chan pending, queued), slots: make(chan struct{}, deliveries),
+	}
+	watch := o.space.Watch(w.log)
+	defer watch.Close()
+	w.run(held, watch)
+	if !errors.Is(context.Cause(held), lease.ErrHandOver) {
+		cut()
+	}
+	finished := make(chan struct{})
+	go func() {
+		w.running.Wait()
+		close(finished)
+	}()
+	limit := clock.Real().NewTimer(finishWithin)
+	defer limit.Stop()
+	select {
+	case <-finished:
+	case <-limit.C():
+	case <-ctx.Done():
+	}
+	cut()
+	<-finished
 }
 
 // Close stops delivering and waits for what is under way, whose contexts it ends. What was not finished is delivered after the

@@ -14,6 +14,7 @@ import (
 	"croft/internal/cloud"
 	"croft/internal/kv"
 	"croft/internal/kv/pebblekv"
+	"croft/internal/lease"
 	"croft/internal/outbox"
 	"croft/internal/service"
 	"croft/internal/service/servicetest"
@@ -191,8 +192,8 @@ func TestConflictIsNoFailure(t *testing.T) {
 func TestUnknownHandlerKeepsTheMessage(t *testing.T) {
 	store, timers, c, log := parts(t)
 	first := outbox.New(store, timers, c, log)
-	first.Start(nil)
-	timers.Start(first.Timers())
+	first.Start(lease.Local(), nil)
+	timers.Start(lease.Local(), first.Timers())
 	ctx := cloud.WithCall(t.Context(), cloud.InternalCall("000000000000", "us-east-1", c.Now()))
 	must(t, store.Update(ctx, func(ctx context.Context, _ kv.Tx) error {
 		return first.Put(ctx, outbox.Message{Handler: "test.later", Body: []byte("kept")})
@@ -208,11 +209,11 @@ func TestUnknownHandlerKeepsTheMessage(t *testing.T) {
 	got := make(chan string, 1)
 	again := timer.New(store, c, log)
 	second := outbox.New(store, again, c, log)
-	second.Start(map[string]outbox.Handler{"test.later": {Apply: func(_ context.Context, m outbox.Message) error {
+	second.Start(lease.Local(), map[string]outbox.Handler{"test.later": {Apply: func(_ context.Context, m outbox.Message) error {
 		got <- string(m.Body)
 		return nil
 	}}})
-	again.Start(second.Timers())
+	again.Start(lease.Local(), second.Timers())
 	t.Cleanup(func() { second.Close(); again.Close() })
 	c.Advance(time.Minute)
 	if body := <-got; body != "kept" {
@@ -225,7 +226,7 @@ func TestRestart(t *testing.T) {
 	store, timers, c, log := parts(t)
 	first := outbox.New(store, timers, c, log)
 	began := make(chan struct{})
-	first.Start(map[string]outbox.Handler{"test.slow": {Deliver: func(ctx context.Context, _ outbox.Message) error {
+	first.Start(lease.Local(), map[string]outbox.Handler{"test.slow": {Deliver: func(ctx context.Context, _ outbox.Message) error {
 		close(began)
 		<-ctx.Done()
 		return ctx.Err()
@@ -236,7 +237,7 @@ func TestRestart(t *testing.T) {
 	first.Close()
 	second := outbox.New(store, timers, c, log)
 	done := make(chan int, 1)
-	second.Start(map[string]outbox.Handler{"test.slow": {Deliver: func(_ context.Context, m outbox.Message) error {
+	second.Start(lease.Local(), map[string]outbox.Handler{"test.slow": {Deliver: func(_ context.Context, m outbox.Message) error {
 		done <- m.Attempt
 		return nil
 	}}})

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
+	"sync"
 	"time"
 
 	"croft/internal/clock"
@@ -18,6 +20,9 @@ type worker struct {
 	o     *Outbox
 	log   kv.Key
 	after uint64
+	// held ends when the shard must be given up, delivering when what is being delivered must stop.
+	held, delivering context.Context
+	running          sync.WaitGroup
 	// queue holds what waits for a Deliver, and slots a token for each goroutine that works it off.
 	queue chan pending
 	slots chan struct{}
@@ -32,15 +37,17 @@ type pending struct {
 }
 
 func (w *worker) run(ctx context.Context, watch kv.Watch) {
-	for ctx.Err() == nil {
+	for failures := 0; ctx.Err() == nil; {
 		batch, err := w.read(ctx)
 		if err != nil && ctx.Err() == nil {
-			w.o.log.Error("the outbox cannot be read; trying again in a second", "err", err)
+			failures++
+			w.trouble(failures, "the outbox cannot be read; trying again every second", err)
 			if clock.Sleep(ctx, w.o.clock, time.Second) != nil {
 				return
 			}
 			continue
 		}
+		failures = 0
 		for _, p := range batch {
 			if ctx.Err() != nil {
 				return
@@ -106,18 +113,18 @@ func (w *worker) take(ctx context.Context, p pending) {
 		}
 		select {
 		case w.slots <- struct{}{}:
-			w.o.done.Go(func() { w.drain(ctx) })
+			w.running.Go(w.drain)
 		default:
 		}
 	}
 }
 
 // drain delivers what is queued, and gives its slot back once nothing is.
-func (w *worker) drain(ctx context.Context) {
+func (w *worker) drain() {
 	for {
 		select {
 		case p := <-w.queue:
-			w.deliver(ctx, p)
+			w.deliver(w.delivering, p)
 			continue
 		default:
 			<-w.slots
@@ -135,8 +142,8 @@ func (w *worker) drain(ctx context.Context) {
 }
 
 func (w *worker) deliver(ctx context.Context, p pending) {
-	if ctx.Err() != nil {
-		return
+	if ctx.Err() != nil || w.held.Err() != nil {
+		return // the next holder takes it up
 	}
 	h := w.o.handlers[p.m.Handler]
 	if err := h.Deliver(w.o.call(ctx, p.m), p.m); err != nil {
@@ -170,14 +177,23 @@ func (w *worker) remove(ctx context.Context, p pending, apply func(context.Conte
 	})
 }
 
+// trouble reports what goes wrong again and again, loudly the first time.
+func (w *worker) trouble(failures int, what string, err error, args ...any) {
+	level := slog.LevelDebug
+	if failures == 1 {
+		level = slog.LevelError
+	}
+	w.o.log.Log(context.Background(), level, what, append(args, "err", err)...)
+}
+
 // persist runs then in the transaction that removes the message, again and again until the store takes it.
 func (w *worker) persist(ctx context.Context, p pending, then func(context.Context, Message) error) {
-	for ctx.Err() == nil {
+	for failures := 1; ctx.Err() == nil; failures++ {
 		err := w.remove(ctx, p, then)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		w.o.log.Error("a message cannot be removed from the outbox; trying again in a second", "handler", p.m.Handler, "id", p.m.ID, "err", err)
+		w.trouble(failures, "a message cannot be removed from the outbox; trying again every second", err, "handler", p.m.Handler, "id", p.m.ID)
 		if clock.Sleep(ctx, w.o.clock, time.Second) != nil {
 			return
 		}
@@ -195,7 +211,7 @@ func (w *worker) fail(ctx context.Context, p pending, h Handler, cause error) {
 	if limit == 0 {
 		limit = defaultAttempts
 	}
-	if !errors.Is(cause, kv.ErrConflict) {
+	if !errors.Is(cause, kv.ErrConflict) && !errors.Is(cause, kv.ErrUnavailable) {
 		m.Attempt++
 	}
 	last := m.Attempt >= limit

@@ -5,6 +5,9 @@
 // their time waiting in memory. What Send has handled is removed from the source. Everything else stays with the source, which
 // offers it again in its own time. A mapping that changes or goes stops receiving at once; batches under way are finished.
 //
+// Where several processes poll the same sources, the one that holds the lease "mapping/KEY" receives for a mapping. Batches that the former
+// holder has under way it finishes; until then more than the mapping's concurrency may be under way in all.
+//
 // The package knows nothing of the store or of functions: sources are the other side of Source, functions of Send.
 package poller
 
@@ -16,6 +19,7 @@ import (
 	"time"
 
 	"croft/internal/clock"
+	"croft/internal/lease"
 )
 
 // Message is one message of a source.
@@ -69,15 +73,16 @@ const (
 // Set is a changing set of mappings. Its methods are for one goroutine.
 type Set struct {
 	ctx     context.Context
+	leases  lease.Leases
 	clock   clock.Clock
 	log     *slog.Logger
 	runners map[string]*runner
 	running sync.WaitGroup
 }
 
-// New returns an empty set, which polls until ctx ends.
-func New(ctx context.Context, c clock.Clock, log *slog.Logger) *Set {
-	return &Set{ctx: ctx, clock: c, log: log, runners: map[string]*runner{}}
+// New returns an empty set, which polls until ctx ends, for the mappings that leases give this process.
+func New(ctx context.Context, leases lease.Leases, c clock.Clock, log *slog.Logger) *Set {
+	return &Set{ctx: ctx, leases: leases, clock: c, log: log, runners: map[string]*runner{}}
 }
 
 // Apply makes the set poll exactly these mappings.
@@ -108,7 +113,9 @@ func (s *Set) start(m Mapping) *runner {
 		Mapping: m, stop: stop, clock: s.clock, log: s.log.With("mapping", m.Key),
 		slots: make(chan struct{}, max(1, m.Concurrency)),
 	}
-	s.running.Go(func() { r.run(receiving, s.ctx, &s.running) })
+	s.running.Go(func() {
+		s.leases.Run(receiving, "mapping/"+m.Key, func(held context.Context) { r.run(held, s.ctx, &s.running) })
+	})
 	return r
 }
 

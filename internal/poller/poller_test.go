@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"croft/internal/clock"
+	"croft/internal/lease"
 	"croft/internal/poller"
 )
 
@@ -77,7 +78,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	c := clock.NewManual(time.Unix(1e9, 0))
 	ctx, stop := context.WithCancel(t.Context())
-	f := &fixture{poller.New(ctx, c, slog.New(slog.DiscardHandler)), c, newQueue(c)}
+	f := &fixture{poller.New(ctx, lease.Local(), c, slog.New(slog.DiscardHandler)), c, newQueue(c)}
 	t.Cleanup(func() {
 		stop()
 		f.Close()

@@ -15,6 +15,7 @@ import (
 	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/kv"
+	"croft/internal/lease"
 	"croft/internal/outbox"
 	"croft/internal/timer"
 	"croft/internal/wire"
@@ -29,6 +30,8 @@ type Deps struct {
 	Refs   *blobref.Refs
 	Outbox *outbox.Outbox
 	Timers *timer.Timers
+	// Leases say which of the processes on the store does a piece of background work.
+	Leases lease.Leases
 	// Caller reaches the other services, through their generated clients. A call made with a context that carries a
 	// transaction joins it.
 	Caller wire.Caller
@@ -72,7 +75,8 @@ type Descriptor struct {
 	Timers map[string]timer.Handler
 	// Resources are the CloudFormation types that the service owns.
 	Resources []cfn.ResourceType
-	// Run is background work: it starts when the cloud serves and returns when ctx ends. Nil for none.
+	// Run is background work: it starts when the cloud serves and returns when ctx ends. Nil for none. It runs in every process on the
+	// store; what one alone should do takes a lease.
 	Run func(ctx context.Context)
 	// Front is the HTTP front door of a service that has one beside its API. Nil for none.
 	Front *Front

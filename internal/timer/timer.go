@@ -2,7 +2,8 @@
 //
 // A timer is set in the transaction of the change that needs it, and fires in a transaction of its own: what the handler writes and
 // the removal of the row commit together, so a timer has its effect exactly once. Rows are sharded by a hash before they are ordered by
-// time, so that setting timers never meets in one place.
+// time, so that setting timers never meets in one place. Where several processes share the store, each shard is watched by the one
+// that holds the lease "timer/N"; that a timer has its effect once does not depend on it.
 //
 // Key layout, below the space "!timer":
 //
@@ -23,6 +24,7 @@ import (
 	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/kv"
+	"croft/internal/lease"
 )
 
 const (
@@ -32,6 +34,8 @@ const (
 	// firstRetry and maxRetry bound the pause after a handler has failed; it doubles each time.
 	firstRetry = time.Second
 	maxRetry   = 5 * time.Minute
+	// storePause is the pause after the store could not be used.
+	storePause = time.Second
 )
 
 // Timer is one durable delay.
@@ -61,11 +65,16 @@ type Timers struct {
 	watch kv.Watch
 	stop  context.CancelFunc
 	done  sync.WaitGroup
+
+	mu sync.Mutex
+	// held says which shards this process watches over; changed receives a value when that changes.
+	held    [shards]bool
+	changed chan struct{}
 }
 
 // New returns the timers that lie in store. They fire once Start is called.
 func New(store kv.Store, c clock.Clock, log *slog.Logger) *Timers {
-	return &Timers{clock: c, log: log, space: kv.NewSpace(store, "!timer")}
+	return &Timers{clock: c, log: log, space: kv.NewSpace(store, "!timer"), changed: make(chan struct{}, 1)}
 }
 
 type row struct {
@@ -140,12 +149,45 @@ func (s *Timers) remove(tx kv.Tx, t Timer) error {
 	return tx.Delete(indexKey(t))
 }
 
-// Start begins to fire timers, until Close. It is called once.
-func (s *Timers) Start(handlers map[string]Handler) {
+// Start begins to fire, until Close, the timers of the shards that leases give this process. It is called once.
+func (s *Timers) Start(leases lease.Leases, handlers map[string]Handler) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.watch = s.space.Watch(nil)
 	s.done.Go(func() { s.run(ctx, handlers) })
+	for shard := range shards {
+		s.done.Go(func() {
+			leases.Run(ctx, fmt.Sprintf("timer/%d", shard), func(ctx context.Context) {
+				s.hold(shard, true)
+				<-ctx.Done()
+				// A timer of the shard that fires just now does so in a transaction: there is nothing to wait for.
+				s.hold(shard, false)
+			})
+		})
+	}
+}
+
+func (s *Timers) hold(shard int, held bool) {
+	s.mu.Lock()
+	s.held[shard] = held
+	s.mu.Unlock()
+	select {
+	case s.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Timers) holding() [shards]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held
+}
+
+func every() (all [shards]bool) {
+	for i := range all {
+		all[i] = true
+	}
+	return all
 }
 
 // Close stops firing and waits for the handler that runs.
@@ -159,24 +201,38 @@ func (s *Timers) Close() {
 }
 
 func (s *Timers) run(ctx context.Context, handlers map[string]Handler) {
-	for ctx.Err() == nil {
-		due, next, err := s.collect(ctx)
-		if err != nil {
-			if ctx.Err() == nil {
-				s.log.Error("timers cannot be read; trying again in a second", "err", err)
-			}
-			next = s.clock.Now().Add(time.Second)
-		}
+	for failures := 0; ctx.Err() == nil; {
+		due, next, err := s.collect(ctx, s.holding())
 		for _, t := range due {
 			if ctx.Err() != nil {
 				return
 			}
-			s.fire(ctx, handlers, t)
+			if err = s.fire(ctx, handlers, t); err != nil {
+				break
+			}
 		}
-		if len(due) == 0 {
-			s.wait(ctx, next)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			failures++
+			s.trouble(failures, err)
+			_ = clock.Sleep(ctx, s.clock, storePause) // ctx is looked at above
+		default:
+			failures = 0
+			if len(due) == 0 {
+				s.wait(ctx, next)
+			}
 		}
 	}
+}
+
+// trouble reports that the store cannot be used, loudly the first time.
+func (s *Timers) trouble(failures int, err error) {
+	level := slog.LevelDebug
+	if failures == 1 {
+		level = slog.LevelError
+	}
+	s.log.Log(context.Background(), level, "timers cannot be read or put off; trying again every second", "err", err)
 }
 
 // wait returns when next has come, something was set, or ctx has ended. A zero next waits for the other two.
@@ -190,21 +246,26 @@ func (s *Timers) wait(ctx context.Context, next time.Time) {
 	select {
 	case <-fired:
 	case <-s.watch.C():
+	case <-s.changed:
 	case <-ctx.Done():
 	}
 }
 
 // Idle reports whether every timer that the clock has reached has fired. It joins the snapshot that ctx carries.
 func (s *Timers) Idle(ctx context.Context) (bool, error) {
-	due, _, err := s.collect(ctx)
+	due, _, err := s.collect(ctx, every())
 	return err == nil && len(due) == 0, err
 }
 
-// collect returns what is due, and when the next timer will be if nothing is.
-func (s *Timers) collect(ctx context.Context) (due []Timer, next time.Time, err error) {
+// collect returns what is due in some shards, and when the next timer will be if nothing is.
+func (s *Timers) collect(ctx context.Context, of [shards]bool) (due []Timer, next time.Time, err error) {
 	now := s.clock.Now()
 	err = s.space.View(ctx, func(_ context.Context, r kv.Reader) error {
+		due, next = nil, time.Time{}
 		for shard := range uint64(shards) {
+			if !of[shard] {
+				continue
+			}
 			prefix := dueKey(shard)
 			for e, err := range r.Scan(kv.PrefixRange(prefix), kv.ScanOptions{Limit: batch}) {
 				if err != nil {
@@ -243,7 +304,8 @@ func decode(prefix []byte, e kv.Entry) (Timer, error) {
 	return t, nil
 }
 
-func (s *Timers) fire(ctx context.Context, handlers map[string]Handler, t Timer) {
+// fire has a timer take effect, or puts it off. It fails only when the store takes neither.
+func (s *Timers) fire(ctx context.Context, handlers map[string]Handler, t Timer) error {
 	call := cloud.InternalCall(t.Account, t.Region, s.clock.Now())
 	err := s.space.Update(cloud.WithCall(ctx, call), func(ctx context.Context, tx kv.Tx) error {
 		if _, err := tx.Get(rowKey(t)); err != nil {
@@ -261,14 +323,17 @@ func (s *Timers) fire(ctx context.Context, handlers map[string]Handler, t Timer)
 		}
 		return h(ctx, t)
 	})
-	if err == nil || ctx.Err() != nil {
-		return
+	if err == nil || errors.Is(err, kv.ErrUnavailable) {
+		return err
 	}
-	s.putOff(ctx, t, err)
+	return s.putOff(ctx, t, err)
 }
 
 // putOff tries t again later, unless it has been changed meanwhile.
-func (s *Timers) putOff(ctx context.Context, t Timer, cause error) {
+func (s *Timers) putOff(ctx context.Context, t Timer, cause error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	pause := maxRetry
 	if t.Attempt < 9 {
 		pause = min(maxRetry, firstRetry<<t.Attempt)
@@ -277,7 +342,7 @@ func (s *Timers) putOff(ctx context.Context, t Timer, cause error) {
 	again := t
 	again.Attempt++
 	again.Due = s.clock.Now().Add(pause)
-	err := s.space.Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+	return s.space.Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		if _, err := tx.Get(rowKey(t)); err != nil {
 			if errors.Is(err, kv.ErrNotFound) {
 				return nil
@@ -286,7 +351,4 @@ func (s *Timers) putOff(ctx context.Context, t Timer, cause error) {
 		}
 		return s.set(ctx, again)
 	})
-	if err != nil && ctx.Err() == nil {
-		s.log.Error("a failed timer cannot be put off", "handler", t.Handler, "id", t.ID, "err", err)
-	}
 }

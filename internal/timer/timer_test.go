@@ -13,6 +13,7 @@ import (
 	"croft/internal/cloud"
 	"croft/internal/kv"
 	"croft/internal/kv/pebblekv"
+	"croft/internal/lease"
 	"croft/internal/timer"
 )
 
@@ -40,7 +41,7 @@ func newRig(t *testing.T) *rig {
 }
 
 func (r *rig) start() {
-	r.timers.Start(map[string]timer.Handler{"test.h": func(ctx context.Context, t timer.Timer) error {
+	r.timers.Start(lease.Local(), map[string]timer.Handler{"test.h": func(ctx context.Context, t timer.Timer) error {
 		r.fired = append(r.fired, fmt.Sprintf("%s@%v", t.ID, cloud.CallOf(ctx).Now.Sub(begin)))
 		if r.then != nil {
 			return r.then(ctx, t)

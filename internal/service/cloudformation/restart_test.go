@@ -13,6 +13,7 @@ import (
 	"croft/internal/cloud"
 	"croft/internal/kv"
 	"croft/internal/kv/pebblekv"
+	"croft/internal/lease"
 	"croft/internal/service"
 	"croft/internal/timer"
 )
@@ -50,7 +51,7 @@ func (m *machine) start(o pebblekv.Options) {
 	}
 	c, log := clock.NewManual(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)), slog.New(slog.DiscardHandler)
 	m.store, m.fakes.store = store, store
-	m.s = New(service.Deps{Clock: c, Store: store, Timers: timer.New(store, c, log), Log: log}, m.fakes.lookup)
+	m.s = New(service.Deps{Leases: lease.Local(), Clock: c, Store: store, Timers: timer.New(store, c, log), Log: log}, m.fakes.lookup)
 }
 
 func (m *machine) restart() {

@@ -35,8 +35,11 @@ type crew struct {
 	busy map[job]bool
 }
 
-// run carries on with every operation, those of an earlier process first, until ctx ends.
-func (s *Service) run(ctx context.Context) {
+// run carries on with every operation, those of an earlier process first, until ctx ends. Of several processes on the store one
+// does so at a time; two that take the same step would only be in each other's way.
+func (s *Service) run(ctx context.Context) { s.deps.Leases.Run(ctx, "stacks", s.carry) }
+
+func (s *Service) carry(ctx context.Context) {
 	c := &crew{s: s, slots: make(chan struct{}, workers), wake: make(chan struct{}, 1), busy: map[job]bool{}}
 	watch := s.deps.Shared(serviceName).Watch(nil)
 	defer watch.Close()

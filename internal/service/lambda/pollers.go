@@ -25,7 +25,7 @@ const (
 func (s *Service) run(ctx context.Context) {
 	watch := s.shared().Watch(allMappingsKey())
 	defer watch.Close()
-	set := poller.New(ctx, s.deps.Clock, s.deps.Log)
+	set := poller.New(ctx, s.deps.Leases, s.deps.Clock, s.deps.Log)
 	defer set.Close()
 	for {
 		mappings, err := s.enabled(ctx)

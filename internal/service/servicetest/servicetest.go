@@ -19,6 +19,7 @@ import (
 	"croft/internal/cloud"
 	"croft/internal/kv"
 	"croft/internal/kv/pebblekv"
+	"croft/internal/lease"
 	"croft/internal/outbox"
 	"croft/internal/service"
 	"croft/internal/timer"
@@ -72,6 +73,7 @@ func New(t testing.TB, services ...func(service.Deps) service.Descriptor) *Env {
 	e.Deps = service.Deps{
 		Clock: c, Store: store, Blobs: blobs, Refs: blobref.New(store, blobs, box, timers, c, log), Timers: timers, Outbox: box,
 		Caller: e.Dispatcher, Log: log,
+		Leases: lease.Local(),
 	}
 	for _, make := range services {
 		e.Dispatcher.Add(make(e.Deps))
@@ -102,8 +104,8 @@ func (e *Env) start() {
 			running.Go(func() { d.Run(ctx) })
 		}
 	}
-	e.Deps.Timers.Start(timers)
-	e.Deps.Outbox.Start(handlers)
+	e.Deps.Timers.Start(e.Deps.Leases, timers)
+	e.Deps.Outbox.Start(e.Deps.Leases, handlers)
 	e.t.Cleanup(func() {
 		stop()
 		e.Deps.Outbox.Close()
