@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -103,7 +104,7 @@ func writeQueryError(svc *Service, w http.ResponseWriter, requestID string, e *c
 	if svc.QueryCompatible {
 		x.element("Detail", "")
 	}
-	x.errorFields(e)
+	x.errorFields(svc, e, w.Header())
 	x.close("Error")
 	x.element("RequestId", requestID)
 	x.close("ErrorResponse")
@@ -111,16 +112,25 @@ func writeQueryError(svc *Service, w http.ResponseWriter, requestID string, e *c
 	return send(w, e.HTTPStatus(), requestID, "text/xml", x.b)
 }
 
-// errorFields writes those of e's further members that are text.
-func (e *xmlEncoder) errorFields(err *cloud.Error) {
-	names := make([]string, 0, len(err.Fields))
-	for name := range err.Fields {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		if text, ok := err.Fields[name].(string); ok {
-			e.element(name, text)
+// errorFields writes e's further members: by their shapes, or those that are text where the model has no such member. Members that are
+// headers are set in h.
+func (x *xmlEncoder) errorFields(svc *Service, e *cloud.Error, h http.Header) {
+	s := errorShape(svc, e)
+	for _, name := range slices.Sorted(maps.Keys(e.Fields)) {
+		m, text := memberByWire(s, name), ""
+		if t, ok := e.Fields[name].(string); ok {
+			text = t
+		}
+		switch {
+		case m == nil && text != "":
+			x.element(name, text)
+		case m != nil && m.In == InHeader:
+			h.Set(m.Wire, headerText(text))
+		case m != nil:
+			enc := xmlEncoder{schema: svc.Schema, b: x.b}
+			if err := enc.member(m, reflect.ValueOf(e.Fields[name])); err == nil {
+				x.b = enc.b
+			}
 		}
 	}
 }

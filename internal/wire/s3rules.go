@@ -158,7 +158,7 @@ func writeS3Error(w http.ResponseWriter, requestID string, e *cloud.Error) error
 	x.start("Error", "")
 	x.element("Code", e.Code)
 	x.element("Message", e.Message)
-	x.errorFields(&inBody)
+	x.errorFields(&Service{}, &inBody, h)
 	x.element("RequestId", requestID)
 	x.element("HostId", hostID(requestID))
 	x.close("Error")
