@@ -43,7 +43,7 @@ func run(ctx context.Context, croft string, rounds int) error {
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{croft: croft, dir: dir, clock: clock.Real()}
-	for _, part := range []func(context.Context, int) error{b.start, b.reset, b.send, b.sendFsync} {
+	for _, part := range []func(context.Context, int) error{b.start, b.embed, b.reset, b.send, b.sendFsync} {
 		if err := part(ctx, rounds); err != nil {
 			return err
 		}
