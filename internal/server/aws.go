@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"time"
 
 	"croft/internal/cloud"
 	"croft/internal/service"
@@ -9,16 +10,23 @@ import (
 	"croft/internal/wire"
 )
 
-// serveAWS answers an AWS API call: body, service, operation, principal, input, the service's method, output.
+// serveAWS answers an AWS API call: service, operation, principal, input, the service's method, output. The body is read first, within its
+// bounds, unless the operation takes it as a stream.
 func (s *Server) serveAWS(w http.ResponseWriter, r *request, _ func()) {
+	scope, signed := sigv4.Parse(r.Request)
+	desc, unknown := s.index.find(r.Request, scope, signed)
+	if unknown == nil && desc != nil {
+		if x := wire.MatchStream(desc.API, r.Request); x != nil {
+			out, cerr := s.performStream(w, r, desc, x, scope)
+			s.answer(w, r, x, out, cerr)
+			return
+		}
+	}
 	body, release, cerr := readBody(r)
 	defer release()
-	if cerr != nil {
-		s.refuse(w, r, cerr)
-		return
+	if cerr == nil {
+		cerr = unknown
 	}
-	scope, signed := sigv4.Parse(r.Request)
-	desc, cerr := s.index.find(r.Request, scope, signed)
 	if cerr == nil && desc == nil {
 		cerr = s.unsigned(r, body)
 	}
@@ -32,26 +40,65 @@ func (s *Server) serveAWS(w http.ResponseWriter, r *request, _ func()) {
 		return
 	}
 	out, cerr := s.perform(r, desc, x, scope, body)
+	s.answer(w, r, x, out, cerr)
+}
+
+// answer writes an output, or the error in place of it.
+func (s *Server) answer(w http.ResponseWriter, r *request, x *wire.Exchange, out any, cerr *cloud.Error) {
 	if cerr != nil {
 		x.EncodeError(w, r.id, cerr)
 		return
 	}
-	if err := x.Encode(w, r.id, out); err != nil {
+	if x.Op.GivesStream() {
+		// What users have stored comes from the cloud's own address, as what their functions answer does.
+		w.Header().Set("Content-Security-Policy", sandboxPolicy)
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+	}
+	if err := x.Encode(w, r.id, out); err != nil && r.Context().Err() == nil {
 		s.Log.Error("an answer could not be written", "request", r.id, "operation", x.Op.Name, "err", err)
 	}
 }
 
 func (s *Server) perform(r *request, desc *service.Descriptor, x *wire.Exchange, scope sigv4.Scope, body []byte) (any, *cloud.Error) {
-	call, cerr := s.authenticate(r, desc.API, x, scope, body)
+	call, cerr := s.authenticate(r, desc.API, x, scope, func(now time.Time, keys sigv4.Keys) *cloud.Error {
+		_, cerr := s.verifier.Verify(r.Request, body, now, keys)
+		return cerr
+	})
 	if cerr != nil {
 		return nil, cerr
 	}
+	return s.invoke(r, desc, x, call)
+}
+
+// performStream is perform for an operation that reads the body itself. The signature is checked over the headers; the body checks itself
+// against them while it is read.
+func (s *Server) performStream(w http.ResponseWriter, r *request, desc *service.Descriptor, x *wire.Exchange, scope sigv4.Scope) (any, *cloud.Error) {
+	var payload *sigv4.Payload
+	call, cerr := s.authenticate(r, desc.API, x, scope, func(now time.Time, keys sigv4.Keys) (cerr *cloud.Error) {
+		_, payload, cerr = s.verifier.VerifyHead(r.Request, now, keys)
+		return cerr
+	})
+	if cerr != nil {
+		return nil, cerr
+	}
+	paced := *r.Request
+	paced.Body = streamBody(w, r.Request)
+	body, cerr := payload.Body(&paced, maxStream)
+	if cerr != nil {
+		return nil, cerr
+	}
+	stream := wire.NewStream(body.Reader, body.Size)
+	stream.Trailer = body.Trailer
+	x.SetStream(stream)
+	return s.invoke(r, desc, x, call)
+}
+
+func (s *Server) invoke(r *request, desc *service.Descriptor, x *wire.Exchange, call *cloud.Call) (any, *cloud.Error) {
 	in, err := x.Decode()
 	if err != nil {
 		return nil, s.asError(r.Context(), r, err)
 	}
-	ctx := cloud.WithCall(r.Context(), call)
-	out, err := s.Dispatcher.Invoke(ctx, desc.API, x.Op, in)
+	out, err := s.Dispatcher.Invoke(cloud.WithCall(r.Context(), call), desc.API, x.Op, in)
 	if err != nil {
 		return nil, s.asError(r.Context(), r, err)
 	}

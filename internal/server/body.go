@@ -20,6 +20,8 @@ const (
 	// maxBuffered bounds what all requests together buffer beyond that, and maxFunctionBuffered what those of one function's environment do.
 	maxBuffered         = 512 << 20
 	maxFunctionBuffered = 160 << 20
+	// maxStream bounds a body that is not buffered. Source: S3 User Guide, "Amazon S3 multipart upload limits", and "Uploading objects".
+	maxStream = 5 << 30
 	// A large body must come at minPace bytes a second on the whole, after a grace: what it has buffered others wait for.
 	paceGrace = 30 * time.Second
 	minPace   = 64 << 10
@@ -62,12 +64,24 @@ func (b *budget) give(n int64) {
 // large reports whether a request's body may be more than a small one.
 func large(r *http.Request) bool { return r.ContentLength < 0 || r.ContentLength > smallBody }
 
-// pacedBody is a large body whose sender must keep up a pace.
+// pacedBody is a body whose sender must keep up a pace. One that streams occupies no memory while it is awaited: its sender must only not
+// fall silent.
 type pacedBody struct {
 	io.ReadCloser
-	conn  deadliner
-	began time.Time
-	got   int64
+	conn    deadliner
+	began   time.Time
+	got     int64
+	streams bool
+}
+
+// streamBody returns the body of a request whose operation takes it as a stream.
+func streamBody(w http.ResponseWriter, r *http.Request) io.ReadCloser {
+	b, ok := r.Body.(*pacedBody)
+	if !ok {
+		b = newPacedBody(r.Body, http.NewResponseController(w))
+	}
+	b.streams = true
+	return b
 }
 
 // deadliner is the part of http.ResponseController that a body needs.
@@ -81,6 +95,10 @@ func newPacedBody(body io.ReadCloser, conn deadliner) *pacedBody {
 }
 
 func (b *pacedBody) setDeadline() {
+	if b.streams {
+		_ = b.conn.SetReadDeadline(clock.Real().Now().Add(paceGrace))
+		return
+	}
 	// It fails for a connection that has no deadlines, such as a test's.
 	_ = b.conn.SetReadDeadline(b.began.Add(paceGrace + time.Duration(b.got/minPace)*time.Second))
 }

@@ -93,7 +93,7 @@ func (s *Server) chain(env *Environment, memory *budget) http.Handler {
 			// A copy: the HTTP server must know its own body again, to leave alone what is left of a refused one.
 			paced := *hr
 			paced.Body = newPacedBody(hr.Body, http.NewResponseController(w))
-			hr = &paced
+			r.Request = &paced
 		}
 		run(steps, w, r)
 	})

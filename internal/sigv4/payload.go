@@ -8,6 +8,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -174,6 +175,12 @@ func equalHex(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), [
 
 // cutShort is the answer to a body that ends before its time, or does not come.
 func cutShort(cause error) *cloud.Error {
+	if errors.Is(cause, os.ErrDeadlineExceeded) {
+		e := cloud.Errorf("RequestTimeout", "Your socket connection to the server was not read from or written to within the timeout period. "+
+			"Idle connections will be closed.")
+		e.Cause = cause
+		return e
+	}
 	e := cloud.Errorf("IncompleteBody", "The request body terminated unexpectedly")
 	e.Cause = cause
 	return e
