@@ -2,7 +2,8 @@
 //
 // Every secret is derived from the cloud's master key, 32 bytes of crypto/rand that lie in its store, so that nothing has to be looked
 // up to verify a request: a secret access key is an HMAC of its access key id, and a session token carries, sealed, whom it stands for and
-// until when. A reset makes a new master key, and with it every credential issued before stops working.
+// until when. A reset makes a new master key, and with it every credential issued before stops working. Other processes on the store learn of
+// it by a watch: until then, milliseconds as a rule and a second or two when the word is lost, they go on with the old one.
 package identity
 
 import (
@@ -16,6 +17,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -62,11 +64,16 @@ var ErrExpired = errors.New("identity: session token has expired")
 // ErrInvalid is returned by Open for a token that this cloud did not issue for that access key.
 var ErrInvalid = errors.New("identity: session token is invalid")
 
+// retryLoad is the pause after the master key could not be read.
+const retryLoad = time.Second
+
 // Keys issues and recognises credentials. It is safe for concurrent use.
 type Keys struct {
 	clock clock.Clock
 	space kv.Space
 	state atomic.Pointer[state]
+	// loading is held while the key is read and taken over, so that an older key never replaces a newer one.
+	loading sync.Mutex
 }
 
 type state struct {
@@ -83,28 +90,28 @@ func New(ctx context.Context, store kv.Store, c clock.Clock) (*Keys, error) {
 	return k, k.Load(ctx)
 }
 
-// Load reads the master key again, making one if there is none: after a reset.
+func masterKey() []byte { return []byte("master") }
+
+// Load reads the master key again, making one if there is none.
 func (k *Keys) Load(ctx context.Context) error {
-	var fresh [32]byte
-	rand.Read(fresh[:])
+	k.loading.Lock()
+	defer k.loading.Unlock()
 	s := new(state)
-	err := k.space.Update(ctx, func(_ context.Context, tx kv.Tx) error {
-		key := []byte("master")
-		v, err := tx.Get(key)
-		switch {
-		case errors.Is(err, kv.ErrNotFound):
-			s.master = fresh
-			return tx.Put(key, fresh[:])
-		case err != nil:
+	err := k.space.View(ctx, func(_ context.Context, r kv.Reader) error { return s.read(r) })
+	if errors.Is(err, kv.ErrNotFound) {
+		err = k.space.Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+			err := s.read(tx)
+			if errors.Is(err, kv.ErrNotFound) {
+				err = errors.Join(k.Renew(ctx), s.read(tx))
+			}
 			return err
-		case len(v) != len(s.master):
-			return errors.New("the master key in the store is damaged")
-		}
-		copy(s.master[:], v)
-		return nil
-	})
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("identity: %w", err)
+	}
+	if now := k.state.Load(); now != nil && now.master == s.master {
+		return nil
 	}
 	block, err := aes.NewCipher(s.mac("seal"))
 	if err != nil {
@@ -114,6 +121,44 @@ func (k *Keys) Load(ctx context.Context) error {
 		return fmt.Errorf("identity: %w", err)
 	}
 	k.state.Store(s)
+	return nil
+}
+
+// Renew puts a new master key into the store, in the transaction that ctx carries. It is in use after the next Load.
+func (k *Keys) Renew(ctx context.Context) error {
+	return k.space.Update(ctx, func(_ context.Context, tx kv.Tx) error {
+		var fresh [32]byte
+		rand.Read(fresh[:])
+		return tx.Put(masterKey(), fresh[:])
+	})
+}
+
+// Follow takes over the master keys that other processes make, until ctx ends.
+func (k *Keys) Follow(ctx context.Context, log *slog.Logger) {
+	watch := k.space.Watch(nil)
+	defer watch.Close()
+	for ctx.Err() == nil {
+		if err := k.Load(ctx); err != nil && ctx.Err() == nil {
+			log.Debug("the master key cannot be read; trying again", "in", retryLoad, "err", err)
+			_ = clock.Sleep(ctx, k.clock, retryLoad) // ctx is looked at by the loop
+			continue
+		}
+		select {
+		case <-watch.C():
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *state) read(r kv.Reader) error {
+	v, err := r.Get(masterKey())
+	if err != nil {
+		return err
+	}
+	if len(v) != len(s.master) {
+		return errors.New("the master key in the store is damaged")
+	}
+	copy(s.master[:], v)
 	return nil
 }
 

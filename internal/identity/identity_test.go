@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"regexp"
+	"runtime"
 	"testing"
 	"time"
 
@@ -141,4 +143,40 @@ func TestRootAccount(t *testing.T) {
 	if n := len(k.state.Load().roots); n > maxRoots {
 		t.Errorf("%d accounts are remembered", n)
 	}
+}
+
+// Another process on the store resets the cloud: what it had issued before ends here too.
+func TestFollow(t *testing.T) {
+	here, c, store := newKeys(t)
+	there, err := New(t.Context(), store, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		here.Follow(ctx, slog.New(slog.DiscardHandler))
+	}()
+	creds, err := there.Issue(Session{Account: "000000000000"}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := here.Open(creds.SessionToken, creds.AccessKeyID); err != nil {
+		t.Fatal(err)
+	}
+	err = store.Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+		return errors.Join(tx.DeleteRange(kv.Range{}), there.Renew(ctx))
+	})
+	if err = errors.Join(err, there.Load(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	for here.Root("000000000000") != there.Root("000000000000") {
+		runtime.Gosched()
+	}
+	if _, err := here.Open(creds.SessionToken, creds.AccessKeyID); !errors.Is(err, ErrInvalid) {
+		t.Error(err)
+	}
+	stop()
+	<-done
 }
