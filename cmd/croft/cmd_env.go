@@ -11,7 +11,9 @@ type envCmd struct {
 }
 
 func (e *envCmd) Help() string {
-	return `Example:
+	return `The variables say where the cloud is; tools that take no notice of AWS_ENDPOINT_URL and go to AWS's own host names need: croft exec -- TOOL
+
+Example:
 
   eval "$(croft env)"; aws sqs list-queues`
 }

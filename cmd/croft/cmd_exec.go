@@ -12,24 +12,29 @@ import (
 	"syscall"
 
 	"croft/internal/control"
+	"croft/internal/intercept"
 )
 
 type execCmd struct {
-	Command []string `arg:"" passthrough:"" help:"The tool and its arguments, after --."`
+	NoIntercept bool     `name:"no-intercept" help:"Set endpoint, region and credentials alone: no proxy, no certificate."`
+	Command     []string `arg:"" passthrough:"" help:"The tool and its arguments, after --."`
 }
 
 func (e *execCmd) Help() string {
-	return `The tool finds the cloud through AWS_ENDPOINT_URL and the usual AWS variables; profiles and other AWS settings of your shell are left out, so
-that nothing can reach the real AWS by mistake. The AWS CLI gets --endpoint-url as well: version 1 needs it for SQS.
+	return `The tool finds the cloud through AWS_ENDPOINT_URL and the usual AWS variables. What it sends to AWS's own host names all the same leads to the
+cloud too, through a proxy and a certificate that exist for this run alone; what croft does not serve is refused. Profiles and other AWS
+settings of your shell are left out, so that nothing can reach the real AWS by mistake. See docs/exec.md.
 
 Examples:
 
   croft exec -- aws dynamodb scan --table-name Orders
-  croft exec -- python3 script.py`
+  croft exec -- npx serverless@3 deploy
+  croft exec -- curl https://sts.amazonaws.com/
+  croft exec -- bash`
 }
 
-// Run replaces this process by the tool.
-func (e *execCmd) Run(ctx context.Context, g *cli) error {
+// Run runs the tool and ends with its exit code.
+func (e *execCmd) Run(ctx context.Context, c console, g *cli) error {
 	command := e.Command
 	if len(command) > 0 && command[0] == "--" {
 		command = command[1:]
@@ -45,7 +50,17 @@ func (e *execCmd) Run(ctx context.Context, g *cli) error {
 	if err != nil {
 		return fmt.Errorf("cannot run %s: %w", command[0], errors.Unwrap(err))
 	}
-	return syscall.Exec(path, withEndpoint(command, g.Endpoint), merge(os.Environ(), set))
+	env := merge(os.Environ(), set)
+	if e.NoIntercept {
+		return syscall.Exec(path, withEndpoint(command, g.Endpoint), env)
+	}
+	code, err := intercept.Run(intercept.Options{
+		Endpoint: g.Endpoint, Path: path, Args: command, Env: env, Note: func(text string) { c.note("croft exec: %s", text) },
+	})
+	if err == nil && code != 0 {
+		err = exitError(code)
+	}
+	return err
 }
 
 // withEndpoint names the endpoint on the AWS CLI's command line as well: version 1 takes AWS_ENDPOINT_URL for most services, and goes
