@@ -129,7 +129,8 @@ func describe() {
 		}
 	}
 	fmt.Println("other processes: " + strings.Join(others, " "))
-	fmt.Println("environment: " + strings.Join(os.Environ(), " "))
+	own := func(v string) bool { return strings.HasPrefix(v, mainVar+"=") } // set by this program's own call of Main
+	fmt.Println("environment: " + strings.Join(slices.DeleteFunc(os.Environ(), own), " "))
 	var open []string
 	for fd := range 64 {
 		// Those that Go opens for itself close on exec; inherited ones do not.

@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 
 	"croft/internal/cloud"
@@ -111,6 +112,9 @@ type Process interface {
 // Start makes a sandbox and runs spec's program in it, with output as its standard output and standard error; the caller keeps output.
 // It returns when the program runs. ctx bounds the start alone. The error is a *cloud.Error when the machine cannot isolate.
 func Start(ctx context.Context, spec Spec, output *os.File) (Process, error) {
+	if os.Getenv(mainVar) != strconv.Itoa(os.Getpid()) {
+		return nil, &cloud.Error{Code: "ServiceException", Status: 500, Message: noMain}
+	}
 	if len(spec.Listen) > maxListen {
 		return nil, fmt.Errorf("sandbox: more than %d listeners", maxListen)
 	}
@@ -138,7 +142,16 @@ func Main() {
 		os.Exit(plainMain())
 	}
 	stage(os.Args[0])
+	if err := os.Setenv(mainVar, strconv.Itoa(os.Getpid())); err != nil {
+		return // Start says then that Main was not called
+	}
 }
+
+// mainVar tells Start that Main was called in this process, whose id it holds: the environment is inherited and the fact is not. A program that
+// does not call Main would run itself again from its beginning where a sandbox is wanted: a test binary all its tests, and those once more.
+const mainVar = "CROFT_SANDBOX_MAIN"
+
+const noMain = "This program cannot run functions: it does not call croft.Main() first of all, in main or in TestMain."
 
 // Exit is how a process ended.
 type Exit struct {

@@ -466,3 +466,12 @@ func TestAsOrdinaryUser(t *testing.T) {
 		t.Errorf("the isolation test did not run:\n%s", out)
 	}
 }
+
+// A program that does not call Main must not be run again as a stage.
+func TestMainNotCalled(t *testing.T) {
+	t.Setenv(mainVar, "1")
+	p, err := Start(t.Context(), Spec{Args: []string{"/bin/true"}}, nil)
+	if err == nil || !strings.Contains(err.Error(), "croft.Main()") {
+		t.Errorf("%v, %v", p, err)
+	}
+}
