@@ -31,3 +31,14 @@ func IsAWSHost(host string) bool {
 	}
 	return false
 }
+
+// ProxiedName is a name of the cloud that nothing resolves: it leads there through the proxy of croft exec alone. Endpoints of services whose
+// SDKs put a prefix before the host ("sync-" for StartSyncExecution) have it, since "sync-127.0.0.1" leads nowhere.
+const ProxiedName = "croft.internal"
+
+// IsProxiedName reports whether host, a name without a port, is ProxiedName, alone or after a prefix.
+func IsProxiedName(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	rest, ok := strings.CutSuffix(host, ProxiedName)
+	return ok && (rest == "" || strings.HasSuffix(rest, "-") || strings.HasSuffix(rest, "."))
+}

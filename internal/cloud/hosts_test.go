@@ -14,3 +14,14 @@ func TestIsAWSHost(t *testing.T) {
 		}
 	}
 }
+
+func TestIsProxiedName(t *testing.T) {
+	for host, want := range map[string]bool{
+		"croft.internal": true, "sync-croft.internal": true, "bucket.croft.internal": true, "Croft.Internal.": true,
+		"notcroft.internal": false, "croft.internal.example.com": false, "internal": false,
+	} {
+		if IsProxiedName(host) != want {
+			t.Errorf("%q: %v", host, !want)
+		}
+	}
+}

@@ -74,6 +74,9 @@ func (p *Proxy) prepare(e environment, m *material) environment {
 	if e.get("NIX_SSL_CERT_FILE") != "" {
 		put(m.bundle, "NIX_SSL_CERT_FILE") // goes before SSL_CERT_FILE in programs built by Nix
 	}
+	if e.get("AWS_ENDPOINT_URL") != "" {
+		put("http://"+cloud.ProxiedName, "AWS_ENDPOINT_URL_SFN", "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS")
+	}
 	put(join(`--require "`+strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(m.shim)+`"`, e.get("NODE_OPTIONS")), "NODE_OPTIONS")
 	put(join(e.get("JAVA_TOOL_OPTIONS"), p.java(m)), "JAVA_TOOL_OPTIONS")
 	return e.with(set, order)

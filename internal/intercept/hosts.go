@@ -69,16 +69,12 @@ func (r router) find(host, port string) (destination, string) {
 	return elsewhere, ""
 }
 
-// served reports whether requests for host go to croft. Beside AWS's names these are those of the endpoint itself, also with what SDKs
-// put before it: "sync-" and the like with a dash, a bucket with a dot.
+// served reports whether requests for host go to croft: AWS's names, and those of the cloud itself.
 func (r router) served(host, port string) bool {
 	if cloud.IsAWSHost(host) {
 		return port == "443" || port == "80"
 	}
-	if port != r.port {
-		return false
-	}
-	return host == r.host || strings.HasSuffix(host, "-"+r.host) || strings.HasSuffix(host, "."+r.host)
+	return cloud.IsProxiedName(host) || port == r.port && host == r.host
 }
 
 // isMetadata reports whether host is a literal address of the kind that clouds answer metadata and credentials at.

@@ -11,10 +11,9 @@
 
   const ends = (name, suffix) => name === suffix || name.endsWith('.' + suffix);
   const clean = (host) => String(host || '').toLowerCase().replace(/^\[|\]$/g, '').replace(/\.$/, '');
-  const isAWS = (name) => cfg.suffixes.some((s) => ends(name, s));
-  const isOurs = (host, port) => {
+  const isOurs = (host) => {
     const name = clean(host);
-    return isAWS(name) || (String(port) === cfg.port && (name.endsWith('-' + cfg.host) || (name !== cfg.host && name.endsWith('.' + cfg.host))));
+    return cfg.suffixes.some((s) => ends(name, s)) || name.endsWith('-' + cfg.name);
   };
 
   // tunnel calls done(error, socket) with a connection to host:port through the proxy.
@@ -46,7 +45,7 @@
 
   const through = (scheme, original) => function createConnection(...args) {
     const [options, done] = [args[0], args[args.length - 1]];
-    if (!options || typeof options !== 'object' || typeof done !== 'function' || options.socketPath || !isOurs(options.host, options.port)) {
+    if (!options || typeof options !== 'object' || typeof done !== 'function' || options.socketPath || !isOurs(options.host)) {
       return original.apply(this, args);
     }
     tunnel(options.host, options.port, (err, socket) => {
@@ -60,7 +59,7 @@
 
   // What comes to look up a host of AWS goes past the proxy. It must not get through.
   dns.lookup = function lookup(host, options, done) {
-    if (typeof host !== 'string' || !isAWS(clean(host))) return origin.lookup.apply(this, arguments);
+    if (typeof host !== 'string' || !isOurs(host)) return origin.lookup.apply(this, arguments);
     const back = typeof options === 'function' ? options : done;
     const err = Object.assign(new Error(`croft exec: ${host} leads to croft through the proxy alone`), { code: 'ENOTFOUND', syscall: 'getaddrinfo', hostname: host });
     return process.nextTick(back, err);
@@ -94,8 +93,7 @@
     } catch {
       return origin.fetch.call(this, input, init);
     }
-    const port = url.port || (url.protocol === 'https:' ? '443' : '80');
-    if ((init && init.dispatcher) || !isOurs(url.hostname, port)) return origin.fetch.call(this, input, init);
+    if ((init && init.dispatcher) || !isOurs(url.hostname)) return origin.fetch.call(this, input, init);
     return origin.fetch.call(this, input, Object.assign({}, init, { dispatcher: dispatch() }));
   };
 })();

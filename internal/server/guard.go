@@ -47,7 +47,7 @@ func hostname(hostport string) string {
 }
 
 func (s *Server) knownHost(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") || cloud.IsAWSHost(host) {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || redirected(host) {
 		return true
 	}
 	if ip := net.ParseIP(host); ip != nil {
@@ -108,14 +108,17 @@ func (s *Server) guardControl(w http.ResponseWriter, r *request, next func()) {
 
 func stack() string { return string(debug.Stack()) }
 
-// endpoint returns the base of URLs in answers to r: as the client addressed the cloud, or the address that the connection came in at when
-// the client named an AWS host, which leads here only from where croft exec redirects it.
+// redirected reports whether host is one that leads here only from where croft exec redirects it.
+func redirected(host string) bool { return cloud.IsAWSHost(host) || cloud.IsProxiedName(host) }
+
+// endpoint returns the base of URLs in answers to r: as the client addressed the cloud, or, when its name for the cloud does not
+// hold everywhere, the address that the connection came in at.
 func endpoint(r *http.Request) string {
 	scheme, host := "http://", r.Host
 	if r.TLS != nil {
 		scheme = "https://"
 	}
-	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && cloud.IsAWSHost(hostname(host)) {
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && redirected(hostname(host)) {
 		host = local.String()
 	}
 	return scheme + host
@@ -139,6 +142,8 @@ func clientError(err error) *cloud.Error {
 		return cloud.Errorf("ServiceUnavailable", "Too many requests changed the same thing at once. Try again.").WithStatus(http.StatusServiceUnavailable)
 	case errors.Is(err, kv.ErrTooLarge):
 		return cloud.Errorf("RequestEntityTooLarge", "The request changes more than fits into one transaction.").WithStatus(http.StatusRequestEntityTooLarge)
+	case errors.Is(err, kv.ErrUnavailable):
+		return cloud.Errorf("ServiceUnavailable", "The cloud's store cannot be reached. Try again.").WithStatus(http.StatusServiceUnavailable)
 	case errors.Is(err, kv.ErrClosed):
 		return cloud.Errorf("ServiceUnavailable", "The cloud is stopping.").WithStatus(http.StatusServiceUnavailable)
 	}
