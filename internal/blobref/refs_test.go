@@ -17,6 +17,7 @@ import (
 	"croft/internal/clock"
 	"croft/internal/kv"
 	"croft/internal/kv/pebblekv"
+	"croft/internal/lease"
 	"croft/internal/outbox"
 	"croft/internal/timer"
 )
@@ -85,7 +86,8 @@ func (r *rig) run() (kill func()) {
 	timers := r.box.Timers()
 	maps.Copy(timers, r.refs.Timers())
 	box, times := r.box, r.times
-	start(times, box, timers, r.refs.Outbox())
+	times.Start(lease.Local(), timers)
+	box.Start(lease.Local(), r.refs.Outbox())
 	kill = sync.OnceFunc(func() { box.Close(); times.Close() })
 	r.t.Cleanup(kill)
 	return kill
