@@ -27,6 +27,16 @@ func (s *statusCmd) Run(ctx context.Context, c console, g *cli) error {
 	c.say("account    %s, region %s", r.Account, r.Region)
 	c.say("data       %s (%s)", data, r.Durability)
 	c.say("isolation  %s", isolation)
+	for i, n := range r.Nodes {
+		label, self := "nodes", ""
+		if i > 0 {
+			label = ""
+		}
+		if n.Self {
+			self = " (this one)"
+		}
+		c.say("%-10s %s croft %s at %s, since %s%s", label, n.ID, n.Version, n.Address, n.Since.Local().Format("2006-01-02 15:04:05"), self)
+	}
 	c.say("services   %s", strings.Join(r.Services, " "))
 	if len(r.Stacks) == 0 {
 		c.say("stacks     none; deploy one with: croft deploy DIR")

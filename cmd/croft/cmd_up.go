@@ -26,6 +26,8 @@ type upCmd struct {
 	Listen    string            `help:"Loopback address to serve on; port 0 takes a free one." default:"127.0.0.1:4566" placeholder:"ADDR"`
 	Data      string            `help:"Data folder. Default: croft in the XDG data folder (~/.local/share/croft)." placeholder:"DIR" xor:"data"`
 	Ephemeral bool              `help:"Keep everything in memory and forget it at the end." xor:"data"`
+	Store     string            `help:"PostgreSQL database that other croft may share, instead of the data folder. A password is better given in the environment." env:"CROFT_STORE" placeholder:"postgres://USER:PW@HOST/DB"`
+	Blobs     string            `help:"Folder of large bodies; with --store one that all nodes share. Default: in the data folder." env:"CROFT_BLOBS" placeholder:"DIR"`
 	Account   string            `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
 	Fsync     bool              `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
 	Child     bool              `help:"For test fixtures: print one line of JSON when it serves, and stop when standard input ends."`
@@ -39,7 +41,9 @@ func (u *upCmd) Help() string {
   croft up examples/orders            start it, deploy the app, show its URL and logs
   croft up app/ -p Stage=dev          give the template a parameter
   croft up --ephemeral --listen 127.0.0.1:0 app/
-                                      a throw-away cloud on a free port, for tests`
+                                      a throw-away cloud on a free port, for tests
+  CROFT_STORE=postgres://croft:secret@db/croft croft up --blobs /mnt/croft
+                                      one of several nodes that share a database and a folder`
 }
 
 // Run starts the cloud and stays until it is told to stop.
@@ -106,7 +110,7 @@ func (u *upCmd) start(ctx context.Context, c console) (*app.App, error) {
 		level = slog.LevelDebug
 	}
 	return app.Start(ctx, app.Options{
-		Dir: dir, SDKDir: sdks, Ephemeral: u.Ephemeral, Fsync: u.Fsync, Listen: u.Listen, Account: u.Account, Version: version,
+		Dir: dir, SDKDir: sdks, Store: u.Store, Blobs: u.Blobs, Ephemeral: u.Ephemeral, Fsync: u.Fsync, Listen: u.Listen, Account: u.Account, Version: version,
 		Log:      slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime})),
 		Progress: func(s string) { c.note("%s", s) },
 	})

@@ -20,7 +20,7 @@ import (
 	"croft/internal/cloud"
 	"croft/internal/engine"
 	"croft/internal/identity"
-	"croft/internal/kv/pebblekv"
+	"croft/internal/kv"
 	"croft/internal/lease"
 	"croft/internal/outbox"
 	"croft/internal/server"
@@ -32,6 +32,10 @@ import (
 type Options struct {
 	// Dir is the data folder; required unless Ephemeral.
 	Dir string
+	// Store is the location of a store that other processes may share, as package kv/all knows them. The store lies in Dir when empty.
+	Store string
+	// Blobs is the folder of large bodies; required when Store is shared, and then the same for all. Below Dir when empty.
+	Blobs string
 	// Ephemeral keeps nothing: the store is in memory, files are in a folder that is removed at the end.
 	Ephemeral bool
 	// SDKDir is where an ephemeral cloud installs what functions need of the machine, so that the next one finds it. Its own folder when empty.
@@ -55,16 +59,19 @@ const DefaultListen = "127.0.0.1:4566"
 
 // App is one running cloud.
 type App struct {
-	opts      Options
-	dir       string
-	started   time.Time
-	listener  net.Listener
-	http      *http.Server
-	store     *pebblekv.Store
-	blobs     *blob.Dir
-	refs      *blobref.Refs
-	keys      *identity.Keys
-	leases    lease.Leases
+	opts     Options
+	dir      string
+	started  time.Time
+	listener net.Listener
+	http     *http.Server
+	store    kv.Store
+	blobs    *blob.Dir
+	refs     *blobref.Refs
+	keys     *identity.Keys
+	leases   lease.Leases
+	// nodes and lock are set when others may share the store.
+	nodes     *lease.Shared
+	lock      *os.File
 	timers    *timer.Timers
 	outbox    *outbox.Outbox
 	functions *engine.Engine
@@ -154,13 +161,14 @@ func (a *App) openData(ctx context.Context) (err error) {
 		}
 		return fmt.Errorf("the data folder %s cannot be made: %w", a.dir, err)
 	}
-	a.store, err = pebblekv.Open(pebblekv.Options{
-		Dir: filepath.Join(a.dir, "store"), Ephemeral: a.opts.Ephemeral, Fsync: a.opts.Fsync, Logger: a.opts.Log,
-	})
-	if err != nil {
+	if err := a.openStore(ctx); err != nil {
 		return err
 	}
-	if a.blobs, err = blob.OpenDir(filepath.Join(a.dir, "blobs"), blob.DirOptions{Clock: a.opts.Clock, NoSync: a.opts.Ephemeral}); err != nil {
+	bodies := a.opts.Blobs
+	if bodies == "" {
+		bodies = filepath.Join(a.dir, "blobs")
+	}
+	if a.blobs, err = blob.OpenDir(bodies, blob.DirOptions{Clock: a.opts.Clock, NoSync: a.opts.Ephemeral}); err != nil {
 		return err
 	}
 	a.keys, err = identity.New(ctx, a.store, a.opts.Clock)
@@ -170,14 +178,13 @@ func (a *App) openData(ctx context.Context) (err error) {
 // compose makes the machinery and the services, in the order of who needs whom.
 func (a *App) compose() (err error) {
 	log, clk := a.opts.Log, a.opts.Clock
-	a.leases = lease.Local()
 	a.timers = timer.New(a.store, clk, log)
 	a.outbox = outbox.New(a.store, a.timers, clk, log)
 	a.refs = blobref.New(a.store, a.blobs, a.outbox, a.timers, clk, log)
 	a.dispatch = service.NewDispatcher()
 	a.deps = service.Deps{
 		Clock: clk, Store: a.store, Blobs: a.blobs, Refs: a.refs, Outbox: a.outbox, Timers: a.timers, Caller: a.dispatch,
-		Log:     log,
+		Log:    log,
 		Leases: a.leases, BaseURL: a.URL(), Warned: new(service.Warnings),
 	}
 	if a.functions, err = engine.New(a.engineConfig()); err != nil {
@@ -204,6 +211,9 @@ func (a *App) run() {
 			a.running.Go(func() { d.Run(ctx) })
 		}
 	}
+	if a.nodes != nil {
+		a.running.Go(func() { a.keys.Follow(ctx, a.opts.Log) })
+	}
 	a.http = &http.Server{
 		Handler:           a.server.Handler(),
 		ReadHeaderTimeout: 30 * time.Second,
@@ -214,13 +224,15 @@ func (a *App) run() {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 	}
 	go func() { a.served <- a.http.Serve(a.listener) }()
-	a.running.Go(func() {
-		select {
-		case <-a.store.Failed():
-			a.served <- a.store.Err()
-		case <-ctx.Done():
-		}
-	})
+	if f, ok := a.store.(kv.Failing); ok {
+		a.running.Go(func() {
+			select {
+			case <-f.Failed():
+				a.served <- f.Err()
+			case <-ctx.Done():
+			}
+		})
+	}
 }
 
 // URL returns the cloud's base URL, without a trailing slash.
@@ -247,6 +259,9 @@ func (a *App) Close(ctx context.Context) error {
 		a.outbox.Close()
 		a.timers.Close()
 	}
+	if a.nodes != nil {
+		a.nodes.Close()
+	}
 	if a.functions != nil {
 		errs = append(errs, a.functions.Close())
 	}
@@ -255,6 +270,9 @@ func (a *App) Close(ctx context.Context) error {
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
+	}
+	if a.lock != nil {
+		errs = append(errs, a.lock.Close())
 	}
 	if a.opts.Ephemeral && a.dir != "" {
 		errs = append(errs, os.RemoveAll(a.dir))

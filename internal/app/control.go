@@ -100,6 +100,9 @@ func status(err error) int {
 	if errors.As(err, &known) {
 		return known.HTTPStatus()
 	}
+	if errors.Is(err, kv.ErrUnavailable) {
+		return http.StatusServiceUnavailable
+	}
 	return http.StatusInternalServerError
 }
 
@@ -132,6 +135,8 @@ func (a *App) status(r *http.Request) (control.StatusReport, error) {
 	switch {
 	case a.opts.Ephemeral:
 		out.Data, out.Durability = "", "in memory"
+	case a.opts.Store != "":
+		out.Data, out.Durability = storeName(a.opts.Store), "as durable as the database"
 	case a.opts.Fsync:
 		out.Durability = "survives loss of power"
 	}
@@ -139,6 +144,10 @@ func (a *App) status(r *http.Request) (control.StatusReport, error) {
 		out.Services = append(out.Services, d.API.Name)
 	}
 	sort.Strings(out.Services)
+	var err error
+	if out.Nodes, err = a.nodesReport(r.Context()); err != nil {
+		return out, err
+	}
 	stacks, err := cloudformation.NewClient(a.dispatch).DescribeStacks(a.root(r.Context()), &cloudformation.DescribeStacksInput{})
 	if err != nil {
 		return out, err
@@ -160,7 +169,7 @@ func (a *App) credentials(r *http.Request) (control.CredentialsReport, error) {
 // reset empties the cloud: every row in one transaction, then the bodies that no row names any more. Credentials issued before stop
 // working.
 func (a *App) reset(r *http.Request) (struct{}, error) {
-	err := a.refs.Reset(r.Context(), func(_ context.Context, tx kv.Tx) error { return tx.DeleteRange(kv.Range{}) })
+	err := a.refs.Reset(r.Context(), a.empty)
 	return struct{}{}, errors.Join(err, a.keys.Load(r.Context()))
 }
 

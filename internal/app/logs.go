@@ -32,6 +32,12 @@ func (a *App) logs(w http.ResponseWriter, r *http.Request) {
 		problem(w, status(err), err)
 		return
 	}
+	if query.Get("follow") != "" && a.nodes != nil {
+		if err := a.followStored(r.Context(), name, since, lines{w}); err != nil {
+			a.opts.Log.Debug("logs could not be shown", "err", err)
+		}
+		return
+	}
 	var live <-chan control.LogLine
 	if query.Get("follow") != "" {
 		var stop func()
@@ -39,7 +45,7 @@ func (a *App) logs(w http.ResponseWriter, r *http.Request) {
 		defer stop()
 	}
 	out := lines{w}
-	last, err := a.past(r.Context(), name, since, out)
+	last, err := a.past(r.Context(), name, since, nil, out)
 	if err != nil {
 		a.opts.Log.Debug("logs could not be shown", "err", err)
 		return
@@ -94,8 +100,9 @@ func (a *App) groups(ctx context.Context, function string) ([]string, error) {
 	}
 }
 
-// past sends the stored lines, merged by their time, and returns the time of each function's newest.
-func (a *App) past(ctx context.Context, function string, since time.Time, out lines) (map[string]time.Time, error) {
+// past sends the stored lines that are not among those shown, merged by their time, and returns the time of each function's newest. shown may
+// be nil.
+func (a *App) past(ctx context.Context, function string, since time.Time, shown *shown, out lines) (map[string]time.Time, error) {
 	ctx = a.root(ctx)
 	names, err := a.groups(ctx, function)
 	if err != nil {
@@ -104,7 +111,7 @@ func (a *App) past(ctx context.Context, function string, since time.Time, out li
 	last := map[string]time.Time{}
 	var open []*logReader
 	for _, name := range names {
-		r := &logReader{client: logs.NewClient(a.dispatch), function: name, in: &logs.FilterLogEventsInput{
+		r := &logReader{client: logs.NewClient(a.dispatch), function: name, shown: shown, in: &logs.FilterLogEventsInput{
 			LogGroupName: wire.Ptr(functionLogs + name), StartTime: wire.Ptr(max(0, since.UnixMilli())),
 			Limit: wire.Ptr(int32(max(1, maxRead/len(names)))),
 		}}
@@ -147,6 +154,7 @@ type logReader struct {
 	in       *logs.FilterLogEventsInput
 	page     []logs.FilteredLogEvent
 	ended    bool
+	shown    *shown
 }
 
 // fill makes sure that there is a next line, and reports whether there is one.
@@ -156,7 +164,7 @@ func (r *logReader) fill(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		r.page, r.in.NextToken, r.ended = out.Events, out.NextToken, out.NextToken == nil
+		r.page, r.in.NextToken, r.ended = r.shown.others(out.Events), out.NextToken, out.NextToken == nil
 	}
 	return len(r.page) > 0, nil
 }

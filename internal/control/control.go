@@ -35,6 +35,18 @@ type StatusReport struct {
 	Started    time.Time `json:"started"`
 	Services   []string  `json:"services"`
 	Stacks     []Stack   `json:"stacks"`
+	// Nodes are the processes on a store that several may share; none on any other.
+	Nodes []Node `json:"nodes,omitempty"`
+}
+
+// Node is one process of a cloud that several serve.
+type Node struct {
+	ID      string    `json:"id"`
+	Version string    `json:"version"`
+	Address string    `json:"address"`
+	Since   time.Time `json:"since"`
+	// Self is set for the one that answers.
+	Self bool `json:"self,omitempty"`
 }
 
 // Stack is a deployed stack, in short.

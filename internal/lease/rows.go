@@ -20,6 +20,11 @@ type Node struct {
 	Since   time.Time `json:"since"`
 }
 
+const space = "!lease"
+
+// Rows is where leases lie in the store: what empties the store leaves them alone, or all nodes would have to join again.
+func Rows() kv.Range { return kv.PrefixRange(kv.Key(nil).Str(space)) }
+
 func watched() kv.Key               { return kv.Key(nil).Raw('w') }
 func nodes() kv.Key                 { return watched().Raw('m') }
 func holders() kv.Key               { return watched().Raw('l') }

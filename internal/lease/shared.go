@@ -88,10 +88,13 @@ func New(store kv.Store, c clock.Clock, self Node, log *slog.Logger) *Shared {
 
 func newShared(store kv.Store, c clock.Clock, self Node, log *slog.Logger) *Shared {
 	return &Shared{
-		space: kv.NewSpace(store, "!lease"), clock: c, log: log.With("node", self.ID), self: self,
+		space: kv.NewSpace(store, space), clock: c, log: log.With("node", self.ID), self: self,
 		nudge: make(chan struct{}, 1), entries: map[string]*entry{}, seen: map[string]sighting{},
 	}
 }
+
+// ID returns this node's id.
+func (s *Shared) ID() string { return s.self.ID }
 
 // Close gives all leases back and leaves. Work that still runs is ended as if its lease were lost; callers end it first.
 func (s *Shared) Close() {

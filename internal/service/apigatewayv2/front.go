@@ -12,6 +12,7 @@ import (
 	"croft/internal/awsapi/lambda"
 	"croft/internal/clock"
 	"croft/internal/cloud"
+	"croft/internal/kv"
 	"croft/internal/wire"
 )
 
@@ -42,7 +43,11 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, id string) {
 	x := &exchange{r: r, id: newExchangeID(), now: s.deps.Clock.Now(), path: r.URL.Path}
 	w.Header().Set("Apigw-Requestid", x.id)
 	at, live, err := s.find(r.Context(), id)
-	if err != nil || live.row.Disabled {
+	switch {
+	case err != nil && !errors.Is(err, kv.ErrNotFound):
+		message(w, http.StatusServiceUnavailable, "Service Unavailable")
+		return
+	case err != nil || live.row.Disabled:
 		message(w, http.StatusNotFound, "Not Found")
 		return
 	}
