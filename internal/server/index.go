@@ -72,7 +72,7 @@ func (x index) find(r *http.Request, scope sigv4.Scope, signed bool) (*service.D
 }
 
 func unknownService(name string) *cloud.Error {
-	return cloud.Errorf("NotImplemented", "croft does not implement the service %q.", name).WithStatus(http.StatusNotImplemented)
+	return cloud.Errorf("NotImplemented", "croft does not implement the service %q. Nothing was sent to AWS.", name).WithStatus(http.StatusNotImplemented)
 }
 
 // pick chooses between services that share a signing name by the version that their paths begin with, as the two APIs of API
