@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"croft/internal/clock"
 	"croft/internal/kv"
 )
 
@@ -27,6 +28,8 @@ type attempt struct {
 	next time.Time
 	// freed is closed when another receiver gives up rows that this one passed over; nil when it passed over none.
 	freed <-chan struct{}
+	// skip is how many rows at the head are left to others, unless there are no more behind them.
+	skip int
 
 	claimed []string
 }
@@ -42,12 +45,24 @@ type candidate struct {
 // expiredBatch bounds how many expired messages one attempt removes.
 const expiredBatch = 100
 
+// spread and maxSpread say how far receivers of different processes, whose claims do not keep them apart, move away from each other: after
+// each collision by up to so many receivers' share of the rows.
+const (
+	spread    = 8
+	maxSpread = 4
+)
+
 func (rc *receiver) attempt(ctx context.Context, now time.Time) (*attempt, error) {
 	a := &attempt{}
 	defer func() { rc.s.claims.release(a.claimed) }()
+	runs := 0
 	err := rc.s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
 		rc.s.claims.release(a.claimed)
 		*a = attempt{}
+		if runs > 0 {
+			a.skip = clock.Pick(spread*min(runs, maxSpread)*rc.most) + 1
+		}
+		runs++
 		var err error
 		if a.queue, err = rc.s.queue(tx, rc.name); err != nil {
 			return err
@@ -99,8 +114,8 @@ func (rc *receiver) candidates(tx kv.Tx, a *attempt, now time.Time) ([]candidate
 }
 
 // waiting claims entries of the log.
-func (rc *receiver) waiting(tx kv.Tx, a *attempt, now time.Time) (out []candidate, err error) {
-	expired := 0
+func (rc *receiver) waiting(tx kv.Tx, a *attempt, now time.Time) ([]candidate, error) {
+	expired, pick := 0, picker{rc: rc, a: a}
 	oldest := now.Add(-a.queue.Settings.retention())
 	for e, err := range tx.Loose().Scan(kv.PrefixRange(waitingLog(a.queue.ID)), kv.ScanOptions{}) {
 		if err != nil {
@@ -116,23 +131,20 @@ func (rc *receiver) waiting(tx kv.Tx, a *attempt, now time.Time) (out []candidat
 			}
 			if expired++; expired == expiredBatch {
 				a.again = true
-				return out, nil
+				return pick.chosen(), nil
 			}
 			continue
 		}
-		if c := (candidate{key: bytes.Clone(e.Key), visible: sent}); rc.claim(a, c.key) {
-			out = append(out, c)
-		}
-		if len(out) == rc.most {
-			return out, nil
+		if pick.offer(candidate{key: bytes.Clone(e.Key), visible: sent}) {
+			break
 		}
 	}
-	return out, nil
+	return pick.chosen(), nil
 }
 
 // flights claims flights whose time has come.
-func (rc *receiver) flights(tx kv.Tx, a *attempt, now time.Time) (out []candidate, err error) {
-	expired := 0
+func (rc *receiver) flights(tx kv.Tx, a *attempt, now time.Time) ([]candidate, error) {
+	expired, pick := 0, picker{rc: rc, a: a}
 	oldest := now.Add(-a.queue.Settings.retention())
 	for e, err := range tx.Loose().Scan(visibleBy(a.queue.ID, now), kv.ScanOptions{}) {
 		if err != nil {
@@ -152,18 +164,50 @@ func (rc *receiver) flights(tx kv.Tx, a *attempt, now time.Time) (out []candidat
 			}
 			if expired++; expired == expiredBatch {
 				a.again = true
-				return out, nil
+				return pick.chosen(), nil
 			}
 			continue
 		}
-		if c := (candidate{key: bytes.Clone(e.Key), visible: o.visible, order: &o}); rc.claim(a, c.key) {
-			out = append(out, c)
-		}
-		if len(out) == rc.most {
-			return out, nil
+		if pick.offer(candidate{key: bytes.Clone(e.Key), visible: o.visible, order: &o}) {
+			break
 		}
 	}
-	return out, nil
+	return pick.chosen(), nil
+}
+
+// picker chooses among rows that are offered in order: those behind the first few if these are to be left to others, and these only if there are
+// not enough behind them.
+type picker struct {
+	rc     *receiver
+	a      *attempt
+	passed []candidate
+	out    []candidate
+}
+
+// offer reports whether there are enough.
+func (p *picker) offer(c candidate) (enough bool) {
+	if len(p.passed) < p.a.skip {
+		p.passed = append(p.passed, c)
+		return false
+	}
+	p.claim(c)
+	return len(p.out) == p.rc.most
+}
+
+func (p *picker) claim(c candidate) {
+	if p.rc.claim(p.a, c.key) {
+		p.out = append(p.out, c)
+	}
+}
+
+func (p *picker) chosen() []candidate {
+	for _, c := range p.passed {
+		if len(p.out) == p.rc.most {
+			break
+		}
+		p.claim(c)
+	}
+	return p.out
 }
 
 // claim claims a row for the attempt, unless another receiver has it.

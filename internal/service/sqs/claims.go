@@ -3,7 +3,8 @@ package sqs
 import "sync"
 
 // claims are the rows that receivers of this process are about to take. They keep receivers from choosing the same rows; that no
-// message is handed out twice does not depend on them.
+// message is handed out twice does not depend on them. Those of other processes on the store collide instead, and try again further
+// behind (picker).
 type claims struct {
 	mu   sync.Mutex
 	held map[string]struct{}

@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -96,6 +97,11 @@ func (rc *receiver) run(ctx context.Context) ([]taken, error) {
 	defer w.close()
 	for {
 		a, err := rc.attempt(ctx, now)
+		// Others were faster again and again. What they left is found by the next look; a short poll may come back empty.
+		lost := errors.Is(err, kv.ErrConflict) && a.queue != nil
+		if lost {
+			a.taken, a.again, err = nil, false, nil
+		}
 		if err != nil || len(a.taken) > 0 {
 			return a.taken, err
 		}
@@ -111,6 +117,10 @@ func (rc *receiver) run(ctx context.Context) ([]taken, error) {
 		// A transaction that waits would see nothing new, and hold up everybody else.
 		if !now.Before(deadline) || kv.InTx(ctx, space.Store()) {
 			return nil, nil
+		}
+		if lost {
+			now = rc.s.deps.Clock.Now()
+			continue
 		}
 		if w.watch(space, a.queue.ID) {
 			// What came between the attempt and the watch would be missed.
