@@ -21,6 +21,7 @@ import (
 	"croft/internal/engine"
 	"croft/internal/identity"
 	"croft/internal/kv"
+	"croft/internal/kv/all"
 	"croft/internal/lease"
 	"croft/internal/outbox"
 	"croft/internal/server"
@@ -52,6 +53,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Progress receives what a person should see while something takes its time.
 	Progress func(string)
+	// openStore is all.Open but in tests.
+	openStore func(location string, o all.Options) (kv.Store, error)
 }
 
 // DefaultListen is where a cloud serves unless it is told otherwise.
@@ -121,6 +124,9 @@ func withDefaults(o Options) Options {
 	}
 	if o.Account == "" {
 		o.Account = cloud.DefaultAccount
+	}
+	if o.openStore == nil {
+		o.openStore = all.Open
 	}
 	if o.Progress == nil {
 		o.Progress = func(string) {}

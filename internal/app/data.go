@@ -43,7 +43,7 @@ func (a *App) openStore(ctx context.Context) (err error) {
 	default:
 		location = "pebble:" + filepath.Join(a.dir, "store")
 	}
-	if a.store, err = all.Open(location, all.Options{Fsync: a.opts.Fsync, Logger: a.opts.Log}); err != nil {
+	if a.store, err = a.opts.openStore(location, all.Options{Fsync: a.opts.Fsync, Logger: a.opts.Log}); err != nil {
 		return err
 	}
 	if !a.opts.Ephemeral {
