@@ -19,6 +19,7 @@ import (
 	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/engine"
+	"croft/internal/engine/sandbox"
 	"croft/internal/identity"
 	"croft/internal/kv"
 	"croft/internal/kv/all"
@@ -47,6 +48,8 @@ type Options struct {
 	Listen string
 	// Account is the account of requests that name none.
 	Account string
+	// Isolation says how far functions are kept apart. IsolationAuto when empty.
+	Isolation Isolation
 	// Version is what health and status report.
 	Version string
 	Clock   clock.Clock
@@ -85,6 +88,8 @@ type App struct {
 	stop      context.CancelFunc
 	running   sync.WaitGroup
 	served    chan error
+	// sandboxes is the isolation that functions get.
+	sandboxes sandbox.Isolation
 }
 
 // Start starts a cloud. It serves when Start returns; Close ends it.
@@ -96,6 +101,9 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 			err = errors.Join(err, a.Close(context.WithoutCancel(ctx)))
 		}
 	}()
+	if a.sandboxes, err = isolate(ctx, a.opts.Isolation); err != nil {
+		return nil, err
+	}
 	if a.listener, err = listen(a.opts.Listen); err != nil {
 		return nil, err
 	}

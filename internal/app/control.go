@@ -14,6 +14,7 @@ import (
 	"croft/internal/blob"
 	"croft/internal/cloud"
 	"croft/internal/control"
+	"croft/internal/engine/sandbox"
 	"croft/internal/kv"
 	"croft/internal/wire"
 )
@@ -130,7 +131,12 @@ func (a *App) root(ctx context.Context) context.Context {
 func (a *App) status(r *http.Request) (control.StatusReport, error) {
 	out := control.StatusReport{
 		Version: a.opts.Version, Endpoint: a.URL(), Account: a.opts.Account, Region: cloud.DefaultRegion,
-		Data: a.dir, Durability: "survives kill -9", Started: a.started, Isolation: isolation(r.Context()),
+		Data: a.dir, Durability: "survives kill -9", Started: a.started,
+	}
+	if a.sandboxes == sandbox.Reduced {
+		out.Reduced = sandbox.Reduction
+	} else {
+		out.Isolation = isolation(r.Context())
 	}
 	switch {
 	case a.opts.Ephemeral:

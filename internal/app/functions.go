@@ -35,7 +35,8 @@ func (a *App) engineConfig() engine.Config {
 		Endpoint: func(env engine.Environment) http.Handler {
 			return a.server.FunctionHandler(server.Environment{Function: env.Function.ARN})
 		},
-		Progress: a.opts.Progress,
+		Progress:  a.opts.Progress,
+		Isolation: a.sandboxes,
 	}
 }
 

@@ -25,16 +25,19 @@ type HealthReport struct {
 
 // StatusReport answers Status.
 type StatusReport struct {
-	Version    string    `json:"version"`
-	Endpoint   string    `json:"endpoint"`
-	Account    string    `json:"account"`
-	Region     string    `json:"region"`
-	Data       string    `json:"data"`
-	Durability string    `json:"durability"`
-	Isolation  string    `json:"isolation"`
-	Started    time.Time `json:"started"`
-	Services   []string  `json:"services"`
-	Stacks     []Stack   `json:"stacks"`
+	Version    string `json:"version"`
+	Endpoint   string `json:"endpoint"`
+	Account    string `json:"account"`
+	Region     string `json:"region"`
+	Data       string `json:"data"`
+	Durability string `json:"durability"`
+	// Isolation says why functions cannot run here; empty when they can.
+	Isolation string `json:"isolation"`
+	// Reduced says in plain words what functions can do because they are not isolated fully; empty when they are.
+	Reduced  string    `json:"reducedIsolation,omitempty"`
+	Started  time.Time `json:"started"`
+	Services []string  `json:"services"`
+	Stacks   []Stack   `json:"stacks"`
 	// Nodes are the processes on a store that several may share; none on any other.
 	Nodes []Node `json:"nodes,omitempty"`
 }
