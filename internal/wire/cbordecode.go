@@ -149,7 +149,7 @@ func (s *Shape) find(name []byte, hint int) int {
 		if at >= len(s.Members) {
 			at -= len(s.Members)
 		}
-		if string(name) == s.Members[at].Name {
+		if string(name) == s.Members[at].Name && s.written(at) {
 			return at
 		}
 	}

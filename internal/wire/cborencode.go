@@ -33,10 +33,16 @@ func appendCBORHead(b []byte, major byte, n uint64) []byte {
 
 // appendCBORText writes a text string. Bytes that are not UTF-8 become U+FFFD.
 func appendCBORText(b []byte, s string) []byte {
-	if !utf8.ValidString(s) {
-		s = strings.ToValidUTF8(s, "\ufffd")
-	}
+	s = toUTF8(s)
 	return append(appendCBORHead(b, cborText, uint64(len(s))), s...)
+}
+
+// toUTF8 returns s with U+FFFD for bytes that are not UTF-8.
+func toUTF8(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\ufffd")
 }
 
 func appendCBORInt(b []byte, n int64) []byte {

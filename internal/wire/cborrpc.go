@@ -89,6 +89,12 @@ func (c rpcCBOR) encodeError(svc *Service, w http.ResponseWriter, requestID stri
 	// How many of e's fields can be written shows only when they are: the length stays open.
 	b := append(buf.b, cborMap<<5|cborIndefinite)
 	b = appendCBORText(appendCBORText(b, "__type"), svc.ErrorPrefix+e.Code)
+	buf.b = appendCBORFault(b, svc, s, e)
+	return c.send(w, e.HTTPStatus(), requestID, cborType, buf.b)
+}
+
+// appendCBORFault writes the message and the further members of an error into the open map that b ends in, and closes it.
+func appendCBORFault(b []byte, svc *Service, s *Shape, e *cloud.Error) []byte {
 	b = appendCBORText(appendCBORText(b, or(messageMember(s, false), "message")), e.Message)
 	for _, name := range slices.Sorted(maps.Keys(e.Fields)) {
 		enc := cborEncoder{schema: svc.Schema, b: appendCBORText(b, name)}
@@ -96,8 +102,7 @@ func (c rpcCBOR) encodeError(svc *Service, w http.ResponseWriter, requestID stri
 			b = enc.b
 		}
 	}
-	buf.b = append(b, cborBreak)
-	return c.send(w, e.HTTPStatus(), requestID, cborType, buf.b)
+	return append(b, cborBreak)
 }
 
 // field writes one further member of an error: by its shape, or by its Go type where the model has no such member.

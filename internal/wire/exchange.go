@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"croft/internal/cloud"
 )
@@ -16,6 +17,9 @@ type Exchange struct {
 	// Op is nil when Match failed.
 	Op       *Operation
 	Protocol Protocol
+
+	// CheckEvent verifies the signature of one message of an input that is an event stream. Without it signed messages are refused.
+	CheckEvent func(date time.Time, signature, payload []byte) error
 
 	codec   codec
 	request *http.Request
@@ -146,9 +150,18 @@ func (x *Exchange) Decode() (any, error) {
 		return in, nil
 	}
 	v := reflect.ValueOf(in).Elem()
-	missing, err := x.codec.decode(x, v)
-	if err != nil {
-		return nil, err
+	var missing []string
+	s := x.Op.Schema.Shape(x.Op.Input)
+	var err error
+	if s.Events > 0 {
+		if missing, err = x.readEvents(s, v); err != nil {
+			return nil, err
+		}
+	}
+	if s.Events == 0 || !isRPC(x.Protocol) {
+		if missing, err = x.codec.decode(x, v); err != nil {
+			return nil, err
+		}
 	}
 	if err := validate(x.Op, v, missing); err != nil {
 		return nil, err
@@ -165,13 +178,28 @@ func (x *Exchange) Encode(w http.ResponseWriter, requestID string, out any) erro
 			// Reading is all that is done with it; there is nothing to do about a failure to stop.
 			defer func() { _ = s.Close() }()
 		}
-		err = x.codec.encode(x, headOnly(x.request, w), requestID, v)
+		if s := x.outputEvents(); s != nil {
+			err = x.encodeEvents(w, requestID, s, v)
+		} else {
+			err = x.codec.encode(x, headOnly(x.request, w), requestID, v)
+		}
 	}
 	var bad *encodeFailure
 	if asEncodeFailure(err, &bad) {
 		x.EncodeError(w, requestID, internalFailure())
 	}
 	return err
+}
+
+// outputEvents returns the shape of the output if it holds an event stream, or nil.
+func (x *Exchange) outputEvents() *Shape {
+	if x.Op.Output == NoRef {
+		return nil
+	}
+	if s := x.Op.Schema.Shape(x.Op.Output); s.Events > 0 {
+		return s
+	}
+	return nil
 }
 
 // output returns the structure to write, which is invalid for operations without output.

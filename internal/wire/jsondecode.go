@@ -160,7 +160,7 @@ func (d *jsonDecoder) findMember(s *Shape, hint int) (int, string, error) {
 			if string(raw) == m.Wire && m.In == InBody {
 				return at, m.Wire, nil
 			}
-		} else if string(raw) == m.Name {
+		} else if string(raw) == m.Name && s.written(at) {
 			return at, m.Name, nil
 		}
 	}

@@ -27,7 +27,7 @@ func (e *jsonEncoder) structure(s *Shape, v reflect.Value) error {
 	first := true
 	for i := range s.Members {
 		m := &s.Members[i]
-		if e.rest && m.In != InBody {
+		if e.rest && m.In != InBody || !s.written(i) {
 			continue
 		}
 		f := v.Field(i)

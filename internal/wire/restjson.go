@@ -206,6 +206,8 @@ func (d *restDecoder) payload(s *Shape, v reflect.Value) (m *Member, f reflect.V
 	m, f = &s.Members[s.Payload-1], v.Field(s.Payload-1)
 	body, kind := d.x.body, d.schema.Shape(m.Shape).Kind
 	switch {
+	case kind == EventStream:
+		return m, f, true, nil // readEvents has it
 	case kind == Streamed:
 		if d.x.stream != nil {
 			f.Set(reflect.ValueOf(d.x.stream))

@@ -22,6 +22,8 @@ const (
 	Document
 	// Streamed is a blob that is read while it travels: a *Stream in Go. It is always a whole body.
 	Streamed
+	// EventStream is a union of events, whose members are structures: an Events in Go.
+	EventStream
 )
 
 // Ref is a shape's index in its Schema. Shapes refer to each other by index and not by pointer so that recursive shapes can be
@@ -64,6 +66,8 @@ type Shape struct {
 	Payload int
 	// Events is one more than the index of the member that is an event stream; zero means that there is none.
 	Events int
+	// Exceptions are the errors that an event stream may end with.
+	Exceptions []Member
 	// Checked is set when the shape or one that it reaches has something to validate.
 	Checked bool
 	// Sensitive values never appear in messages.
@@ -72,8 +76,9 @@ type Shape struct {
 	Error *ErrorTrait
 }
 
-// written reports whether member i belongs into the document of an RPC protocol: all do but streams.
-func (s *Shape) written(i int) bool { return s.Events != i+1 }
+// written reports whether member i belongs into the document of an RPC protocol: all do but streams,
+// and what are headers of an event.
+func (s *Shape) written(i int) bool { return s.Events != i+1 && s.Members[i].In != InEventHeader }
 
 // Limits bound a string's length in characters, a blob's in bytes, a collection's size, or a number's value.
 type Limits struct {
@@ -113,6 +118,8 @@ const (
 	InQuery
 	InURI
 	InStatus
+	// InEventHeader members are headers of the message that is an event.
+	InEventHeader
 )
 
 // TimeFormat is how a timestamp is written; Default leaves it to the protocol and location.
@@ -177,6 +184,8 @@ type Operation struct {
 	Name   string
 	Route  Route
 	Status int
+	// HostPrefix is what SDKs put before the endpoint's name for this operation alone: "stream-". It may hold a label of the input.
+	HostPrefix string
 	// Input and Output name structures of Schema; NoRef means one without members, which the model does not have.
 	Input, Output Ref
 	Schema        *Schema
@@ -195,8 +204,9 @@ type Operation struct {
 
 // OtherOperation is an operation of the model that croft does not know in full.
 type OtherOperation struct {
-	Name  string
-	Route Route
+	Name       string
+	Route      Route
+	HostPrefix string
 }
 
 // Route is an operation's HTTP method and path. A Segment that is "{Name}" takes one path segment, "{Name+}" one or more.

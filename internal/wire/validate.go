@@ -30,11 +30,15 @@ func validate(op *Operation, v reflect.Value, missing []string) error {
 	if op.Input == NoRef {
 		return nil
 	}
-	s := op.Schema.Shape(op.Input)
+	return check(op.Schema, op.Schema.Shape(op.Input), v, missing)
+}
+
+// check is validate for a structure of any shape.
+func check(schema *Schema, s *Shape, v reflect.Value, missing []string) error {
 	if !s.Checked {
 		return nil
 	}
-	w := validator{schema: op.Schema, rules: &op.Schema.Validation}
+	w := validator{schema: schema, rules: &schema.Validation}
 	if len(missing) > 0 {
 		w.missing = make(map[string]bool, len(missing))
 	}
@@ -158,7 +162,7 @@ func (w *validator) structure(s *Shape, v reflect.Value) {
 // isAbsent reports whether a field shows that its member was left out.
 func isAbsent(f reflect.Value) bool {
 	switch f.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Map:
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Func:
 		return f.IsNil()
 	}
 	return false

@@ -78,7 +78,7 @@ func (e *xmlEncoder) members(s *Shape, v reflect.Value) error {
 	for i := range s.Members {
 		m := &s.Members[i]
 		f := v.Field(i)
-		if isAbsent(f) || m.Attribute || m.In != InBody {
+		if isAbsent(f) || m.Attribute || m.In != InBody || !s.written(i) {
 			continue
 		}
 		if err := e.member(m, f); err != nil {

@@ -15,6 +15,7 @@ type API interface {
 	FilterLogEvents(context.Context, *FilterLogEventsInput) (*FilterLogEventsOutput, error)
 	GetLogEvents(context.Context, *GetLogEventsInput) (*GetLogEventsOutput, error)
 	PutLogEvents(context.Context, *PutLogEventsInput) (*PutLogEventsOutput, error)
+	StartLiveTail(context.Context, *StartLiveTailInput) (*StartLiveTailOutput, error)
 }
 
 // Unimplemented answers every operation with an error that names it. Services embed it, so that an operation without a
@@ -61,4 +62,9 @@ func (Unimplemented) GetLogEvents(context.Context, *GetLogEventsInput) (*GetLogE
 // PutLogEvents answers NotImplemented.
 func (Unimplemented) PutLogEvents(context.Context, *PutLogEventsInput) (*PutLogEventsOutput, error) {
 	return nil, wire.NotImplemented("logs", "PutLogEvents")
+}
+
+// StartLiveTail answers NotImplemented.
+func (Unimplemented) StartLiveTail(context.Context, *StartLiveTailInput) (*StartLiveTailOutput, error) {
+	return nil, wire.NotImplemented("logs", "StartLiveTail")
 }

@@ -50,3 +50,8 @@ func (c Client) GetLogEvents(ctx context.Context, in *GetLogEventsInput) (*GetLo
 func (c Client) PutLogEvents(ctx context.Context, in *PutLogEventsInput) (*PutLogEventsOutput, error) {
 	return wire.Call[PutLogEventsOutput](ctx, c.caller, &service, &opPutLogEvents, in)
 }
+
+// StartLiveTail calls the operation of that name.
+func (c Client) StartLiveTail(ctx context.Context, in *StartLiveTailInput) (*StartLiveTailOutput, error) {
+	return wire.Call[StartLiveTailOutput](ctx, c.caller, &service, &opStartLiveTail, in)
+}

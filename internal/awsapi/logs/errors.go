@@ -5,11 +5,25 @@ package logs
 import "croft/internal/cloud"
 import "croft/internal/wire"
 
+var errorAccessDeniedException = wire.ErrorTrait{Code: "AccessDeniedException", QueryCode: "", Status: 400}
+
+// NewAccessDeniedException returns the error AccessDeniedException, of HTTP status 400.
+func NewAccessDeniedException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorAccessDeniedException, format, args)
+}
+
 var errorDataAlreadyAcceptedException = wire.ErrorTrait{Code: "DataAlreadyAcceptedException", QueryCode: "", Status: 400}
 
 // NewDataAlreadyAcceptedException returns the error DataAlreadyAcceptedException, of HTTP status 400.
 func NewDataAlreadyAcceptedException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorDataAlreadyAcceptedException, format, args)
+}
+
+var errorInvalidOperationException = wire.ErrorTrait{Code: "InvalidOperationException", QueryCode: "", Status: 400}
+
+// NewInvalidOperationException returns the error InvalidOperationException, of HTTP status 400.
+func NewInvalidOperationException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorInvalidOperationException, format, args)
 }
 
 var errorInvalidParameterException = wire.ErrorTrait{Code: "InvalidParameterException", QueryCode: "", Status: 400}
@@ -59,6 +73,20 @@ var errorServiceUnavailableException = wire.ErrorTrait{Code: "ServiceUnavailable
 // NewServiceUnavailableException returns the error ServiceUnavailableException, of HTTP status 500.
 func NewServiceUnavailableException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorServiceUnavailableException, format, args)
+}
+
+var errorSessionStreamingException = wire.ErrorTrait{Code: "SessionStreamingException", QueryCode: "", Status: 400}
+
+// NewSessionStreamingException returns the error SessionStreamingException, of HTTP status 400.
+func NewSessionStreamingException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorSessionStreamingException, format, args)
+}
+
+var errorSessionTimeoutException = wire.ErrorTrait{Code: "SessionTimeoutException", QueryCode: "", Status: 400}
+
+// NewSessionTimeoutException returns the error SessionTimeoutException, of HTTP status 400.
+func NewSessionTimeoutException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorSessionTimeoutException, format, args)
 }
 
 var errorUnrecognizedClientException = wire.ErrorTrait{Code: "UnrecognizedClientException", QueryCode: "", Status: 400}

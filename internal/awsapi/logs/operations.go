@@ -7,7 +7,7 @@ import "croft/internal/wire"
 
 var opCreateLogGroup = wire.Operation{
 	Name: "CreateLogGroup", Status: 200, Route: wire.Route{},
-	Input: 5, Output: 0, Schema: &schema,
+	Input: 6, Output: 0, Schema: &schema,
 	New: func() any { return new(CreateLogGroupInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateLogGroup(ctx, in.(*CreateLogGroupInput))
@@ -20,7 +20,7 @@ var opCreateLogGroup = wire.Operation{
 
 var opCreateLogStream = wire.Operation{
 	Name: "CreateLogStream", Status: 200, Route: wire.Route{},
-	Input: 6, Output: 0, Schema: &schema,
+	Input: 7, Output: 0, Schema: &schema,
 	New: func() any { return new(CreateLogStreamInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateLogStream(ctx, in.(*CreateLogStreamInput))
@@ -33,7 +33,7 @@ var opCreateLogStream = wire.Operation{
 
 var opDeleteLogGroup = wire.Operation{
 	Name: "DeleteLogGroup", Status: 200, Route: wire.Route{},
-	Input: 10, Output: 0, Schema: &schema,
+	Input: 11, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteLogGroupInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteLogGroup(ctx, in.(*DeleteLogGroupInput))
@@ -46,7 +46,7 @@ var opDeleteLogGroup = wire.Operation{
 
 var opDescribeLogGroups = wire.Operation{
 	Name: "DescribeLogGroups", Status: 200, Route: wire.Route{},
-	Input: 15, Output: 16, Schema: &schema,
+	Input: 16, Output: 17, Schema: &schema,
 	New: func() any { return new(DescribeLogGroupsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeLogGroups(ctx, in.(*DescribeLogGroupsInput))
@@ -59,7 +59,7 @@ var opDescribeLogGroups = wire.Operation{
 
 var opDescribeLogStreams = wire.Operation{
 	Name: "DescribeLogStreams", Status: 200, Route: wire.Route{},
-	Input: 17, Output: 18, Schema: &schema,
+	Input: 18, Output: 19, Schema: &schema,
 	New: func() any { return new(DescribeLogStreamsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeLogStreams(ctx, in.(*DescribeLogStreamsInput))
@@ -72,7 +72,7 @@ var opDescribeLogStreams = wire.Operation{
 
 var opFilterLogEvents = wire.Operation{
 	Name: "FilterLogEvents", Status: 200, Route: wire.Route{},
-	Input: 31, Output: 32, Schema: &schema,
+	Input: 32, Output: 33, Schema: &schema,
 	New: func() any { return new(FilterLogEventsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).FilterLogEvents(ctx, in.(*FilterLogEventsInput))
@@ -85,7 +85,7 @@ var opFilterLogEvents = wire.Operation{
 
 var opGetLogEvents = wire.Operation{
 	Name: "GetLogEvents", Status: 200, Route: wire.Route{},
-	Input: 36, Output: 37, Schema: &schema,
+	Input: 37, Output: 38, Schema: &schema,
 	New: func() any { return new(GetLogEventsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetLogEvents(ctx, in.(*GetLogEventsInput))
@@ -98,10 +98,24 @@ var opGetLogEvents = wire.Operation{
 
 var opPutLogEvents = wire.Operation{
 	Name: "PutLogEvents", Status: 200, Route: wire.Route{},
-	Input: 65, Output: 66, Schema: &schema,
+	Input: 74, Output: 75, Schema: &schema,
 	New: func() any { return new(PutLogEventsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutLogEvents(ctx, in.(*PutLogEventsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opStartLiveTail = wire.Operation{
+	Name: "StartLiveTail", Status: 200, Route: wire.Route{},
+	Input: 90, Output: 91, Schema: &schema,
+	HostPrefix: "stream-",
+	New:        func() any { return new(StartLiveTailInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).StartLiveTail(ctx, in.(*StartLiveTailInput))
 		if err != nil {
 			return nil, err
 		}

@@ -13,7 +13,7 @@ var service = wire.Service{
 	Protocols:       []wire.Protocol{wire.AWSJSON},
 	QueryCompatible: false, CRC32: false, PathMember: "",
 	Schema: &schema,
-	Errors: []wire.Ref{7, 45, 46, 48, 61, 69, 70, 74, 82, 83},
+	Errors: []wire.Ref{1, 8, 46, 47, 48, 51, 70, 79, 80, 84, 86, 87, 99, 100},
 	Operations: []*wire.Operation{
 		&opCreateLogGroup,
 		&opCreateLogStream,
@@ -23,6 +23,7 @@ var service = wire.Service{
 		&opFilterLogEvents,
 		&opGetLogEvents,
 		&opPutLogEvents,
+		&opStartLiveTail,
 	},
 	Others: []wire.OtherOperation{
 		{Name: "AssociateKmsKey", Route: wire.Route{}},
@@ -82,7 +83,7 @@ var service = wire.Service{
 		{Name: "GetLogAnomalyDetector", Route: wire.Route{}},
 		{Name: "GetLogFields", Route: wire.Route{}},
 		{Name: "GetLogGroupFields", Route: wire.Route{}},
-		{Name: "GetLogObject", Route: wire.Route{}},
+		{Name: "GetLogObject", Route: wire.Route{}, HostPrefix: "stream-"},
 		{Name: "GetLogRecord", Route: wire.Route{}},
 		{Name: "GetLookupTable", Route: wire.Route{}},
 		{Name: "GetQueryResults", Route: wire.Route{}},
@@ -116,7 +117,6 @@ var service = wire.Service{
 		{Name: "PutRetentionPolicy", Route: wire.Route{}},
 		{Name: "PutSubscriptionFilter", Route: wire.Route{}},
 		{Name: "PutTransformer", Route: wire.Route{}},
-		{Name: "StartLiveTail", Route: wire.Route{}},
 		{Name: "StartQuery", Route: wire.Route{}},
 		{Name: "StopQuery", Route: wire.Route{}},
 		{Name: "TagLogGroup", Route: wire.Route{}},

@@ -2,6 +2,8 @@
 
 package logs
 
+import "croft/internal/wire"
+
 // CreateLogGroupInput is the model's CreateLogGroupRequest.
 type CreateLogGroupInput struct {
 	LogGroupName              string
@@ -120,6 +122,36 @@ type InputLogEvent struct {
 	Message   string
 }
 
+// LiveTailSessionLogEvent is the model's LiveTailSessionLogEvent.
+type LiveTailSessionLogEvent struct {
+	LogStreamName      *string
+	LogGroupIdentifier *string
+	Message            *string
+	Timestamp          *int64
+	IngestionTime      *int64
+}
+
+// LiveTailSessionMetadata is the model's LiveTailSessionMetadata.
+type LiveTailSessionMetadata struct {
+	Sampled *bool
+}
+
+// LiveTailSessionStart is the model's LiveTailSessionStart.
+type LiveTailSessionStart struct {
+	RequestId             *string
+	SessionId             *string
+	LogGroupIdentifiers   []string
+	LogStreamNames        []string
+	LogStreamNamePrefixes []string
+	LogEventFilterPattern *string
+}
+
+// LiveTailSessionUpdate is the model's LiveTailSessionUpdate.
+type LiveTailSessionUpdate struct {
+	SessionMetadata *LiveTailSessionMetadata
+	SessionResults  []LiveTailSessionLogEvent
+}
+
 // LogGroup is the model's LogGroup.
 type LogGroup struct {
 	LogGroupName                     *string
@@ -188,6 +220,25 @@ type RejectedLogEventsInfo struct {
 type SearchedLogStream struct {
 	LogStreamName      *string
 	SearchedCompletely *bool
+}
+
+// StartLiveTailInput is the model's StartLiveTailRequest.
+type StartLiveTailInput struct {
+	LogGroupIdentifiers   []string // required
+	LogStreamNames        []string
+	LogStreamNamePrefixes []string
+	LogEventFilterPattern *string
+}
+
+// StartLiveTailOutput is the model's StartLiveTailResponse.
+type StartLiveTailOutput struct {
+	ResponseStream wire.Events[StartLiveTailResponseStream]
+}
+
+// StartLiveTailResponseStream is the model's StartLiveTailResponseStream.
+type StartLiveTailResponseStream struct {
+	SessionStart  *LiveTailSessionStart
+	SessionUpdate *LiveTailSessionUpdate
 }
 
 // CreateLogGroupOutput is the output of CreateLogGroup.

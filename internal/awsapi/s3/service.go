@@ -123,6 +123,6 @@ var service = wire.Service{
 		{Name: "UpdateBucketMetadataInventoryTableConfiguration", Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"metadataInventoryTable"}}},
 		{Name: "UpdateBucketMetadataJournalTableConfiguration", Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"metadataJournalTable"}}},
 		{Name: "UpdateObjectEncryption", Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"encryption"}}},
-		{Name: "WriteGetObjectResponse", Route: wire.Route{Method: "POST", Segments: []string{"WriteGetObjectResponse"}}},
+		{Name: "WriteGetObjectResponse", Route: wire.Route{Method: "POST", Segments: []string{"WriteGetObjectResponse"}}, HostPrefix: "{RequestRoute}."},
 	},
 }

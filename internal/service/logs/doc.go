@@ -1,7 +1,7 @@
 // Package logs is Amazon CloudWatch Logs: groups, streams and their events.
 //
 // What it has: groups and streams with paging, PutLogEvents with the service's rules about order, size and age, reading one stream
-// in both directions, and searching a group's streams in order of time with plain terms. What it refuses by name: encryption
+// in both directions, searching a group's streams in order of time with plain terms, and following groups live. What it refuses by name: encryption
 // with customer keys, classes other than STANDARD, deletion protection, entities, JSON, space-delimited and regular-expression
 // patterns, and every operation that is not listed.
 //

@@ -14,7 +14,8 @@ import (
 // Service implements the API.
 type Service struct {
 	logs.Unimplemented
-	deps service.Deps
+	deps  service.Deps
+	tails sessions
 }
 
 var _ logs.API = (*Service)(nil)

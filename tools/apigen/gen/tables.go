@@ -40,7 +40,11 @@ func service(w *writer, svc *model.Service) {
 	}
 	w.f("},\nOthers: []wire.OtherOperation{\n")
 	for _, op := range svc.Others {
-		w.f("{Name: %q, Route: %s},\n", op.Name, route(svc, op))
+		w.f("{Name: %q, Route: %s", op.Name, route(svc, op))
+		if op.HostPrefix != "" {
+			w.f(", HostPrefix: %q", op.HostPrefix)
+		}
+		w.f("},\n")
 	}
 	w.f("},\n}\n")
 }
@@ -92,6 +96,9 @@ func operations(w *writer, svc *model.Service) {
 	for _, op := range svc.Operations {
 		w.f("var op%s = wire.Operation{\nName: %q, Status: %d, Route: %s,\nInput: %d, Output: %d, Schema: &schema,\n",
 			op.Name, op.Name, op.Status, route(svc, op), ref(op.Input), ref(op.Output))
+		if op.HostPrefix != "" {
+			w.f("HostPrefix: %q,\n", op.HostPrefix)
+		}
 		if op.ContentType != "" {
 			w.f("ContentType: %q,\n", op.ContentType)
 		}
@@ -172,8 +179,20 @@ func members(w *writer, s *model.Shape) {
 			w.f(", Payload: %d", i+1)
 		}
 	}
-	w.f(", Members: []wire.Member{\n")
-	for _, m := range s.Members {
+	for i, m := range s.Members {
+		if s.Events != "" && m.Name == s.Events {
+			w.f(", Events: %d", i+1)
+		}
+	}
+	memberList(w, "Members", s.Members)
+	if len(s.Exceptions) > 0 {
+		memberList(w, "Exceptions", s.Exceptions)
+	}
+}
+
+func memberList(w *writer, field string, list []model.Member) {
+	w.f(", %s: []wire.Member{\n", field)
+	for _, m := range list {
 		w.f("{Name: %q, Wire: %q, Shape: %d", m.Name, m.Wire, m.Shape.Index)
 		if m.Required {
 			w.f(", Required: true")
@@ -204,6 +223,8 @@ func location(l string) string {
 		return "InURI"
 	case "statusCode":
 		return "InStatus"
+	case "eventHeader":
+		return "InEventHeader"
 	}
 	return "Unknown_" + l
 }

@@ -11,7 +11,7 @@ import (
 func types(w *writer, svc *model.Service) {
 	names := map[string]bool{}
 	for _, s := range svc.Shapes {
-		if s.Type == "structure" && s.Error == nil {
+		if (s.Type == "structure" || s.Type == "eventStream") && s.Error == nil {
 			names[s.GoName] = true
 			structure(w, s)
 		}
@@ -81,6 +81,8 @@ func goType(s *model.Shape) string {
 		return "[]byte"
 	case "document":
 		return "wire.RawDocument"
+	case "eventStream":
+		return "wire.Events[" + s.GoName + "]"
 	case "streamed":
 		return "*wire.Stream"
 	case "list":

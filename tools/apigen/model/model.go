@@ -56,10 +56,12 @@ type Operation struct {
 	Input, Output     *Shape // nil for none
 	ContentType       string // of a raw body in the answer, where a patch gives it
 	// Headers, Root and Unwrapped are what patches say of REST XML: see wire.Route and wire.Operation.
-	Headers   []string
-	Root      string
-	Unwrapped bool
-	Errors    []*Shape
+	// HostPrefix is what SDKs put before the endpoint's name.
+	HostPrefix string
+	Headers    []string
+	Root       string
+	Unwrapped  bool
+	Errors     []*Shape
 }
 
 // Shape is one shape. Structures that are only one operation's input or output bear that operation's name.
@@ -77,7 +79,10 @@ type Shape struct {
 	Enum              []string
 	TimeFormat        string
 	Payload           string
-	Error             *Error
+	// Events is the member that is an event stream; Exceptions are the errors that end one.
+	Events     string
+	Exceptions []Member
+	Error      *Error
 	// Index is the shape's place in the generated table.
 	Index int
 	// Checked is set when the shape or one below it has something to validate.
@@ -113,7 +118,7 @@ func (r *reader) operation(name string) (*Operation, error) {
 	}
 	op := &Operation{
 		Name: name, Method: n.str("http", "method"), URI: n.str("http", "requestUri"), ContentType: n.str("croftContentType"),
-		Headers: n.strings("croftHeaders"), Root: n.str("croftRoot"), Unwrapped: n.flag("croftUnwrapped"),
+		HostPrefix: n.str("endpoint", "hostPrefix"), Headers: n.strings("croftHeaders"), Root: n.str("croftRoot"), Unwrapped: n.flag("croftUnwrapped"),
 	}
 	status, ok, err := n.number("http", "responseCode")
 	if err != nil {

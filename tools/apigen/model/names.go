@@ -34,7 +34,7 @@ func nameTypes(svc *Service) error {
 		if s.GoName == "" {
 			s.GoName = Export(s.Name)
 		}
-		if s.Type != "structure" || s.Error != nil {
+		if s.Type != "structure" && s.Type != "eventStream" || s.Error != nil {
 			continue
 		}
 		if other, clash := taken[s.GoName]; clash {
@@ -58,6 +58,9 @@ func markChecked(shapes []*Shape) {
 }
 
 func (s *Shape) needsCheck() bool {
+	if s.Type == "eventStream" {
+		return false // it is checked event by event, while it comes
+	}
 	if s.HasMin || s.HasMax || s.Pattern != "" || len(s.Enum) > 0 {
 		return true
 	}

@@ -16,8 +16,11 @@ func (r *reader) shape(name string) (*Shape, error) {
 		Pattern: n.str("pattern"), GoPattern: n.str("croftPattern"), Enum: n.strings("enum"), TimeFormat: n.str("timestampFormat"), Payload: n.str("payload"),
 	}
 	r.shapes[name] = s
-	if n.flag("document") {
+	switch {
+	case n.flag("document"):
 		s.Type = "document"
+	case n.flag("eventstream"):
+		s.Type = "eventStream"
 	}
 	if err := s.limits(n); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -51,7 +54,7 @@ func (r *reader) parts(s *Shape, n *node) error {
 		if s.Key, err = r.shape(n.str("key", "shape")); err == nil {
 			s.Elem, err = r.shape(n.str("value", "shape"))
 		}
-	case "structure":
+	case "structure", "eventStream":
 		err = r.members(s, n)
 	case "string", "blob", "boolean", "integer", "long", "float", "double", "timestamp", "document", "streamed":
 	default:
@@ -78,6 +81,18 @@ func (r *reader) members(s *Shape, n *node) error {
 		}
 		if member.Wire == "" {
 			member.Wire = name
+		}
+		switch {
+		case m.flag("eventheader"):
+			member.Location = "eventHeader"
+		case m.flag("eventpayload"):
+			s.Payload = name
+		case shape.Type == "eventStream":
+			s.Events = name
+		}
+		if s.Type == "eventStream" && r.root.flag("shapes", shape.Name, "exception") {
+			s.Exceptions = append(s.Exceptions, member)
+			continue
 		}
 		s.Members = append(s.Members, member)
 		delete(required, name)
