@@ -97,5 +97,5 @@ func splitTarget(hostport, scheme string) (host, port string) {
 		}
 		return h, p
 	}
-	return hostport, defaultPort(scheme)
+	return strings.Trim(hostport, "[]"), defaultPort(scheme)
 }

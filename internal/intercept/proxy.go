@@ -24,8 +24,7 @@ import (
 const (
 	// maxConnections bounds the connections of the tool and its children to the proxy.
 	maxConnections = 1024
-	// headersWithin bounds the wait for a request's headers, and for the first byte and the handshake in a tunnel.
-	headersWithin = 30 * time.Second
+	patience       = 30 * time.Second
 	// idleFor is how long a connection may wait for its next request.
 	idleFor   = 5 * time.Minute
 	maxHeader = 256 << 10
@@ -46,6 +45,15 @@ type Config struct {
 	// Note is told, once for each host, that a host of AWS was refused. Nil means nobody.
 	Note  func(string)
 	Clock clock.Clock
+
+	limits limits
+}
+
+// limits are what tests have smaller.
+type limits struct {
+	connections int
+	// patience bounds the wait for a request's headers, and for the first byte and the handshake in a tunnel.
+	patience time.Duration
 }
 
 // Proxy is a running proxy. It is safe for concurrent use.
@@ -85,19 +93,22 @@ func Start(cfg Config) (*Proxy, error) {
 	if cfg.Upstream == nil {
 		cfg.Upstream = func(*url.URL) (*url.URL, error) { return nil, nil }
 	}
+	if cfg.limits == (limits{}) {
+		cfg.limits = limits{maxConnections, patience}
+	}
 	p := &Proxy{cfg: cfg, route: newRouter(cfg.Endpoint), ca: ca, token: rand.Text(), noted: map[string]bool{}}
-	p.listener, p.tunnels = newLimited(l, maxConnections), newHandover(l.Addr())
+	p.listener, p.tunnels = newLimited(l, cfg.limits.connections), newHandover(l.Addr())
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.croft, p.others = p.forwarder(), p.passer()
-	p.outer, p.inner = server(p.serve), server(p.serveTunnel)
+	p.outer, p.inner = p.server(p.serve), p.server(p.serveTunnel)
 	p.running.Go(func() { _ = p.outer.Serve(p.listener) })
 	p.running.Go(func() { _ = p.inner.Serve(p.tunnels) })
 	return p, nil
 }
 
-func server(h http.HandlerFunc) *http.Server {
+func (p *Proxy) server(h http.HandlerFunc) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: headersWithin, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
+		Handler: h, ReadHeaderTimeout: p.cfg.limits.patience, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
 		ErrorLog: log.New(io.Discard, "", 0), DisableGeneralOptionsHandler: true,
 	}
 }
@@ -142,7 +153,7 @@ func (p *Proxy) serve(w http.ResponseWriter, r *http.Request) {
 	case elsewhere:
 		p.others.ServeHTTP(w, r)
 	default:
-		p.refuse(w, host, why)
+		p.refuse(w, net.JoinHostPort(host, port), why)
 	}
 }
 
@@ -187,7 +198,7 @@ func (p *Proxy) connect(w http.ResponseWriter, r *http.Request) {
 	}
 	to, why := p.route.find(host, port)
 	if to == refused {
-		p.refuse(w, host, why)
+		p.refuse(w, r.Host, why)
 		return
 	}
 	var far net.Conn
@@ -226,7 +237,7 @@ func (p *Proxy) enter(c *buffered, host string) {
 	stop := context.AfterFunc(p.ctx, func() { _ = c.Close() })
 	defer stop()
 	// A connection that has no deadlines fails at its next use as well.
-	_ = c.SetReadDeadline(clock.Real().Now().Add(headersWithin))
+	_ = c.SetReadDeadline(clock.Real().Now().Add(p.cfg.limits.patience))
 	first, err := c.r.Peek(1)
 	if err != nil {
 		_ = c.Close()
@@ -250,12 +261,14 @@ type buffered struct {
 // Read implements net.Conn.
 func (b *buffered) Read(p []byte) (int, error) { return b.r.Read(p) }
 
-func (p *Proxy) refuse(w http.ResponseWriter, host, why string) {
-	text := fmt.Sprintf("%s was refused, and nothing was sent there: %s", strconv.QuoteToASCII(normal(host)), why)
+// refuse answers that target, a host and a port, is not to be had. Tools look for metadata all the time; that is not worth a note.
+func (p *Proxy) refuse(w http.ResponseWriter, target, why string) {
+	text := fmt.Sprintf("%s was refused, and nothing was sent there: %s", strconv.QuoteToASCII(target), why)
+	host, _ := splitTarget(target, "http")
 	p.mu.Lock()
-	fresh := p.cfg.Note != nil && !isMetadata(normal(host)) && !p.noted[host] && len(p.noted) < maxNotes
+	fresh := p.cfg.Note != nil && !isMetadata(normal(host)) && !p.noted[target] && len(p.noted) < maxNotes
 	if fresh {
-		p.noted[host] = true
+		p.noted[target] = true
 	}
 	p.mu.Unlock()
 	if fresh {
