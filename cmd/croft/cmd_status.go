@@ -35,7 +35,8 @@ func (s *statusCmd) Run(ctx context.Context, c console, g *cli) error {
 		if n.Self {
 			self = " (this one)"
 		}
-		c.say("%-10s %s croft %s at %s, since %s%s", label, n.ID, n.Version, n.Address, n.Since.Local().Format("2006-01-02 15:04:05"), self)
+		c.say("%-10s %s croft %s at %s, since %s, %d leases%s",
+			label, n.ID, n.Version, n.Address, n.Since.Local().Format("2006-01-02 15:04:05"), len(n.Leases), self)
 	}
 	c.say("services   %s", strings.Join(r.Services, " "))
 	if len(r.Stacks) == 0 {

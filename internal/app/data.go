@@ -138,7 +138,7 @@ func lockFolder(dir string) (*os.File, error) {
 // storeName is the store's location without its secrets.
 func storeName(location string) string {
 	u, err := url.Parse(location)
-	if err != nil || u.Scheme == "" || u.Host == "" {
+	if err != nil || u.Scheme == "" {
 		return "a database"
 	}
 	out := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}
@@ -155,7 +155,9 @@ func (a *App) nodesReport(ctx context.Context) (out []control.Node, err error) {
 	}
 	nodes, err := a.nodes.Nodes(ctx)
 	for _, n := range nodes {
-		out = append(out, control.Node{ID: n.ID, Version: n.Version, Address: n.Address, Since: n.Since, Self: n.ID == a.nodes.ID()})
+		out = append(out, control.Node{
+			ID: n.ID, Version: n.Version, Address: n.Address, Since: n.Since, Leases: n.Leases, Self: n.ID == a.nodes.ID(),
+		})
 	}
 	return out, err
 }

@@ -22,10 +22,12 @@ import (
 // store's must be.
 type common struct{ inner *pebblekv.Store }
 
-func (c *common) Shared() bool                                     { return true }
-func (c *common) Close() error                                     { return nil }
-func (c *common) Watch(prefix []byte) kv.Watch                     { return c.inner.Watch(prefix) }
-func (c *common) Checkpoint(ctx context.Context, dir string) error { return c.inner.Checkpoint(ctx, dir) }
+func (c *common) Shared() bool                 { return true }
+func (c *common) Close() error                 { return nil }
+func (c *common) Watch(prefix []byte) kv.Watch { return c.inner.Watch(prefix) }
+func (c *common) Checkpoint(ctx context.Context, dir string) error {
+	return c.inner.Checkpoint(ctx, dir)
+}
 
 func (c *common) View(ctx context.Context, fn func(context.Context, kv.Reader) error) error {
 	if joined, err := kv.JoinView(ctx, c, fn); joined {

@@ -48,6 +48,8 @@ type Node struct {
 	Version string    `json:"version"`
 	Address string    `json:"address"`
 	Since   time.Time `json:"since"`
+	// Leases name the background work that the node does.
+	Leases []string `json:"leases,omitempty"`
 	// Self is set for the one that answers.
 	Self bool `json:"self,omitempty"`
 }

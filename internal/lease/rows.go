@@ -18,6 +18,8 @@ type Node struct {
 	Version string    `json:"version"`
 	Address string    `json:"address"`
 	Since   time.Time `json:"since"`
+	// Leases are the names that the node holds: what Nodes fills in.
+	Leases []string `json:"-"`
 }
 
 const space = "!lease"
@@ -204,18 +206,22 @@ func (s *Shared) leave(ctx context.Context) error {
 	return s.space.Update(ctx, func(_ context.Context, tx kv.Tx) error { return bury(tx, v, s.self.ID) })
 }
 
-// Nodes returns the nodes that are registered, in the order of their ids. One that has died is among them until the others notice. It joins the
-// transaction that ctx carries.
+// Nodes returns the nodes that are registered, in the order of their ids, with what they hold. One that has died is among them until the others
+// notice. It joins the transaction that ctx carries.
 func (s *Shared) Nodes(ctx context.Context) (out []Node, err error) {
 	err = s.space.View(ctx, func(_ context.Context, r kv.Reader) error {
 		out = nil
-		var bad error
-		err := each(r, nodes(), func(_ string, value []byte) {
-			var n Node
-			bad = errors.Join(bad, json.Unmarshal(value, &n))
+		held := map[string][]string{}
+		if err := each(r, holders(), func(name string, node []byte) { held[string(node)] = append(held[string(node)], name) }); err != nil {
+			return err
+		}
+		var damaged error
+		err := each(r, nodes(), func(id string, value []byte) {
+			n := Node{ID: id, Leases: held[id]}
+			damaged = errors.Join(damaged, json.Unmarshal(value, &n))
 			out = append(out, n)
 		})
-		return errors.Join(err, bad)
+		return errors.Join(err, damaged)
 	})
 	return out, err
 }
