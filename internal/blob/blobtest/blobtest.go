@@ -220,9 +220,12 @@ func (s *suite) contexts() {
 	s.ended("Open", err)
 	s.ended("Delete", s.store.Delete(ended, ref.ID))
 	s.ended("Clear", s.store.Clear(ended, Begin().Add(time.Hour)))
+	err = nil
 	for _, err = range s.store.List(ended, Begin().Add(time.Hour)) {
 	}
 	s.ended("List", err)
+	_, err = s.store.Tidy(ended, Begin().Add(time.Hour))
+	s.ended("Tidy", err)
 	if got := s.content(s.store, ref.ID); got != "x" {
 		s.Errorf("the body is %q", got)
 	}
