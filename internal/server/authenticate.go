@@ -149,11 +149,11 @@ func (s *Server) spell(x *wire.Exchange, e *cloud.Error) *cloud.Error {
 		c.Code, c.Message = "AccessDenied", "Access Denied"
 		return &c
 	}
-	if x.Protocol != wire.AWSJSON && x.Protocol != wire.RESTJSON {
+	if x.Protocol != wire.AWSJSON && x.Protocol != wire.RESTJSON && x.Protocol != wire.RPCv2CBOR {
 		return e
 	}
 	c.Code = jsonSpelling(e.Code)
-	if x.Protocol == wire.AWSJSON {
+	if x.Protocol != wire.RESTJSON {
 		c.Status = http.StatusBadRequest
 	}
 	return &c

@@ -34,7 +34,13 @@ func (s *Server) serveAWS(w http.ResponseWriter, r *request, _ func()) {
 		s.refuse(w, r, cerr)
 		return
 	}
-	x, err := wire.Match(desc.API, r.Request, body)
+	plain, releasePlain, cerr := unpackBody(desc.API, r, body)
+	defer releasePlain()
+	if cerr != nil {
+		s.refuse(w, r, cerr)
+		return
+	}
+	x, err := wire.Match(desc.API, r.Request, plain)
 	if err != nil {
 		x.EncodeError(w, r.id, s.asError(r.Context(), r, err))
 		return

@@ -46,21 +46,6 @@ func hostname(hostport string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }
 
-func (s *Server) knownHost(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") || redirected(host) {
-		return true
-	}
-	if ip := net.ParseIP(host); ip != nil {
-		return ip.IsLoopback()
-	}
-	for _, h := range s.Hosts {
-		if host == h || strings.HasSuffix(host, "."+h) {
-			return true
-		}
-	}
-	return false
-}
-
 // foreign reports whether a browser says that the request comes from a page of another origin.
 func foreign(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {

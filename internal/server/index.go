@@ -32,6 +32,11 @@ func newIndex(all []service.Descriptor) index {
 		}
 		x.bySigning[d.API.SigningName] = append(x.bySigning[d.API.SigningName], d)
 		x.byHost[d.API.EndpointPrefix] = d
+		for alias, name := range aliases() {
+			if name == d.API.Name {
+				x.byHost[alias] = d
+			}
+		}
 		x.byVersion[d.API.APIVersion] = append(x.byVersion[d.API.APIVersion], d)
 		if d.API.S3Rules {
 			x.inHosts = append(x.inHosts, d)
@@ -40,57 +45,53 @@ func newIndex(all []service.Descriptor) index {
 	return x
 }
 
-// find resolves the service as SDKs name it: by X-Amz-Target, by the scope of the signature, by the host, or by the version of the
-// query protocol. The error names what was asked for; both results are nil when the request does not say.
+// find resolves the service as SDKs name it: by X-Amz-Target, by the path of Smithy's RPC v2, by the scope of the signature, by the host, or
+// by the version of the query protocol. The error names what was asked for; both results are nil when the request does not say.
 func (x index) find(r *http.Request, scope sigv4.Scope, signed bool) (*service.Descriptor, *cloud.Error) {
-	target := r.Header.Get("X-Amz-Target")
-	if prefix, _, ok := cutLast(target, "."); ok {
+	prefix, _, ok := cutLast(r.Header.Get("X-Amz-Target"), ".")
+	if !ok {
+		prefix = ""
+	}
+	if rpc := wire.RPCService(r); rpc != "" {
+		prefix = rpc
+	}
+	if prefix != "" {
 		if d, known := x.byTarget[prefix]; known {
 			return &d, nil
 		}
 		if !signed {
-			return nil, unknownService(prefix)
+			return nil, unknownService(prefix, r)
 		}
 	}
 	if signed {
-		return pick(x.bySigning[scope.Service], r.URL.Path, scope.Service)
-	}
-	if label, _, ok := strings.Cut(hostname(r.Host), "."); ok {
-		if d, known := x.byHost[label]; known {
-			return &d, nil
+		d := pick(x.bySigning[scope.Service], r.URL.Path)
+		if d == nil {
+			return nil, unknownService(scope.Service, r)
 		}
+		return d, nil
 	}
-	for i := range x.inHosts {
-		if _, ok := wire.BucketOfHost(x.inHosts[i].API, hostname(r.Host)); ok {
-			return &x.inHosts[i], nil
-		}
+	d, named := x.ofHost(hostname(r.Host))
+	if d == nil && named != "" {
+		return nil, unknownService(named, r)
 	}
-	if v := version(r.URL); v != "" && len(x.byVersion[v]) == 1 {
-		return &x.byVersion[v][0], nil
+	if v := version(r.URL); d == nil && v != "" && len(x.byVersion[v]) == 1 {
+		d = &x.byVersion[v][0]
 	}
-	return nil, nil
-}
-
-func unknownService(name string) *cloud.Error {
-	return cloud.Errorf("NotImplemented", "croft does not implement the service %q. Nothing was sent to AWS.", name).WithStatus(http.StatusNotImplemented)
+	return d, nil
 }
 
 // pick chooses between services that share a signing name by the version that their paths begin with, as the two APIs of API
-// Gateway do.
-func pick(candidates []service.Descriptor, path, name string) (*service.Descriptor, *cloud.Error) {
-	var plain *service.Descriptor
+// Gateway do. It returns nil when none fits.
+func pick(candidates []service.Descriptor, path string) (plain *service.Descriptor) {
 	for i := range candidates {
 		v := pathVersion(candidates[i])
 		if v == "" {
 			plain = &candidates[i]
 		} else if path == "/"+v || strings.HasPrefix(path, "/"+v+"/") {
-			return &candidates[i], nil
+			return &candidates[i]
 		}
 	}
-	if plain == nil {
-		return nil, unknownService(name)
-	}
-	return plain, nil
+	return plain
 }
 
 // pathVersion returns the first segment of a REST service's paths where that is a version such as "v2".

@@ -123,6 +123,11 @@ func protocolOf(svc *Service, r *http.Request) Protocol {
 	return first
 }
 
+// SpeaksRPC reports whether the service has a protocol in which a body is the input's document and nothing else.
+func (svc *Service) SpeaksRPC() bool {
+	return slices.ContainsFunc(svc.Protocols, func(p Protocol) bool { return p == AWSJSON || p == Query || p == RPCv2CBOR })
+}
+
 func looksLikeQuery(r *http.Request) bool {
 	return isForm(r) || strings.HasPrefix(r.URL.RawQuery, "Action=") || strings.Contains(r.URL.RawQuery, "&Action=")
 }

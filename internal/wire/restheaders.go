@@ -35,7 +35,8 @@ func writeHeaders(op *Operation, s *Shape, v reflect.Value, h http.Header) (int,
 			}
 		case InHeaders:
 			for _, k := range sortedKeys(f) {
-				h.Set(m.Wire+headerText(k.String()), headerText(f.MapIndex(k).String()))
+				// As the model spells them: clients take the rest of the name as it is.
+				h[m.Wire+headerText(k.String())] = []string{headerText(f.MapIndex(k).String())}
 			}
 		}
 	}
