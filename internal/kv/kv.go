@@ -42,8 +42,8 @@ var (
 	ErrConflict = errors.New("kv: transaction conflicted too often")
 	// ErrClosed is returned once the store is closed.
 	ErrClosed = errors.New("kv: store is closed")
-	// ErrUnavailable is returned while a store that lies elsewhere cannot be reached. Nothing of the transaction is there; the caller may try
-	// again later.
+	// ErrUnavailable is returned while a store that lies elsewhere cannot be reached. Nothing of the transaction is there, unless the store
+	// was lost in the middle of a commit: then the error says that the outcome is not known, and who tries again must look first.
 	ErrUnavailable = errors.New("kv: store cannot be reached")
 	// ErrReadOnly is returned by Update inside a View: a snapshot cannot be written.
 	ErrReadOnly = errors.New("kv: Update inside View")

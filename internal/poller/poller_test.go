@@ -283,3 +283,53 @@ func FuzzHandled(f *testing.F) {
 		}
 	})
 }
+
+// once are leases that are given for as long as held is open, and only then.
+type once struct{ given, gone chan struct{} }
+
+func (o once) Run(ctx context.Context, _ string, work func(context.Context)) {
+	select {
+	case <-o.given:
+	case <-ctx.Done():
+		return
+	}
+	working, end := context.WithCancelCause(ctx)
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-o.gone:
+			end(lease.ErrHandOver)
+		case <-working.Done():
+		}
+	}()
+	work(working)
+	end(nil)
+	<-stopped
+}
+
+// Without its lease a mapping receives nothing, but what it has received it finishes.
+func TestLease(t *testing.T) {
+	c := clock.NewManual(time.Unix(1e9, 0))
+	leases := once{make(chan struct{}), make(chan struct{})}
+	f := &fixture{poller.New(t.Context(), leases, c, slog.New(slog.DiscardHandler)), c, newQueue(c)}
+	t.Cleanup(f.Close)
+	started, release := make(chan string), make(chan struct{})
+	m := f.mapping(func(_ context.Context, batch []poller.Message) ([]poller.Message, error) {
+		started <- ids(batch)
+		<-release
+		return batch, nil
+	})
+	f.Apply([]poller.Mapping{m})
+	f.queue.put("a")
+	if len(f.queue.messages) != 1 {
+		t.Error("received without a lease")
+	}
+	close(leases.given)
+	<-started
+	close(leases.gone)
+	close(release)
+	if got := <-f.queue.removed; got != "ha" {
+		t.Errorf("removed %s", got)
+	}
+}
