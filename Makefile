@@ -7,7 +7,7 @@ export CGO_ENABLED = 0
 FUZZTIME ?= 30s
 KILLS ?= 50
 
-.PHONY: all build install test vet fmt bench crash fuzz generate ci clean
+.PHONY: all build install test vet fmt bench crash fuzz generate audit ci clean
 
 all: build
 
@@ -38,6 +38,10 @@ fuzz: ## every fuzzer for FUZZTIME
 
 generate: ## internal/awsapi from the AWS service models, docs/services from the services and their notes
 	$(GO) run ./tools/apigen
+	$(GO) run ./tools/servicepages
+
+audit: ## tries every optional parameter of every operation, writes down what each does, and brings the pages up to date
+	CROFT_UPDATE=1 $(GO) test -count=1 -run TestMembers ./test/operations
 	$(GO) run ./tools/servicepages
 
 clean:

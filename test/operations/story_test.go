@@ -19,7 +19,9 @@ import (
 //	SERVICE.OPERATION {INPUT}                     a call that must succeed
 //	SERVICE.OPERATION {INPUT} NAME=PATH …         and gives variables values out of its answer, such as url=QueueUrl or id=Items.0.Id
 //	SERVICE.OPERATION {INPUT} !CODE               a call that must be refused with that code
+//	SERVICE.OPERATION {INPUT} @                   the call at which TestMembers tries the operation's parameters
 //	advance DURATION                              moves the clock
+//	hear                                          takes the next event of the last answer that was a stream
 //	in ACCOUNT REGION                             makes the calls that follow act there
 //
 // and may go on in lines that begin with white space. $NAME in an input stands for the variable's value.
@@ -29,6 +31,7 @@ type step struct {
 	input  string
 	save   map[string]string
 	fails  string
+	tried  bool
 	verb   string
 	args   []string
 }
@@ -99,10 +102,12 @@ func parseStep(text string) (step, error) {
 		switch {
 		case strings.HasPrefix(f, "!"):
 			s.fails = f[1:]
+		case f == "@":
+			s.tried = true
 		case isSave:
 			s.save[name] = path
 		default:
-			return s, fmt.Errorf("%q is neither NAME=PATH nor !CODE", f)
+			return s, fmt.Errorf("%q is neither NAME=PATH nor !CODE nor @", f)
 		}
 	}
 	return s, nil
@@ -115,9 +120,21 @@ type made struct {
 	before, after       string
 }
 
-// take takes a step; the result is nil for one that is no call.
+// take takes a step and looks at the state before and after it; the result is nil for one that is no call.
 func (w *world) take(t *testing.T, s step) *made {
 	t.Helper()
+	before := w.state(t)
+	m := w.do(t, s)
+	if m != nil {
+		m.before, m.after = before, w.state(t)
+	}
+	return m
+}
+
+// do takes a step; the result is nil for one that is no call.
+func (w *world) do(t *testing.T, s step) *made {
+	t.Helper()
+	w.reseed(t, s)
 	switch s.verb {
 	case "":
 	case "advance":
@@ -127,15 +144,17 @@ func (w *world) take(t *testing.T, s step) *made {
 		}
 		w.Advance(d)
 		return nil
+	case "hear":
+		return w.hear(t)
 	case "in":
 		w.In(s.args[0], s.args[1])
 		return nil
 	default:
 		t.Fatalf("line %d: no step is called %q", s.line, s.verb)
 	}
-	m := &made{step: s, given: w.substitute(s.input), before: w.state(t)}
+	m := &made{step: s, given: w.substitute(s.input)}
 	answer, refused := w.call(t, s.target, m.given)
-	m.answer, m.after = answer, w.state(t)
+	m.answer = answer
 	if refused != nil {
 		m.code, m.answer = refused.Code, refused.Error()
 	}
@@ -148,6 +167,9 @@ func (w *world) take(t *testing.T, s step) *made {
 			t.Fatalf("line %d: %s in %s: %v", s.line, path, answer, err)
 		}
 		w.vars[name] = value
+	}
+	if s.target == liveTail {
+		w.open = m
 	}
 	return m
 }

@@ -50,9 +50,9 @@ func TestStories(t *testing.T) {
 					continue
 				}
 				if err := m.problem(); err != "" {
-					t.Errorf("line %d: %s %s: %s", s.line, s.target, m.given, err)
+					t.Errorf("line %d: %s %s: %s", s.line, m.target, m.given, err)
 				}
-				shown[s.target] = append(shown[s.target], m)
+				shown[m.target] = append(shown[m.target], m)
 			}
 		})
 	}

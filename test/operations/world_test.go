@@ -13,6 +13,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +22,8 @@ import (
 	"time"
 
 	"croft/internal/app"
+	"croft/internal/awsapi/cloudformation"
+	"croft/internal/awsapi/logs"
 	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/engine"
@@ -37,6 +41,9 @@ type world struct {
 	*servicetest.Env
 	engine *echo
 	vars   map[string]string
+	// open is the last call that was answered with a stream of events, and next what takes the next event.
+	open *made
+	next func() string
 }
 
 // echo is the engine. What it was asked for is part of the cloud's state.
@@ -85,6 +92,9 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
+// reseed makes the identifiers that are drawn in a step independent of how many were drawn before it.
+func (w *world) reseed(t *testing.T, s step) { cryptotest.SetGlobalRandom(t, uint64(s.line)) }
+
 // declared is what the services declare, without a cloud behind it.
 func declared() []service.Descriptor { return app.Services(service.Deps{}, nil, nil) }
 
@@ -122,36 +132,89 @@ func (w *world) state(t *testing.T) string {
 // test.
 func (w *world) call(t *testing.T, target, input string) (answer string, refused *cloud.Error) {
 	t.Helper()
-	answer, err := w.Call(target, input)
+	watching := w.Context()
+	var err error
+	if target == liveTail {
+		answer, err = w.listen(t, input)
+	} else {
+		answer, err = w.Call(target, input)
+	}
 	if err != nil && !errors.As(err, &refused) {
 		t.Fatalf("%s %s: %v", target, input, err)
 	}
 	if strings.HasPrefix(target, "cloudformation.") {
-		w.stacksAtRest(t)
+		w.stacksAtRest(t, watching)
 	}
 	w.Settle()
 	return answer, refused
 }
 
-// stacksAtRest waits until no stack has an operation under way.
-func (w *world) stacksAtRest(t *testing.T) {
+// liveTail is the operation that answers with a stream of events.
+const liveTail = "logs.StartLiveTail"
+
+// listen starts a session, which ends with the test, and answers with its first event.
+func (w *world) listen(t *testing.T, input string) (string, error) {
+	t.Helper()
+	in := new(logs.StartLiveTailInput)
+	if err := json.Unmarshal([]byte(input), in); err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithCancel(w.Context())
+	t.Cleanup(cancel)
+	out, err := logs.NewClient(w.Dispatcher).StartLiveTail(ctx, in)
+	if err != nil {
+		return "", err
+	}
+	next, stop := iter.Pull2(iter.Seq2[*logs.StartLiveTailResponseStream, error](out.ResponseStream))
+	t.Cleanup(stop)
+	w.next = func() string {
+		event, err, ok := next()
+		text, problem := json.Marshal(event)
+		if err != nil || !ok || problem != nil {
+			t.Fatalf("the stream ends: %v, %v", err, problem)
+		}
+		return string(text)
+	}
+	return w.next(), nil
+}
+
+// hear takes the next event of the open stream, a second later.
+func (w *world) hear(t *testing.T) *made {
+	t.Helper()
+	if w.next == nil {
+		t.Fatal("no stream is open")
+	}
+	w.Clock.Advance(time.Second)
+	m := *w.open
+	m.answer = w.next()
+	return &m
+}
+
+// stacksAtRest waits until no stack has an operation under way. It asks in one and the same context, which was made before: how often it
+// has to ask must not show in the identifiers that others draw.
+func (w *world) stacksAtRest(t *testing.T, ctx context.Context) {
 	t.Helper()
 	watch := w.Deps.Store.Watch(nil)
 	defer watch.Close()
 	limit := clock.Real().NewTimer(patience)
 	defer limit.Stop()
+	client := cloudformation.NewClient(w.Dispatcher)
 	for {
-		answer, err := w.Call("cloudformation.DescribeStacks", "{}")
+		answer, err := client.DescribeStacks(ctx, &cloudformation.DescribeStacksInput{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !strings.Contains(strings.ReplaceAll(answer, "REVIEW_IN_PROGRESS", ""), "_IN_PROGRESS") {
+		if !slices.ContainsFunc(answer.Stacks, changing) {
 			return
 		}
 		select {
 		case <-watch.C():
 		case <-limit.C():
-			t.Fatalf("a stack does not come to rest: %s", answer)
+			t.Fatalf("a stack does not come to rest: %+v", answer)
 		}
 	}
+}
+
+func changing(s cloudformation.Stack) bool {
+	return strings.HasSuffix(s.StackStatus, "_IN_PROGRESS") && s.StackStatus != cloudformation.StackStatusREVIEWINPROGRESS
 }

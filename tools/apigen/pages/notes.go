@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -89,6 +90,8 @@ const (
 	ClassReal    = "real"
 	ClassRefused = "refused"
 	ClassNone    = "without-effect"
+	// ClassAsAWS are parameters that AWS itself refuses where they are tried: one that only FIFO queues have, for example.
+	ClassAsAWS = "as-aws"
 )
 
 // members says, by class, which optional parameters of an operation are of it.
@@ -102,7 +105,7 @@ func parseMembers(text string) (map[string]members, error) {
 		if len(f) == 0 || strings.HasPrefix(line, "#") {
 			continue
 		}
-		if len(f) < 3 || (f[2] != ClassReal && f[2] != ClassRefused && f[2] != ClassNone) {
+		if len(f) < 3 || !slices.Contains([]string{ClassReal, ClassRefused, ClassNone, ClassAsAWS}, f[2]) {
 			return nil, fmt.Errorf("the list of members has the line %q", strings.TrimSpace(line))
 		}
 		if out[f[0]] == nil {

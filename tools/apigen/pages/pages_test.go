@@ -89,14 +89,15 @@ func TestRender(t *testing.T) {
 	}
 	list := []service.Descriptor{{API: sts.Service(), Impl: &half{}}}
 	write("notes/sts.md", someNotes)
-	write("members/sts.txt", "# written by a test\nGetCallerIdentity A refused Code\nGetCallerIdentity B without-effect\n")
+	write("members/sts.txt", "# written by a test\nGetCallerIdentity A.X refused Code\nGetCallerIdentity A.Y refused Code\n"+
+		"GetCallerIdentity B without-effect\nGetCallerIdentity C.X refused Code\nGetCallerIdentity C.Y real\n")
 	out, err := Render(dir, list)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		"# STS\n\nWho am I.\n", "| operations | 1 of 11 |",
-		"| GetCallerIdentity | real | for everybody. Refused: `A`. Without effect: `B` |\n| AssumeRole | refused: `NotImplemented` |  |\n",
+		"| GetCallerIdentity | real | for everybody. Refused: `A`, `C.X`. Without effect: `B` |\n| AssumeRole | refused: `NotImplemented` |  |\n",
 		"| GetSessionToken | refused: `NotImplemented` | for everybody |", "\n\nOne for all regions.\n", "## Deviations\n\n- None.\n",
 	} {
 		if !strings.Contains(string(out["sts.md"]), want) {

@@ -96,8 +96,29 @@ func (p *page) remarks(o operation) (out []string) {
 		out = append(out, strings.TrimSuffix(o.note, "."))
 	}
 	for _, c := range []struct{ class, words string }{{ClassRefused, "Refused: "}, {ClassNone, "Without effect: "}} {
-		if names := p.members[o.name][c.class]; len(names) > 0 {
+		if names := p.members[o.name].short(c.class); len(names) > 0 {
 			out = append(out, c.words+code(names))
+		}
+	}
+	return out
+}
+
+// short returns the parameters of a class, and in the place of the parts of a parameter that are all of that class the parameter.
+func (m members) short(class string) (out []string) {
+	mixed := map[string]bool{}
+	for other, paths := range m {
+		for _, path := range paths {
+			top, _, _ := strings.Cut(path, ".")
+			mixed[top] = mixed[top] || other != class
+		}
+	}
+	for _, path := range m[class] {
+		top, _, _ := strings.Cut(path, ".")
+		if mixed[top] {
+			top = path
+		}
+		if !slices.Contains(out, top) {
+			out = append(out, top)
 		}
 	}
 	return out
