@@ -26,6 +26,9 @@ func (s *statusCmd) Run(ctx context.Context, c console, g *cli) error {
 	c.say("croft      %s at %s, since %s", r.Version, r.Endpoint, r.Started.Local().Format("2006-01-02 15:04:05"))
 	c.say("account    %s, region %s", r.Account, r.Region)
 	c.say("data       %s (%s)", data, r.Durability)
+	if r.Bodies != "" {
+		c.say("bodies     %s", r.Bodies)
+	}
 	c.say("isolation  %s", isolation)
 	for i, n := range r.Nodes {
 		label, self := "nodes", ""

@@ -27,7 +27,7 @@ type upCmd struct {
 	Data      string            `help:"Data folder. Default: croft in the XDG data folder (~/.local/share/croft)." placeholder:"DIR" xor:"data"`
 	Ephemeral bool              `help:"Keep everything in memory and forget it at the end." xor:"data"`
 	Store     string            `help:"PostgreSQL database that other croft may share, instead of the data folder. A password is better given in the environment." env:"CROFT_STORE" placeholder:"postgres://USER:PW@HOST/DB"`
-	Blobs     string            `help:"Folder of large bodies; with --store one that all nodes share. Default: in the data folder." env:"CROFT_BLOBS" placeholder:"DIR"`
+	Blobs     string            `help:"Where large bodies lie: a folder, or s3://BUCKET/PREFIX?endpoint=URL; with --store one that all nodes share. Default: in the data folder." env:"CROFT_BLOBS" placeholder:"DIR|s3://…"`
 	Account   string            `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
 	Fsync     bool              `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
 	Child     bool              `help:"For test fixtures: print one line of JSON when it serves, and stop when standard input ends."`

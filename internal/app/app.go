@@ -10,11 +10,10 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"croft/internal/blob"
+	bodies "croft/internal/blob/all"
 	"croft/internal/blobref"
 	"croft/internal/clock"
 	"croft/internal/cloud"
@@ -36,7 +35,8 @@ type Options struct {
 	Dir string
 	// Store is the location of a store that other processes may share, as package kv/all knows them. The store lies in Dir when empty.
 	Store string
-	// Blobs is the folder of large bodies; required when Store is shared, and then the same for all. Below Dir when empty.
+	// Blobs is where large bodies lie: a folder, or s3://BUCKET/PREFIX as package s3blob has it. Required when Store is shared, and then the same
+	// for all. A folder below Dir when empty.
 	Blobs string
 	// Ephemeral keeps nothing: the store is in memory, files are in a folder that is removed at the end.
 	Ephemeral bool
@@ -71,7 +71,7 @@ type App struct {
 	listener net.Listener
 	http     *http.Server
 	store    kv.Store
-	blobs    *blob.Dir
+	blobs    bodies.Store
 	refs     *blobref.Refs
 	keys     *identity.Keys
 	leases   lease.Leases
@@ -178,11 +178,7 @@ func (a *App) openData(ctx context.Context) (err error) {
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}
-	bodies := a.opts.Blobs
-	if bodies == "" {
-		bodies = filepath.Join(a.dir, "blobs")
-	}
-	if a.blobs, err = blob.OpenDir(bodies, blob.DirOptions{Clock: a.opts.Clock, NoSync: a.opts.Ephemeral}); err != nil {
+	if err := a.openBlobs(ctx); err != nil {
 		return err
 	}
 	a.keys, err = identity.New(ctx, a.store, a.opts.Clock)

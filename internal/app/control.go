@@ -131,7 +131,7 @@ func (a *App) root(ctx context.Context) context.Context {
 func (a *App) status(r *http.Request) (control.StatusReport, error) {
 	out := control.StatusReport{
 		Version: a.opts.Version, Endpoint: a.URL(), Account: a.opts.Account, Region: cloud.DefaultRegion,
-		Data: a.dir, Durability: "survives kill -9", Started: a.started,
+		Data: a.dir, Bodies: a.opts.Blobs, Durability: "survives kill -9", Started: a.started,
 	}
 	if a.sandboxes == sandbox.Reduced {
 		out.Reduced = sandbox.Reduction

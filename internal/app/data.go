@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 
+	bodies "croft/internal/blob/all"
+	"croft/internal/blobref"
 	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/control"
@@ -68,6 +70,22 @@ func (a *App) openStore(ctx context.Context) (err error) {
 	}, a.opts.Log)
 	a.leases = a.nodes
 	return nil
+}
+
+// openBlobs opens the place for bodies. One that lies outside the data folder may be another cloud's, whose bodies this one would sweep away.
+func (a *App) openBlobs(ctx context.Context) (err error) {
+	o := bodies.Options{Clock: a.opts.Clock, Spool: filepath.Join(a.dir, "spool")}
+	location := a.opts.Blobs
+	if location == "" {
+		location, o.NoSync = filepath.Join(a.dir, "blobs"), a.opts.Ephemeral
+	} else if o.Owner, err = blobref.Owner(ctx, a.store); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.Spool, 0o700); err != nil {
+		return err
+	}
+	a.blobs, err = bodies.Open(ctx, location, o)
+	return err
 }
 
 // checkFormat refuses data that a newer croft has written in a form that this one does not know.

@@ -22,6 +22,9 @@ type DirOptions struct {
 	Clock clock.Clock
 	// NoSync leaves it to the operating system when bodies reach the disk: for folders that nobody needs after a loss of power.
 	NoSync bool
+	// Owner is the cloud that the bodies belong to. The first one to open a folder makes it its own, and later ones of other names get
+	// ErrForeign. When empty, nobody is asked.
+	Owner string
 }
 
 // Dir is a Store in a local folder, or one that several machines mount. A body ID is the file XX/ID, XX being the id's last two digits,
@@ -84,12 +87,26 @@ func OpenDir(path string, o DirOptions) (_ *Dir, err error) {
 	if d.lock, alone, err = lockDir(filepath.Join(path, "lock")); err != nil {
 		return nil, fmt.Errorf("blob: %w", err)
 	}
-	if alone {
-		if err := errors.Join(removeIn(d.temp()), shareLock(d.lock)); err != nil {
-			return nil, errors.Join(fmt.Errorf("blob: %w", err), d.lock.Close())
-		}
+	if err := d.begin(alone); err != nil {
+		return nil, errors.Join(err, d.lock.Close())
 	}
 	return d, nil
+}
+
+// begin claims the folder, and tidies it up for those who have it alone.
+func (d *Dir) begin(alone bool) error {
+	if d.opts.Owner != "" {
+		if err := d.claim(d.opts.Owner); err != nil {
+			return fmt.Errorf("blob: %w", err)
+		}
+	}
+	if !alone {
+		return nil
+	}
+	if err := errors.Join(removeIn(d.temp()), shareLock(d.lock)); err != nil {
+		return fmt.Errorf("blob: %w", err)
+	}
+	return nil
 }
 
 func removeIn(dir string) error {

@@ -10,6 +10,7 @@
 //	r id    how many name the body (counter); no row when nobody does
 //	g id    the body was given up while it was young: nobody may name it again
 //	z       when the cloud was last reset (time): bodies that are older may not be named any more
+//	o       the cloud's own name, by which places for bodies know it
 //	a sha   an uploaded asset: a Ref (JSON)
 //
 // Outbox: "blobref.delete" and "blobref.sweep". Timers: "blobref.sweep", once an hour, and "blobref.asset", the end of an asset.
@@ -69,6 +70,25 @@ func goneKey(id string) kv.Key   { return gonePrefix().Str(id) }
 func gonePrefix() kv.Key         { return kv.Key(nil).Raw('g') }
 func resetKey() kv.Key           { return kv.Key(nil).Raw('z') }
 func assetKey(sha string) kv.Key { return kv.Key(nil).Raw('a').Str(sha) }
+
+func ownerKey() kv.Key { return kv.Key(nil).Raw('o') }
+
+// Owner returns the name by which places for bodies know the cloud that lies in store, the same for good.
+func Owner(ctx context.Context, store kv.Store) (owner string, err error) {
+	err = kv.NewSpace(store, "!blob").Update(ctx, func(_ context.Context, tx kv.Tx) error {
+		v, err := tx.Get(ownerKey())
+		if err == nil {
+			owner = string(v)
+			return nil
+		}
+		if !errors.Is(err, kv.ErrNotFound) {
+			return err
+		}
+		owner = cloud.NewRequestID()
+		return tx.Put(ownerKey(), []byte(owner))
+	})
+	return owner, err
+}
 
 // update runs fn in the transaction that ctx carries, or returns ErrNoTransaction.
 func (r *Refs) update(ctx context.Context, fn func(ctx context.Context, tx kv.Tx) error) error {
@@ -170,11 +190,15 @@ func (r *Refs) Reset(ctx context.Context, clear func(ctx context.Context, tx kv.
 	var now time.Time
 	err := r.store.Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		now = r.clock.Now()
+		owner, err := Owner(ctx, r.store) // the bodies stay this cloud's
+		if err != nil {
+			return err
+		}
 		if err := clear(ctx, tx); err != nil {
 			return err
 		}
 		if err := r.space.Update(ctx, func(_ context.Context, tx kv.Tx) error {
-			return tx.Put(resetKey(), kv.Key(nil).Time(now))
+			return errors.Join(tx.Put(resetKey(), kv.Key(nil).Time(now)), tx.Put(ownerKey(), []byte(owner)))
 		}); err != nil {
 			return err
 		}

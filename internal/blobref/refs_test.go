@@ -376,6 +376,8 @@ func TestReset(t *testing.T) {
 	named, late := r.put("named"), r.put("late")
 	must(t, r.tx(r.retain(named.ID)))
 	r.clock.Advance(time.Second)
+	owner, err := blobref.Owner(t.Context(), r.store)
+	must(t, err)
 	var young blob.Ref
 	must(t, r.refs.Reset(t.Context(), func(_ context.Context, tx kv.Tx) error {
 		if young.ID == "" {
@@ -388,6 +390,9 @@ func TestReset(t *testing.T) {
 	r.there(young.ID, true)
 	if err := r.tx(r.retain(late.ID)); !errors.Is(err, blobref.ErrStale) {
 		t.Errorf("a body from before the reset was named: %v", err)
+	}
+	if again, err := blobref.Owner(t.Context(), r.store); again != owner || owner == "" || err != nil {
+		t.Errorf("the cloud was %q and is %q, %v", owner, again, err)
 	}
 	orphan := r.put("orphan")
 	r.advance(3 * time.Hour) // the sweep is armed again

@@ -25,11 +25,13 @@ type HealthReport struct {
 
 // StatusReport answers Status.
 type StatusReport struct {
-	Version    string `json:"version"`
-	Endpoint   string `json:"endpoint"`
-	Account    string `json:"account"`
-	Region     string `json:"region"`
-	Data       string `json:"data"`
+	Version  string `json:"version"`
+	Endpoint string `json:"endpoint"`
+	Account  string `json:"account"`
+	Region   string `json:"region"`
+	Data     string `json:"data"`
+	// Bodies is where large bodies lie, when that is not in Data.
+	Bodies     string `json:"bodies,omitempty"`
 	Durability string `json:"durability"`
 	// Isolation says why functions cannot run here; empty when they can.
 	Isolation string `json:"isolation"`

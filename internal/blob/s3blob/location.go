@@ -95,32 +95,32 @@ func (l *location) set(name, value string) error {
 	return nil
 }
 
-// connect returns a client, and checks that there is a bucket and that it can be asked.
-func (l location) connect(ctx context.Context) (minio.Core, error) {
+// connect returns a client, and what closes its idle connections. It checks that there is a bucket and that it can be asked.
+func (l location) connect(ctx context.Context) (_ minio.Core, idle func(), err error) {
 	transport, err := minio.DefaultTransport(l.secure)
 	if err != nil {
-		return minio.Core{}, err
+		return minio.Core{}, nil, err
 	}
 	transport.DialContext = (&net.Dialer{Timeout: connectTime}).DialContext
 	transport.ResponseHeaderTimeout = answerTime
 	creds, err := findCredentials()
 	if err != nil {
-		return minio.Core{}, err
+		return minio.Core{}, nil, err
 	}
 	client, err := minio.New(l.host, &minio.Options{
 		Creds: creds, Secure: l.secure, Transport: transport, Region: l.region, BucketLookup: l.lookup, MaxRetries: tries,
 	})
 	if err != nil {
-		return minio.Core{}, fmt.Errorf("the location of bodies: %w", err)
+		return minio.Core{}, nil, fmt.Errorf("the location of bodies: %w", err)
 	}
 	there, err := client.BucketExists(ctx, l.bucket)
 	if err != nil {
-		return minio.Core{}, fmt.Errorf("the bucket %s for bodies cannot be reached at %s: %w", l.bucket, l.host, err)
+		return minio.Core{}, nil, fmt.Errorf("the bucket %s for bodies cannot be reached at %s: %w", l.bucket, l.host, err)
 	}
 	if !there {
-		return minio.Core{}, fmt.Errorf("there is no bucket %s for bodies at %s: make it first, or name another", l.bucket, l.host)
+		return minio.Core{}, nil, fmt.Errorf("there is no bucket %s for bodies at %s: make it first, or name another", l.bucket, l.host)
 	}
-	return minio.Core{Client: client}, nil
+	return minio.Core{Client: client}, transport.CloseIdleConnections, nil
 }
 
 // findCredentials looks where AWS's tools look: the environment, the profile, and then what the machine or the container was given.

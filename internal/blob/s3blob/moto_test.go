@@ -132,7 +132,7 @@ func TestStore(t *testing.T) {
 		}})
 	})
 	for name, test := range map[string]func(*testing.T, string){
-		"neighbours": neighbours, "uploads": uploads, "refused locations": refusedAt, "away": away, "errors": serverErrors, "slow": slow,
+		"neighbours": neighbours, "owners": owners, "uploads": uploads, "refused locations": refusedAt, "away": away, "errors": serverErrors, "slow": slow,
 		"cut while sending": cutSending, "cut while reading": cutReading, "damaged": damaged,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, url) })
@@ -163,4 +163,24 @@ func neighbours(t *testing.T, url string) {
 func refusedAt(t *testing.T, url string) {
 	_, err := s3blob.Open(t.Context(), "s3://nowhere?path-style=true&endpoint="+url, s3blob.Options{})
 	contains(t, err, "there is no bucket nowhere")
+}
+
+// owners: the first cloud to use a place has it for itself, and its other nodes.
+func owners(t *testing.T, url string) {
+	where := location(url)
+	as := func(owner string) error {
+		_, err := s3blob.Open(t.Context(), where, s3blob.Options{Owner: owner})
+		return err
+	}
+	must(t, as("one"))
+	must(t, as("one"))
+	if err := as("other"); !errors.Is(err, blob.ErrForeign) {
+		t.Error(err)
+	}
+	s := open(t, where, clock.NewManual(blobtest.Begin()))
+	must(t, s.Clear(t.Context(), blobtest.Begin().Add(1000*time.Hour)))
+	if err := as("other"); !errors.Is(err, blob.ErrForeign) {
+		t.Errorf("after Clear: %v", err)
+	}
+	must(t, s.Close())
 }

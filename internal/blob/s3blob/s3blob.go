@@ -50,6 +50,8 @@ const (
 type Options struct {
 	// Clock gives the times of new bodies; the machine's when nil.
 	Clock clock.Clock
+	// Owner is the cloud that the bodies belong to, as blob.DirOptions has it.
+	Owner string
 	// Spool is the folder for what is being received; the system's for temporary files when empty.
 	Spool string
 }
@@ -57,6 +59,7 @@ type Options struct {
 // Store is a blob.Store in a bucket.
 type Store struct {
 	core   minio.Core
+	idle   func()
 	bucket string
 	prefix string
 	opts   Options
@@ -74,11 +77,59 @@ func Open(ctx context.Context, text string, o Options) (*Store, error) {
 	if o.Clock == nil {
 		o.Clock = clock.Real()
 	}
-	core, err := l.connect(ctx)
+	core, idle, err := l.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{core: core, bucket: l.bucket, prefix: l.prefix, opts: o}, nil
+	s := &Store{core: core, bucket: l.bucket, prefix: l.prefix, opts: o, idle: idle}
+	if o.Owner != "" {
+		if err := s.claim(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Close gives up the connections that are not in use.
+func (s *Store) Close() error {
+	s.idle()
+	return nil
+}
+
+// claim makes the place the owner's, or finds that it is somebody else's.
+func (s *Store) claim(ctx context.Context) error {
+	says, err := s.owner(ctx)
+	if err != nil {
+		return err
+	}
+	if says == "" {
+		var opts minio.PutObjectOptions
+		opts.SetMatchETagExcept("*") // only if it is not there
+		sum := sha256.Sum256([]byte(s.opts.Owner))
+		_, err := s.core.PutObject(ctx, s.bucket, s.prefix+blob.OwnerName, strings.NewReader(s.opts.Owner), int64(len(s.opts.Owner)), "",
+			hex.EncodeToString(sum[:]), opts)
+		if err != nil && minio.ToErrorResponse(err).Code != minio.PreconditionFailed {
+			return fmt.Errorf("the bucket %s for bodies cannot be written: %w", s.bucket, err)
+		}
+		if says, err = s.owner(ctx); err != nil {
+			return err
+		}
+	}
+	return blob.CheckOwner("s3://"+s.bucket+"/"+s.prefix+blob.OwnerName, says, s.opts.Owner)
+}
+
+// owner returns whose the place is, empty when it is nobody's yet.
+func (s *Store) owner(ctx context.Context) (string, error) {
+	r, _, _, err := s.core.GetObject(ctx, s.bucket, s.prefix+blob.OwnerName, minio.GetObjectOptions{})
+	if isNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("the bucket %s for bodies cannot be read: %w", s.bucket, err)
+	}
+	defer r.Close()
+	says, err := io.ReadAll(io.LimitReader(r, blob.MaxOwner))
+	return string(says), err
 }
 
 // Put implements blob.Store.
