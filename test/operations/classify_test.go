@@ -3,6 +3,8 @@ package operations
 import (
 	"testing"
 
+	"croft/internal/service"
+	"croft/internal/wire"
 	"croft/tools/apigen/pages"
 )
 
@@ -10,8 +12,10 @@ func TestClassify(t *testing.T) {
 	base := outcome{answer: "{}", state: "1"}
 	refused := func(code, message string) outcome { return outcome{state: "0", code: code, message: message} }
 	a := &audit{
+		desc:  service.Descriptor{API: &wire.Service{Name: "x"}},
 		notes: "# X\n\n## Kept without effect\n\n| `Hint` | why |\n\n## Limits\n\n`Size`\n",
 		rules: []*rule{
+			{op: "Put", member: "ReturnValues", verb: "answer", text: "asked for"},
 			{op: "Put", member: "Slow", verb: "real", text: "shown elsewhere"},
 			{op: "*", member: "Stack", verb: "effect", text: "NoSuchStack"},
 			{op: "*", member: "Fifo", verb: "aws", text: "NotFifo"},
@@ -24,7 +28,8 @@ func TestClassify(t *testing.T) {
 		class      string // empty for a finding
 	}{
 		{"stored", "Size", []outcome{{answer: "{}", state: "2"}}, pages.ClassReal},
-		{"answered", "Size", []outcome{{answer: "{1}", state: "1"}}, pages.ClassReal},
+		{"told back and not stored", "Size", []outcome{{answer: "{1}", state: "1"}}, ""},
+		{"asked for", "ReturnValues", []outcome{{answer: "{1}", state: "1"}}, pages.ClassReal},
 		{"ignored", "Size", []outcome{base, base}, ""},
 		{"ignored, and named in another section", "Size", []outcome{base}, ""},
 		{"documented", "Hint", []outcome{base, base}, pages.ClassNone},

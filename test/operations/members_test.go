@@ -265,7 +265,7 @@ func (a *audit) classify(op, path string, base outcome, tried []outcome) (class,
 			return pages.ClassReal, "", ""
 		}
 	}
-	var effect, refused, asAWS, none int
+	var effect, echoed, refused, asAWS, none int
 	var codes, unclear []string
 	for _, o := range tried {
 		switch {
@@ -282,6 +282,8 @@ func (a *audit) classify(op, path string, base outcome, tried []outcome) (class,
 			effect++
 		case o.code != "":
 			unclear = append(unclear, o.code+": "+o.message)
+		case o.state == base.state && !isRead(a.desc.API.Name+"."+op) && !a.told(op, path, "answer", "asked for"):
+			echoed++
 		default:
 			effect++
 		}
@@ -293,6 +295,8 @@ func (a *audit) classify(op, path string, base outcome, tried []outcome) (class,
 		return pages.ClassRefused, strings.Join(codes, " "), ""
 	case asAWS > 0 && none <= 1:
 		return pages.ClassAsAWS, "", ""
+	case echoed > 0:
+		return "", "", "shows in the answer of a write and changes nothing: store it, refuse it by name, or say in testdata/members that it only asks for something"
 	case none > 0 && a.documented(path):
 		return pages.ClassNone, "", ""
 	case none > 0:
@@ -369,6 +373,8 @@ func readNotes(t *testing.T, name string) string {
 //	value JSON     a value to try, instead of what the shape suggests; several lines give several
 //	with JSON      members that the call has when this parameter is tried, null for one that it has not
 //	effect CODE    a refusal with that code shows that the value is looked at
+//	answer asked for
+//	               a write's parameter that is about its answer alone
 //	aws CODE       AWS itself refuses it here with that code
 //	refused CODE   a refusal with that code is croft's own, though it does not say the parameter's name as the model has it
 //	real REASON    has an effect that these tries cannot show; the reason names the test that does
@@ -407,7 +413,7 @@ func readRules(t *testing.T, name string) (out []*rule) {
 			if !json.Valid([]byte(r.text)) {
 				t.Fatalf("testdata/members/%s.txt: %q is no JSON", name, line)
 			}
-		case "effect", "aws", "refused", "real":
+		case "answer", "effect", "aws", "refused", "real":
 		default:
 			t.Fatalf("testdata/members/%s.txt: %q", name, line)
 		}
