@@ -74,10 +74,36 @@ func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 // Uploader stores a deployment package where the cloud finds it.
 type Uploader func(ctx context.Context, zip []byte) (control.Asset, error)
 
-// Build returns the template as JSON, with local code uploaded and replaced by where it lies. Errors name the template's file and,
-// where they can, the line. say is told what a person should know.
+// Build is Builder.Build of a new Builder.
 func (p *Project) Build(ctx context.Context, upload Uploader, say func(string)) (string, error) {
-	src, err := os.ReadFile(filepath.Join(p.dir, filepath.Base(p.File)))
+	return p.Builder(upload, say).Build(ctx)
+}
+
+// Builder returns what builds the project as often as its files change. say is told what a person should know.
+func (p *Project) Builder(upload Uploader, say func(string)) *Builder {
+	return &Builder{project: p, upload: upload, say: say, done: map[string]control.Asset{}, code: map[string]bool{}, said: map[string]bool{}}
+}
+
+// Builder builds one project and packs code again only when it is told that it changed. It is for one goroutine.
+type Builder struct {
+	project *Project
+	upload  Uploader
+	say     func(string)
+	// done holds what was uploaded, by path: functions often share a folder.
+	done map[string]control.Asset
+	// code are the paths of the code that the last template named.
+	code map[string]bool
+	// scanning notes the paths and packs nothing.
+	scanning bool
+	// said keeps from saying the same again.
+	said map[string]bool
+}
+
+// Build returns the template as JSON, with local code uploaded and replaced by where it lies. Errors name the template's file and,
+// where they can, the line.
+func (b *Builder) Build(ctx context.Context) (string, error) {
+	p := b.project
+	src, err := os.ReadFile(p.path())
 	if err != nil {
 		return "", err
 	}
@@ -91,13 +117,16 @@ func (p *Project) Build(ctx context.Context, upload Uploader, say func(string)) 
 	if err := checkTransform(root); err != nil {
 		return "", errors.New(template.Located(p.File, err))
 	}
-	b := &builder{project: p, upload: upload, say: say, done: map[string]control.Asset{}}
+	clear(b.code)
 	if root, err = b.template(ctx, root); err != nil {
 		return "", errors.New(template.Located(p.File, err))
 	}
 	out, err := json.Marshal(root)
 	return string(out), err
 }
+
+// path is the template's absolute path.
+func (p *Project) path() string { return filepath.Join(p.dir, filepath.Base(p.File)) }
 
 // checkTransform names what is missing where a SAM template does not say that it is one: a deployment could only say that the resource type is unknown.
 func checkTransform(root *template.Value) error {
@@ -113,15 +142,7 @@ func checkTransform(root *template.Value) error {
 	return nil
 }
 
-type builder struct {
-	project *Project
-	upload  Uploader
-	say     func(string)
-	// done holds what was uploaded, by path: functions often share a folder.
-	done map[string]control.Asset
-}
-
-func (b *builder) template(ctx context.Context, root *template.Value) (*template.Value, error) {
+func (b *Builder) template(ctx context.Context, root *template.Value) (*template.Value, error) {
 	if code := root.Get("Globals").Get("Function").Get("CodeUri"); code.Is(template.String) {
 		packed, err := b.pack(ctx, code, "Bucket", "Key")
 		if err != nil {
@@ -144,7 +165,7 @@ func (b *builder) template(ctx context.Context, root *template.Value) (*template
 	return root.Set("Resources", resources), nil
 }
 
-func (b *builder) resource(ctx context.Context, r *template.Value) (*template.Value, error) {
+func (b *Builder) resource(ctx context.Context, r *template.Value) (*template.Value, error) {
 	typ, _ := r.Get("Type").Str()
 	property, bucket, key := "", "", ""
 	switch typ {
@@ -168,7 +189,7 @@ func (b *builder) resource(ctx context.Context, r *template.Value) (*template.Va
 }
 
 // pack uploads the code at a local path and returns the value that names it. Other values stay as they are.
-func (b *builder) pack(ctx context.Context, code *template.Value, bucket, key string) (*template.Value, error) {
+func (b *Builder) pack(ctx context.Context, code *template.Value, bucket, key string) (*template.Value, error) {
 	path, _ := code.Str()
 	if strings.HasPrefix(path, "s3://") || strings.HasPrefix(path, "https://") {
 		return code, nil
@@ -176,6 +197,11 @@ func (b *builder) pack(ctx context.Context, code *template.Value, bucket, key st
 	full := path
 	if !filepath.IsAbs(path) {
 		full = filepath.Join(b.project.dir, path)
+	}
+	full = filepath.Clean(full)
+	b.code[full] = true
+	if b.scanning {
+		return code, nil
 	}
 	asset, ok := b.done[full]
 	if !ok {
@@ -192,7 +218,7 @@ func (b *builder) pack(ctx context.Context, code *template.Value, bucket, key st
 	return v.WithPos(code.Pos()), nil
 }
 
-func (b *builder) zip(ctx context.Context, path string) ([]byte, error) {
+func (b *Builder) zip(ctx context.Context, path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, errors.New("there is no such folder or file")
@@ -207,14 +233,21 @@ func (b *builder) zip(ctx context.Context, path string) ([]byte, error) {
 		return os.ReadFile(path)
 	}
 	if _, err := os.Stat(filepath.Join(path, "requirements.txt")); err == nil {
-		b.say(fmt.Sprintf("warning: %s/requirements.txt is not installed by croft; packages beyond boto3 must lie in the folder: pip install -r requirements.txt --target %s", path, path))
+		b.sayOnce(fmt.Sprintf("warning: %s/requirements.txt is not installed by croft; packages beyond boto3 must lie in the folder: pip install -r requirements.txt --target %s", path, path))
 	}
 	if size := folderSize(path); size > largeFolder {
-		b.say(fmt.Sprintf("  packing %s, %d MB …", path, size>>20))
+		b.sayOnce(fmt.Sprintf("  packing %s, %d MB …", path, size>>20))
 	}
 	var out bytes.Buffer
 	err = bundle.Zip(ctx, &out, path)
 	return out.Bytes(), err
+}
+
+func (b *Builder) sayOnce(text string) {
+	if !b.said[text] {
+		b.said[text] = true
+		b.say(text)
+	}
 }
 
 // largeFolder is the size in bytes from which packing takes long enough to be announced.
