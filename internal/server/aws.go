@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"croft/internal/cloud"
@@ -18,6 +19,9 @@ func (s *Server) serveAWS(w http.ResponseWriter, r *request, _ func()) {
 	if unknown == nil && desc != nil {
 		if x := wire.MatchStream(desc.API, r.Request); x != nil {
 			out, cerr := s.performStream(w, r, desc, x, scope)
+			if cerr != nil && expects(r.Request) {
+				w.Header().Set("Connection", "close")
+			}
 			s.answer(w, r, x, out, cerr)
 			return
 		}
@@ -93,10 +97,19 @@ func (s *Server) performStream(w http.ResponseWriter, r *request, desc *service.
 	if cerr != nil {
 		return nil, cerr
 	}
+	if expects(r.Request) && r.ContentLength == 0 {
+		w.WriteHeader(http.StatusContinue)
+	}
 	stream := wire.NewStream(body.Reader, body.Size)
 	stream.Trailer = body.Trailer
 	x.SetStream(stream)
 	return s.invoke(r, desc, x, call)
+}
+
+// expects reports whether the client waits for a word before it sends the body. S3's clients do so for empty ones too, for which net/http
+// gives no word, and botocore takes every later answer of the connection for one that came without it.
+func expects(r *http.Request) bool {
+	return r.ProtoAtLeast(1, 1) && strings.EqualFold(r.Header.Get("Expect"), "100-continue")
 }
 
 func (s *Server) invoke(r *request, desc *service.Descriptor, x *wire.Exchange, call *cloud.Call) (any, *cloud.Error) {

@@ -1011,7 +1011,7 @@ var schema = wire.Schema{
 		238: {Name: "ResponseContentEncoding", Kind: wire.String},
 		239: {Name: "ResponseContentLanguage", Kind: wire.String},
 		240: {Name: "ResponseContentType", Kind: wire.String},
-		241: {Name: "ResponseExpires", Kind: wire.Timestamp, Time: wire.HTTPTime},
+		241: {Name: "ResponseExpires", Kind: wire.String, Time: wire.HTTPTime},
 		242: {Name: "Restore", Kind: wire.String},
 		243: {Name: "RestoreExpiryDate", Kind: wire.Timestamp},
 		244: {Name: "RestoreStatus", Kind: wire.Structure, Members: []wire.Member{

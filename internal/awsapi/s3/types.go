@@ -527,7 +527,7 @@ type GetObjectInput struct {
 	ResponseContentEncoding    *string
 	ResponseContentLanguage    *string
 	ResponseContentType        *string
-	ResponseExpires            *time.Time
+	ResponseExpires            *string
 	VersionId                  *string
 	SSECustomerAlgorithm       *string
 	SSECustomerKey             *string
@@ -655,7 +655,7 @@ type HeadObjectInput struct {
 	ResponseContentEncoding    *string
 	ResponseContentLanguage    *string
 	ResponseContentType        *string
-	ResponseExpires            *time.Time
+	ResponseExpires            *string
 	VersionId                  *string
 	SSECustomerAlgorithm       *string
 	SSECustomerKey             *string

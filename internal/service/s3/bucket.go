@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -108,17 +109,80 @@ func (s *Service) GetBucketLocation(ctx context.Context, in *api.GetBucketLocati
 	return out, nil
 }
 
-// DeleteBucket deletes the bucket.
+// DeleteBucket deletes a bucket without objects. Uploads that have not ended go with it.
 func (s *Service) DeleteBucket(ctx context.Context, in *api.DeleteBucketInput) (*api.DeleteBucketOutput, error) {
+	for {
+		left, err := s.abortSome(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		if !left {
+			break
+		}
+	}
 	err := s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-		b, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner)
+		b, err := s.deletable(ctx, tx, in)
 		if err != nil {
 			return err
 		}
-		return errors.Join(tx.Delete(bucketKey(in.Bucket)), tx.Delete(ownedKey(b.Account, in.Bucket)), tx.Add(countKey(b.Account), -1))
+		if _, err := first(tx, kv.PrefixRange(uploadsPrefix(in.Bucket))); !errors.Is(err, kv.ErrNotFound) {
+			return errors.Join(err, bucketNotEmpty(in.Bucket)) // it has just begun
+		}
+		return errors.Join(tx.Delete(bucketKey(in.Bucket)), tx.Delete(ownedKey(b.Account, in.Bucket)), tx.Add(countKey(b.Account), -1),
+			tx.DeleteRange(settingsRange(in.Bucket)))
 	})
 	if err != nil {
 		return nil, err
 	}
 	return new(api.DeleteBucketOutput), nil
+}
+
+// deletable returns the bucket if it is the caller's and has no objects.
+func (s *Service) deletable(ctx context.Context, r kv.Reader, in *api.DeleteBucketInput) (*bucket, error) {
+	b, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner)
+	if err != nil {
+		return nil, err
+	}
+	switch _, err := first(r, kv.PrefixRange(objectsPrefix(in.Bucket))); {
+	case errors.Is(err, kv.ErrNotFound):
+		return b, nil
+	case err != nil:
+		return nil, err
+	}
+	return nil, bucketNotEmpty(in.Bucket)
+}
+
+func bucketNotEmpty(name string) *cloud.Error {
+	return with(cloud.Errorf("BucketNotEmpty", "The bucket you tried to delete is not empty").WithStatus(http.StatusConflict), "BucketName", name)
+}
+
+// first returns the first key of a range, or ErrNotFound.
+func first(r kv.Reader, in kv.Range) ([]byte, error) {
+	for e, err := range r.Scan(in, kv.ScanOptions{Limit: 1}) {
+		return bytes.Clone(e.Key), err
+	}
+	return nil, kv.ErrNotFound
+}
+
+// abortSome ends one upload of a bucket that is about to be deleted, and reports whether there may be more.
+func (s *Service) abortSome(ctx context.Context, in *api.DeleteBucketInput) (left bool, err error) {
+	err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+		left = false
+		if _, err := s.deletable(ctx, tx, in); err != nil {
+			return err
+		}
+		base := uploadsPrefix(in.Bucket)
+		key, err := first(tx, kv.PrefixRange(base))
+		if errors.Is(err, kv.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		left = true
+		k := kv.ReadKey(key, base)
+		object, id := k.Str(), string(k.Rest())
+		return errors.Join(k.Err(), s.abort(ctx, tx, in.Bucket, object, id))
+	})
+	return left, err
 }

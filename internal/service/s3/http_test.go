@@ -34,11 +34,16 @@ func newServer(t *testing.T) *httptest.Server {
 }
 
 func TestBoto3(t *testing.T) {
+	for _, script := range []string{"boto3_buckets.py", "boto3_objects.py"} {
+		t.Run(script, func(t *testing.T) { runPython(t, newServer(t), script) })
+	}
+}
+
+func runPython(t *testing.T, ts *httptest.Server, script string) {
 	if out, err := exec.Command("python3", "-c", "import boto3").CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED, not used with boto3: %v %s", err, out)
 	}
-	ts := newServer(t)
-	cmd := exec.CommandContext(t.Context(), "python3", "testdata/boto3_buckets.py", ts.URL[strings.LastIndex(ts.URL, ":")+1:])
+	cmd := exec.CommandContext(t.Context(), "python3", "testdata/"+script, ts.URL[strings.LastIndex(ts.URL, ":")+1:])
 	cmd.Env = append(os.Environ(), "AWS_CONFIG_FILE=/dev/null", "AWS_SHARED_CREDENTIALS_FILE=/dev/null", "AWS_EC2_METADATA_DISABLED=true", "no_proxy=*")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -98,7 +103,9 @@ func TestRequestsThatClientsDoNotMake(t *testing.T) {
 		{"PATCH", "/", "", 405, "<ResourceType>SERVICE</ResourceType>"},
 		{"DELETE", "/", "", 405, "<Code>MethodNotAllowed</Code>"},
 		{"PUT", "/strange?acl", "", 501, "s3:PutBucketAcl"},
-		{"GET", "/strange/key", "", 501, "s3:GetObject"},
+		{"GET", "/strange/key", "", 404, "<Code>NoSuchBucket</Code>"},
+		{"GET", "/strange/key?acl", "", 501, "s3:GetObjectAcl"},
+		{"GET", "/strange/%ff", "", 400, "<Code>InvalidArgument</Code>"},
 	} {
 		status, text := do(c.method, c.target, c.body)
 		if status != c.status || !strings.Contains(strings.ReplaceAll(text, "'", "&apos;"), c.want) {

@@ -20,3 +20,27 @@ func ownedRange(account, prefix, after string) kv.Range {
 }
 
 func countKey(account string) kv.Key { return kv.Key{'c'}.Raw([]byte(account)...) }
+
+// settingKey is where a bucket keeps one of its settings.
+func settingKey(bucket, kind string) kv.Key { return kv.Key{'s'}.Str(bucket).Raw([]byte(kind)...) }
+
+func settingsRange(bucket string) kv.Range { return kv.PrefixRange(kv.Key{'s'}.Str(bucket)) }
+
+func objectsPrefix(bucket string) kv.Key { return kv.Key{'k'}.Str(bucket) }
+
+func objectKey(bucket, key string) kv.Key { return objectsPrefix(bucket).Raw([]byte(key)...) }
+
+// dataKey is where the content of an object lies beside its row: a small body itself, or the list of the parts of a large one.
+func dataKey(bucket, key string) kv.Key { return kv.Key{'d'}.Str(bucket).Raw([]byte(key)...) }
+
+func uploadsPrefix(bucket string) kv.Key { return kv.Key{'u'}.Str(bucket) }
+
+func uploadKey(bucket, key, id string) kv.Key {
+	return uploadsPrefix(bucket).Str(key).Raw([]byte(id)...)
+}
+
+func partsPrefix(bucket, id string) kv.Key { return kv.Key{'p'}.Str(bucket).Str(id) }
+
+func partKey(bucket, id string, number int32) kv.Key {
+	return partsPrefix(bucket, id).Uint(uint64(number))
+}

@@ -1,0 +1,196 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/url"
+	"slices"
+	"strings"
+
+	api "croft/internal/awsapi/s3"
+	"croft/internal/blob"
+	"croft/internal/checksum"
+	"croft/internal/cloud"
+	"croft/internal/kv"
+	"croft/internal/wire"
+)
+
+// source is what a copy is made of.
+type source struct {
+	bucket, key string
+	owner       *string
+	condition   readCondition
+}
+
+// parseSource reads the header x-amz-copy-source: BUCKET/KEY, URL-encoded, perhaps with a slash before it and a version behind it.
+func parseSource(text string) (src source, err error) {
+	invalid := invalidArgument("x-amz-copy-source", text, "Invalid copy source object key")
+	path, query, versioned := strings.Cut(text, "?")
+	if versioned {
+		id, ok := strings.CutPrefix(query, "versionId=")
+		if !ok {
+			return src, invalid
+		}
+		if err := checkVersion(&id); err != nil {
+			return src, err
+		}
+	}
+	if path, err = url.PathUnescape(path); err != nil {
+		return src, invalid
+	}
+	var ok bool
+	if src.bucket, src.key, ok = strings.Cut(strings.TrimPrefix(path, "/"), "/"); !ok || src.key == "" || src.bucket == "" {
+		return src, invalidArgument("x-amz-copy-source", text, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+	}
+	if strings.HasPrefix(src.bucket, "arn:") {
+		return src, notImplemented("CopyObject", "x-amz-copy-source", text)
+	}
+	return src, nil
+}
+
+// readSource returns the object that a copy is made of. It may lie in any region.
+func (s *Service) readSource(ctx context.Context, r kv.Reader, src source) (*object, content, error) {
+	if _, err := own(ctx, r, src.bucket, src.owner); err != nil {
+		return nil, content{}, err
+	}
+	o, err := readObject(r, src.bucket, src.key)
+	if err != nil {
+		return nil, content{}, err
+	}
+	if err := src.condition.check(o); err != nil {
+		if cloud.Code(err) == "NotModified" {
+			err = preconditionFailed("x-amz-copy-source-If-Modified-Since")
+		}
+		return nil, content{}, err
+	}
+	c, err := readContent(r, src.bucket, src.key, o)
+	return o, c, err
+}
+
+// CopyObject makes an object of another one. Both share what lies in the blob store.
+func (s *Service) CopyObject(ctx context.Context, in *api.CopyObjectInput) (*api.CopyObjectOutput, error) {
+	o, src, err := s.newCopy(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	cond := writeCondition{match: in.IfMatch, noneMatch: in.IfNoneMatch}
+	var wanted checksum.Algorithm
+	if in.ChecksumAlgorithm != nil {
+		var ok bool
+		if wanted, ok = checksum.Parse(*in.ChecksumAlgorithm); !ok {
+			return nil, notImplemented("CopyObject", "x-amz-checksum-algorithm", *in.ChecksumAlgorithm)
+		}
+	}
+	// The checksum of another kind is computed before the transaction, and is right if the source is still the same in it.
+	var computed sum
+	var of string
+	for try := 1; ; try++ {
+		err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+			return s.copy(ctx, tx, in, cond, src, o, wanted, computed, of)
+		})
+		var needs *needsSum
+		if !errors.As(err, &needs) || try == maxTries {
+			break
+		}
+		if computed, err = s.compute(ctx, needs.content, wanted); err != nil && !errors.Is(err, blob.ErrNotFound) {
+			return nil, err
+		}
+		of = needs.etag
+	}
+	if err != nil {
+		return nil, err
+	}
+	result := &api.CopyObjectResult{ETag: quoted(o.ETag), LastModified: &o.Modified}
+	o.Sum.show(result)
+	return &api.CopyObjectOutput{CopyObjectResult: result, ServerSideEncryption: encryption()}, nil
+}
+
+// newCopy checks a request for a copy, and returns what is known of the new object and where it comes from.
+func (s *Service) newCopy(ctx context.Context, in *api.CopyObjectInput) (*object, source, error) {
+	src, err := parseSource(in.CopySource)
+	if err != nil {
+		return nil, src, err
+	}
+	src.owner = in.ExpectedSourceBucketOwner
+	src.condition = readCondition{
+		match: in.CopySourceIfMatch, noneMatch: in.CopySourceIfNoneMatch, modified: in.CopySourceIfModifiedSince, unmodified: in.CopySourceIfUnmodifiedSince,
+		matchName: "x-amz-copy-source-",
+	}
+	for _, d := range [...]struct {
+		header string
+		value  *string
+	}{{"x-amz-metadata-directive", in.MetadataDirective}, {"x-amz-tagging-directive", in.TaggingDirective}} {
+		if v := wire.Value(d.value); d.value != nil && !slices.Contains([]string{api.MetadataDirectiveCOPY, api.MetadataDirectiveREPLACE}, v) {
+			return nil, src, invalidArgument(d.header, v, "Unknown directive.")
+		}
+	}
+	o, err := s.newObject(ctx, "CopyObject", in, in.Key)
+	if err != nil {
+		return nil, src, err
+	}
+	if src.bucket == in.Bucket && src.key == in.Key && wire.Value(in.MetadataDirective) != api.MetadataDirectiveREPLACE && in.ServerSideEncryption == nil &&
+		in.StorageClass == nil {
+		return nil, src, cloud.Errorf("InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the "+
+			"object's metadata, storage class, website redirect location or encryption attributes.")
+	}
+	return o, src, nil
+}
+
+// needsSum says that the checksum of a source has to be computed first.
+type needsSum struct {
+	content content
+	etag    string
+}
+
+func (*needsSum) Error() string { return "s3: a checksum has to be computed" }
+
+// copy makes the copy in a transaction. computed is the checksum of a source with the ETag of.
+func (s *Service) copy(
+	ctx context.Context, tx kv.Tx, in *api.CopyObjectInput, cond writeCondition, src source, o *object, wanted checksum.Algorithm, computed sum, of string,
+) error {
+	if _, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner); err != nil {
+		return err
+	}
+	from, c, err := s.readSource(ctx, tx, src)
+	if err != nil {
+		return err
+	}
+	old, err := lookObject(tx, in.Bucket, in.Key)
+	if err != nil {
+		return err
+	}
+	if err := cond.check(in.Key, old); err != nil {
+		return err
+	}
+	tags := o.Tags
+	if wire.Value(in.TaggingDirective) != api.TaggingDirectiveREPLACE {
+		tags = from.Tags
+	}
+	if wire.Value(in.MetadataDirective) != api.MetadataDirectiveREPLACE {
+		o.properties = from.properties
+	}
+	o.Size, o.ETag, o.Sum, o.Tags = from.Size, from.ETag, from.Sum, tags
+	if wanted != "" && (from.Sum.Algorithm != wanted || from.Sum.Composite) {
+		if of != from.ETag || computed.Algorithm != wanted {
+			return &needsSum{c, from.ETag}
+		}
+		o.Sum = computed
+	}
+	return s.writeObject(ctx, tx, in.Bucket, in.Key, old, o, c, false)
+}
+
+// compute reads a body for its checksum.
+func (s *Service) compute(ctx context.Context, c content, a checksum.Algorithm) (sum, error) {
+	size := int64(len(c.inline))
+	for _, seg := range c.segments {
+		size += seg.Size
+	}
+	body, err := s.open(ctx, c, 0, size)
+	if err != nil {
+		return sum{}, err
+	}
+	d := newDigest(body, promise{}, a)
+	_, err = io.Copy(io.Discard, d)
+	return d.sum(), errors.Join(err, body.Close())
+}

@@ -1,0 +1,186 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+
+	api "croft/internal/awsapi/s3"
+	"croft/internal/blob"
+	"croft/internal/cloud"
+	"croft/internal/kv"
+	"croft/internal/wire"
+)
+
+// maxTries bounds how often a read begins again because the object was replaced between the look at its row and at its body.
+const maxTries = 10
+
+// GetObject returns an object, or the part of it that is asked for.
+func (s *Service) GetObject(ctx context.Context, in *api.GetObjectInput) (*api.GetObjectOutput, error) {
+	if err := errors.Join(checkMembers("GetObject", in), checkVersion(in.VersionId)); err != nil {
+		return nil, err
+	}
+	for try := 1; ; try++ {
+		f, err := s.find(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		out := f.describe(in)
+		if out.Body, err = s.open(ctx, f.content, f.offset, f.size); err == nil {
+			return out, nil
+		}
+		if !errors.Is(err, blob.ErrNotFound) || try == maxTries {
+			return nil, err
+		}
+	}
+}
+
+// HeadObject returns what is known of an object.
+func (s *Service) HeadObject(ctx context.Context, in *api.HeadObjectInput) (*api.HeadObjectOutput, error) {
+	if err := errors.Join(checkMembers("HeadObject", in), checkVersion(in.VersionId)); err != nil {
+		return nil, err
+	}
+	get := &api.GetObjectInput{}
+	copyMembers(get, in)
+	f, err := s.find(ctx, get)
+	if err != nil {
+		return nil, err
+	}
+	out := new(api.HeadObjectOutput)
+	copyMembers(out, f.describe(get))
+	return out, nil
+}
+
+// copyMembers gives the structure that to points to the members that it shares with the one that from points to.
+func copyMembers(to, from any) {
+	dst, src := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
+	for i := range dst.NumField() {
+		if f := src.FieldByName(dst.Type().Field(i).Name); f.IsValid() && f.Type() == dst.Field(i).Type() {
+			dst.Field(i).Set(f)
+		}
+	}
+}
+
+// found is an object and the part of it to read.
+type found struct {
+	*object
+	content content
+	// offset and size are of the part; partial says that it was asked for.
+	offset, size int64
+	partial      bool
+}
+
+func (s *Service) find(ctx context.Context, in *api.GetObjectInput) (f found, err error) {
+	err = s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
+		if _, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner); err != nil {
+			return err
+		}
+		if f.object, err = readObject(r, in.Bucket, in.Key); err != nil {
+			return err
+		}
+		c := readCondition{match: in.IfMatch, noneMatch: in.IfNoneMatch, modified: in.IfModifiedSince, unmodified: in.IfUnmodifiedSince}
+		if err := c.check(f.object); err != nil {
+			return err
+		}
+		f.content, err = readContent(r, in.Bucket, in.Key, f.object)
+		return err
+	})
+	if err != nil {
+		return f, err
+	}
+	return f, f.choose(in)
+}
+
+// choose finds out which part is asked for.
+func (f *found) choose(in *api.GetObjectInput) (err error) {
+	f.size = f.Size
+	switch {
+	case in.PartNumber != nil && in.Range != nil:
+		return cloud.Errorf("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+	case in.Range != nil:
+		f.offset, f.size, f.partial, err = parseRange(*in.Range, f.Size)
+		return err
+	case in.PartNumber == nil:
+		return nil
+	}
+	n := int(*in.PartNumber)
+	if n < 1 || n > maxParts {
+		return invalidArgument("partNumber", itoa(n), "Part number must be an integer between 1 and %d, inclusive", maxParts)
+	}
+	if n > max(f.Parts, 1) {
+		e := cloud.Errorf("InvalidPartNumber", "The requested partnumber is not satisfiable").WithStatus(http.StatusRequestedRangeNotSatisfiable)
+		return with(e, "PartNumberRequested", itoa(n), "ActualPartCount", itoa(max(f.Parts, 1)))
+	}
+	f.partial = f.Size > 0
+	if f.Parts == 0 {
+		return nil
+	}
+	for _, seg := range f.content.segments[:n-1] {
+		f.offset += seg.Size
+	}
+	f.size = f.content.segments[n-1].Size
+	return nil
+}
+
+// describe returns the answer to a read, without the body.
+func (f *found) describe(in *api.GetObjectInput) *api.GetObjectOutput {
+	out := &api.GetObjectOutput{
+		AcceptRanges: wire.Ptr("bytes"), LastModified: &f.Modified, ContentLength: &f.size, ETag: quoted(f.ETag), ServerSideEncryption: encryption(),
+		ContentType: or(in.ResponseContentType, f.ContentType), CacheControl: or(in.ResponseCacheControl, f.CacheControl),
+		ContentDisposition: or(in.ResponseContentDisposition, f.ContentDisposition), ContentEncoding: or(in.ResponseContentEncoding, f.ContentEncoding),
+		ContentLanguage: or(in.ResponseContentLanguage, f.ContentLanguage), Expires: or(in.ResponseExpires, f.Expires), Metadata: f.Metadata,
+	}
+	if out.ContentType == nil {
+		out.ContentType = wire.Ptr("binary/octet-stream")
+	}
+	if f.partial {
+		out.ContentRange = wire.Ptr(fmt.Sprintf("bytes %d-%d/%d", f.offset, f.offset+f.size-1, f.Size))
+	}
+	if n := len(f.Tags); n > 0 {
+		out.TagCount = wire.Ptr(int32(n))
+	}
+	if in.PartNumber != nil && f.Parts > 0 {
+		out.PartsCount = wire.Ptr(int32(f.Parts))
+	}
+	// A checksum of the whole says nothing of a part, and clients would compare it with one.
+	if wire.Value(in.ChecksumMode) == api.ChecksumModeENABLED && f.size == f.Size {
+		f.Sum.show(out)
+	}
+	return out
+}
+
+// or returns what the request wants to see in place of what the object has, if that is anything.
+func or(wanted *string, has string) *string {
+	if wanted != nil {
+		return wanted
+	}
+	if has == "" {
+		return nil
+	}
+	return &has
+}
+
+// GetObjectTagging returns an object's tags.
+func (s *Service) GetObjectTagging(ctx context.Context, in *api.GetObjectTaggingInput) (*api.GetObjectTaggingOutput, error) {
+	if err := checkVersion(in.VersionId); err != nil {
+		return nil, err
+	}
+	out := &api.GetObjectTaggingOutput{TagSet: []api.Tag{}}
+	err := s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
+		if _, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner); err != nil {
+			return err
+		}
+		o, err := readObject(r, in.Bucket, in.Key)
+		if err == nil {
+			out.TagSet = append(out.TagSet, slices.Clone(o.Tags)...)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}

@@ -1,0 +1,181 @@
+package s3
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	api "croft/internal/awsapi/s3"
+	"croft/internal/cloud"
+	"croft/internal/kv"
+)
+
+// object is an object's row.
+type object struct {
+	Size int64 `json:"s"`
+	// ETag is without its quotes.
+	ETag     string    `json:"e"`
+	Modified time.Time `json:"m"`
+	Sum      sum       `json:"c,omitzero"`
+	properties
+	// Blob is the body in the blob store, where it is one alone. Parts says that the body consists of so many, and Inline that it is small;
+	// either lies in the data row then. An empty body is nowhere.
+	Blob   string `json:"b,omitempty"`
+	Parts  int    `json:"p,omitempty"`
+	Inline bool   `json:"i,omitempty"`
+}
+
+// properties are what a client gives an object beside its body.
+type properties struct {
+	ContentType        string            `json:"ct,omitempty"`
+	CacheControl       string            `json:"cc,omitempty"`
+	ContentDisposition string            `json:"cd,omitempty"`
+	ContentEncoding    string            `json:"ce,omitempty"`
+	ContentLanguage    string            `json:"cl,omitempty"`
+	Expires            string            `json:"ex,omitempty"`
+	Metadata           map[string]string `json:"u,omitempty"`
+	Tags               []api.Tag         `json:"t,omitempty"`
+}
+
+// segment is a part of a body, which lies in the blob store.
+type segment struct {
+	Blob string `json:"b"`
+	Size int64  `json:"s"`
+}
+
+// content is where a body lies: in the row itself, or in segments behind each other.
+type content struct {
+	inline   []byte
+	segments []segment
+}
+
+// readObject returns the object, or NoSuchKey.
+func readObject(r kv.Reader, bucket, key string) (*object, error) {
+	data, err := r.Get(objectKey(bucket, key))
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil, noSuchKey(key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return decodeObject(data)
+}
+
+func decodeObject(row []byte) (*object, error) {
+	o := new(object)
+	return o, json.Unmarshal(row, o)
+}
+
+// lookObject is readObject for those who go on without an object.
+func lookObject(r kv.Reader, bucket, key string) (*object, error) {
+	o, err := readObject(r, bucket, key)
+	if cloud.Code(err) == "NoSuchKey" {
+		return nil, nil
+	}
+	return o, err
+}
+
+// readContent returns where the object's body lies.
+func readContent(r kv.Reader, bucket, key string, o *object) (content, error) {
+	switch {
+	case o.Blob != "":
+		return content{segments: []segment{{o.Blob, o.Size}}}, nil
+	case !o.Inline && o.Parts == 0:
+		return content{}, nil
+	}
+	data, err := r.Get(dataKey(bucket, key))
+	if err != nil {
+		return content{}, err
+	}
+	if o.Inline {
+		return content{inline: append([]byte(nil), data...)}, nil
+	}
+	var c content
+	return c, json.Unmarshal(data, &c.segments)
+}
+
+// writeObject puts an object in the place of the one that was there, which may be nil, and gives up that one's body. The new body is
+// retained unless it is so already, as the parts of an upload are.
+func (s *Service) writeObject(ctx context.Context, tx kv.Tx, bucket, key string, old, o *object, c content, retained bool) error {
+	o.place(c)
+	if !retained {
+		for _, seg := range c.segments {
+			if err := s.deps.Refs.Retain(ctx, seg.Blob); err != nil {
+				return err
+			}
+		}
+	}
+	if old != nil {
+		if err := s.dropBody(ctx, tx, bucket, key, old); err != nil {
+			return err
+		}
+	}
+	row, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	if err := tx.Put(objectKey(bucket, key), row); err != nil {
+		return err
+	}
+	switch {
+	case o.Inline:
+		return tx.Put(dataKey(bucket, key), c.inline)
+	case o.Parts > 0:
+		if row, err = json.Marshal(c.segments); err != nil {
+			return err
+		}
+		return tx.Put(dataKey(bucket, key), row)
+	}
+	return nil
+}
+
+// place notes in the row where the body lies.
+func (o *object) place(c content) {
+	o.Blob, o.Parts, o.Inline = "", 0, false
+	switch {
+	case len(c.inline) > 0:
+		o.Inline = true
+	case len(c.segments) == 1 && !o.multipart():
+		o.Blob = c.segments[0].Blob
+	case len(c.segments) > 0:
+		o.Parts = len(c.segments)
+	}
+}
+
+// dropBody gives up the body of an object whose row is about to go or to change.
+func (s *Service) dropBody(ctx context.Context, tx kv.Tx, bucket, key string, o *object) error {
+	if o.Parts > 0 || o.Blob != "" {
+		c, err := readContent(tx, bucket, key, o)
+		if err != nil {
+			return err
+		}
+		for _, seg := range c.segments {
+			if err := s.deps.Refs.Release(ctx, seg.Blob); err != nil {
+				return err
+			}
+		}
+	}
+	if o.Parts > 0 || o.Inline {
+		return tx.Delete(dataKey(bucket, key))
+	}
+	return nil
+}
+
+// deleteObject deletes an object that is there.
+func (s *Service) deleteObject(ctx context.Context, tx kv.Tx, bucket, key string, o *object) error {
+	return errors.Join(s.dropBody(ctx, tx, bucket, key, o), tx.Delete(objectKey(bucket, key)))
+}
+
+// maxKey bounds an object's key, in bytes. Source: S3 User Guide, "Naming Amazon S3 objects".
+const maxKey = 1024
+
+func checkKey(key string) error {
+	if len(key) > maxKey {
+		return with(cloud.Errorf("KeyTooLongError", "Your key is too long"), "Size", itoa(len(key)), "MaxSizeAllowed", itoa(maxKey))
+	}
+	if key == "" {
+		return cloud.Errorf("InvalidArgument", "The key of an object has at least one byte.")
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+package s3
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	api "croft/internal/awsapi/s3"
+	"croft/internal/cloud"
+	"croft/internal/kv"
+	"croft/internal/wire"
+)
+
+// PutObject stores an object. The body is durable before the transaction that names it; when anything is wrong with either, the bucket
+// is as it was.
+func (s *Service) PutObject(ctx context.Context, in *api.PutObjectInput) (*api.PutObjectOutput, error) {
+	var trailer http.Header
+	size := int64(0)
+	if in.Body != nil {
+		trailer, size = in.Body.Trailer, in.Body.Size
+	}
+	p, err := promised(in, in.ContentMD5, trailer)
+	if err != nil {
+		return nil, err
+	}
+	o, err := s.newObject(ctx, "PutObject", in, in.Key)
+	if err != nil {
+		return nil, err
+	}
+	cond := writeCondition{match: in.IfMatch, noneMatch: in.IfNoneMatch}
+	if err := s.mayWrite(ctx, in.Bucket, in.Key, in.ExpectedBucketOwner, cond); err != nil {
+		return nil, err
+	}
+	d := newDigest(in.Body, p, usual)
+	c, err := s.keep(ctx, d, size)
+	if err != nil {
+		return nil, err
+	}
+	o.Size, o.ETag, o.Sum = d.size, d.etag(), d.sum()
+	if err := s.put(ctx, in.Bucket, in.Key, in.ExpectedBucketOwner, cond, o, c); err != nil {
+		s.discard(ctx, c, err)
+		return nil, err
+	}
+	out := &api.PutObjectOutput{ETag: quoted(o.ETag), ServerSideEncryption: encryption()}
+	o.Sum.show(out)
+	return out, nil
+}
+
+// newObject returns an object with the properties that an input gives it.
+func (s *Service) newObject(ctx context.Context, operation string, in any, key string) (*object, error) {
+	if err := checkMembers(operation, in); err != nil {
+		return nil, err
+	}
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	p, err := propertiesOf(in)
+	if err != nil {
+		return nil, err
+	}
+	return &object{Modified: now(ctx), properties: p}, nil
+}
+
+// now is the time of the call as objects know it: to the second.
+func now(ctx context.Context) time.Time { return cloud.CallOf(ctx).Now.UTC().Truncate(time.Second) }
+
+// mayWrite looks whether an object could be written, so that a body which could not is not read.
+func (s *Service) mayWrite(ctx context.Context, bucket, key string, owner *string, cond writeCondition) error {
+	return s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
+		if _, err := s.ownHere(ctx, r, bucket, owner); err != nil {
+			return err
+		}
+		if !cond.given() {
+			return nil
+		}
+		old, err := lookObject(r, bucket, key)
+		if err != nil {
+			return err
+		}
+		return cond.check(key, old)
+	})
+}
+
+// put puts an object in its place.
+func (s *Service) put(ctx context.Context, bucket, key string, owner *string, cond writeCondition, o *object, c content) error {
+	return s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+		if _, err := s.ownHere(ctx, tx, bucket, owner); err != nil {
+			return err
+		}
+		old, err := lookObject(tx, bucket, key)
+		if err != nil {
+			return err
+		}
+		if err := cond.check(key, old); err != nil {
+			return err
+		}
+		return s.writeObject(ctx, tx, bucket, key, old, o, c, false)
+	})
+}
+
+// quoted returns an ETag as it is in answers.
+func quoted(etag string) *string { return wire.Ptr(`"` + etag + `"`) }
+
+// multipart reports whether the object was uploaded in parts.
+func (o *object) multipart() bool { return strings.Contains(o.ETag, "-") }

@@ -1,0 +1,86 @@
+package s3
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+
+	api "croft/internal/awsapi/s3"
+	"croft/internal/cloud"
+	"croft/internal/kv"
+)
+
+// maxObjectTags bounds an object's tags. Source: S3 User Guide, "Categorizing your storage using tags".
+const maxObjectTags = 10
+
+// parseTags reads tags as the header x-amz-tagging has them: as a query is written.
+func parseTags(text string) ([]api.Tag, error) {
+	if text == "" {
+		return nil, nil
+	}
+	invalid := with(cloud.Errorf("InvalidArgument", "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates."),
+		"ArgumentName", "x-amz-tagging", "ArgumentValue", text)
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, invalid
+	}
+	var out []api.Tag
+	for k, v := range values {
+		if len(v) != 1 {
+			return nil, invalid
+		}
+		out = append(out, api.Tag{Key: k, Value: v[0]})
+	}
+	slices.SortFunc(out, func(a, b api.Tag) int { return strings.Compare(a.Key, b.Key) })
+	return out, checkObjectTags(out)
+}
+
+func checkObjectTags(tags []api.Tag) error {
+	if len(tags) > maxObjectTags {
+		return cloud.Errorf("BadRequest", "Object tags cannot be greater than %d", maxObjectTags)
+	}
+	return checkTags(tags)
+}
+
+// PutObjectTagging gives an object other tags.
+func (s *Service) PutObjectTagging(ctx context.Context, in *api.PutObjectTaggingInput) (*api.PutObjectTaggingOutput, error) {
+	if err := errors.Join(checkVersion(in.VersionId), checkObjectTags(in.Tagging.TagSet)); err != nil {
+		return nil, err
+	}
+	if err := s.retag(ctx, in.Bucket, in.Key, in.ExpectedBucketOwner, in.Tagging.TagSet); err != nil {
+		return nil, err
+	}
+	return new(api.PutObjectTaggingOutput), nil
+}
+
+// DeleteObjectTagging takes an object's tags away.
+func (s *Service) DeleteObjectTagging(ctx context.Context, in *api.DeleteObjectTaggingInput) (*api.DeleteObjectTaggingOutput, error) {
+	if err := checkVersion(in.VersionId); err != nil {
+		return nil, err
+	}
+	if err := s.retag(ctx, in.Bucket, in.Key, in.ExpectedBucketOwner, nil); err != nil {
+		return nil, err
+	}
+	return new(api.DeleteObjectTaggingOutput), nil
+}
+
+func (s *Service) retag(ctx context.Context, bucket, key string, owner *string, tags []api.Tag) error {
+	return s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+		if _, err := s.ownHere(ctx, tx, bucket, owner); err != nil {
+			return err
+		}
+		o, err := readObject(tx, bucket, key)
+		if err != nil {
+			return err
+		}
+		o.Tags = tags
+		row, err := json.Marshal(o)
+		if err != nil {
+			return err
+		}
+		return tx.Put(objectKey(bucket, key), row)
+	})
+}
