@@ -186,7 +186,7 @@ func numbers(l *wire.Limits) []any {
 		}
 	}
 	if len(out) == 0 {
-		out = append(out, l.Min)
+		out = append(out, l.Min, l.Max)
 	}
 	return out
 }
@@ -239,6 +239,7 @@ func TestVariants(t *testing.T) {
 	want := []string{
 		`Mode {"Entries":[{"Id":"1"},{"Id":"2"}],"Mode":"B","Name":"n"}`,
 		`Options.Size {"Entries":[{"Id":"1"},{"Id":"2"}],"Mode":"A","Name":"n","Options":{"Key":"abc","Size":100}}`,
+		`Options.Size {"Entries":[{"Id":"1"},{"Id":"2"}],"Mode":"A","Name":"n","Options":{"Key":"abc","Size":200}}`,
 		`Entries.Delay {"Entries":[{"Delay":7,"Id":"1"},{"Id":"2"}],"Mode":"A","Name":"n"}`,
 	}
 	var got []string
