@@ -49,7 +49,9 @@ func (rpcCBOR) decode(x *Exchange, v reflect.Value) ([]string, error) {
 		d.noteMissing(x.Op.Schema.Shape(x.Op.Input), &memberSet{})
 		return d.missing, nil
 	}
-	if t, _, err := mime.ParseMediaType(x.request.Header.Get(headerType)); err != nil || t != cborType {
+	// botocore names the type of the answer where that is an event stream.
+	t, _, err := mime.ParseMediaType(x.request.Header.Get(headerType))
+	if err != nil || t != cborType && (t != eventStreamType || x.outputEvents() == nil) {
 		return nil, cloud.Errorf("UnsupportedMediaTypeException", "The body of a request in the protocol %s is of the type %s.", cborProtocol, cborType).
 			WithStatus(http.StatusUnsupportedMediaType)
 	}

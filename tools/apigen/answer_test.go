@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"hash/crc32"
-	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
@@ -183,53 +181,5 @@ func TestClient(t *testing.T) {
 	}
 	if _, err := c.PurgeQueue(t.Context(), nil); err == nil {
 		t.Error("a nil input passes")
-	}
-}
-
-// discard is a ResponseWriter that keeps nothing.
-type discard struct{ h http.Header }
-
-func (d discard) Header() http.Header         { return d.h }
-func (d discard) Write(b []byte) (int, error) { return len(b), nil }
-func (d discard) WriteHeader(int)             {}
-
-func BenchmarkSendMessage(b *testing.B) {
-	c := request{svc: sqsAPI, op: "SendMessage", body: `{"QueueUrl":"http://127.0.0.1:4566/000000000000/orders","MessageBody":"{\"orderId\":\"5d2cbd6b-3cf1-4ad3-8d6a-4c5f5f0d6a44\",\"amount\":12}"}`}
-	r := httptest.NewRequest("POST", "/", nil)
-	r.Header.Set("X-Amz-Target", "AmazonSQS.SendMessage")
-	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	body := []byte(c.body)
-	out := &sqs.SendMessageOutput{MessageId: wire.Ptr("5d2cbd6b-3cf1-4ad3-8d6a-4c5f5f0d6a44"), MD5OfMessageBody: wire.Ptr("5d41402abc4b2a76b9719d911017c592")}
-	b.ReportAllocs()
-	for b.Loop() {
-		x, err := wire.Match(sqsAPI, r, body)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := x.Decode(); err != nil {
-			b.Fatal(err)
-		}
-		if err := x.Encode(discard{http.Header{}}, "the-id", out); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkPutItem(b *testing.B) {
-	body := []byte(`{"TableName":"orders","Item":{"pk":{"S":"order#1"},"amount":{"N":"12.5"},"lines":{"L":[{"M":{"sku":{"S":"a"},"n":{"N":"1"}}},{"M":{"sku":{"S":"b"},"n":{"N":"2"}}}]}}}`)
-	if !json.Valid(body) {
-		b.Fatal("bad body")
-	}
-	r := httptest.NewRequest("POST", "/", nil)
-	r.Header.Set("X-Amz-Target", "DynamoDB_20120810.PutItem")
-	b.ReportAllocs()
-	for b.Loop() {
-		x, err := wire.Match(ddbAPI, r, body)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := x.Decode(); err != nil {
-			b.Fatal(err)
-		}
 	}
 }
