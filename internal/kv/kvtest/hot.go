@@ -60,7 +60,8 @@ func hotCounterCase(e *env) {
 
 // queueHeadCase: receivers look loosely at the head, pick one of the first messages and confirm it. Each message comes once.
 func queueHeadCase(e *env) {
-	const messages, window = 1600, 4 * crowd
+	// Were all receivers at work all the time, each would meet one of the others at one message in eight.
+	const messages, window = 1600, 8 * crowd
 	for part := range messages / 100 {
 		e.update(func(tx kv.Tx) error {
 			for i := range 100 {

@@ -111,6 +111,9 @@ func (s *Store) openPebble(o Options) (err error) {
 	if err == nil {
 		err = s.readReservation()
 	}
+	if err == nil {
+		err = s.numberAfter(o.NumbersAfter)
+	}
 	if err != nil {
 		return errors.Join(err, s.db.Close())
 	}
@@ -157,6 +160,15 @@ func (s *Store) readReservation() error {
 	s.nextSeq = uint64(kv.Int64(value))
 	s.reserved = s.nextSeq
 	return closer.Close()
+}
+
+// numberAfter reserves the numbers up to n.
+func (s *Store) numberAfter(n uint64) error {
+	if n <= s.nextSeq {
+		return nil
+	}
+	s.nextSeq, s.reserved = n, n
+	return s.db.Set(reservationKey(), kv.EncodeInt64(int64(n)), pebble.Sync)
 }
 
 // pebbleLog passes on what Pebble reports.

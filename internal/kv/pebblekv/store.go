@@ -47,6 +47,8 @@ type Options struct {
 	Clock clock.Clock
 	// Logger receives what operators should know. Nil means none.
 	Logger *slog.Logger
+	// NumbersAfter has Append number from above it, even if the store has used no number yet: for a copy of another store.
+	NumbersAfter uint64
 	// FS is the file system for tests; nil means the machine's.
 	FS vfs.FS
 
