@@ -174,12 +174,15 @@ func (w *world) do(t *testing.T, s step) *made {
 	return m
 }
 
+// substitute puts the values of variables into JSON, where they stand inside strings.
 func (w *world) substitute(text string) string {
 	return regexp.MustCompile(`\$[a-z][a-z0-9]*`).ReplaceAllStringFunc(text, func(name string) string {
-		if v, ok := w.vars[name[1:]]; ok {
-			return v
+		v, ok := w.vars[name[1:]]
+		quoted, err := json.Marshal(v)
+		if !ok || err != nil {
+			return name
 		}
-		return name
+		return string(quoted[1 : len(quoted)-1])
 	})
 }
 
