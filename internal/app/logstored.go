@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -9,12 +10,15 @@ import (
 
 	"croft/internal/awsapi/logs"
 	"croft/internal/clock"
+	"croft/internal/kv"
 	"croft/internal/wire"
 )
 
 const (
 	// followPause is the least time between two looks at the stored lines.
 	followPause = 100 * time.Millisecond
+	// awayPause is the pause while the store cannot be reached.
+	awayPause = time.Second
 	// lateness is how far behind the newest line one may be stored and still be shown.
 	lateness = 10 * time.Second
 	// maxShown bounds the lines that are remembered as shown. Beyond it late ones are not shown.
@@ -29,11 +33,19 @@ func (a *App) followStored(ctx context.Context, name string, since time.Time, ou
 	defer watch.Close()
 	seen := &shown{ids: map[string]int64{}}
 	for {
-		if _, err := a.past(ctx, name, since, seen, out); err != nil {
+		_, err := a.past(ctx, name, since, seen, out)
+		away := errors.Is(err, kv.ErrUnavailable)
+		if err != nil && !away {
 			return err
 		}
 		if err := http.NewResponseController(out.w).Flush(); err != nil {
 			return err
+		}
+		if away {
+			if err := clock.Sleep(ctx, clock.Real(), awayPause); err != nil {
+				return nil // the client has gone
+			}
+			continue
 		}
 		if from := seen.forget(); from.After(since) {
 			since = from

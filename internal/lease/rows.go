@@ -77,12 +77,20 @@ func (s *Shared) renew(ctx context.Context) error {
 func (s *Shared) read(ctx context.Context) (v *view, err error) {
 	err = s.space.View(ctx, func(_ context.Context, r kv.Reader) error {
 		v = &view{nodes: map[string]bool{}, counters: map[string]int64{}, holders: map[string]string{}, askers: map[string]string{}}
-		return errors.Join(
-			each(r, nodes(), func(node string, _ []byte) { v.nodes[node] = true }),
-			each(r, counters(), func(node string, value []byte) { v.counters[node] = kv.Int64(value) }),
-			each(r, holders(), func(name string, value []byte) { v.holders[name] = string(value) }),
-			each(r, askers(), func(name string, value []byte) { v.askers[name] = string(value) }),
-		)
+		for _, part := range []struct {
+			prefix kv.Key
+			take   func(name string, value []byte)
+		}{
+			{nodes(), func(node string, _ []byte) { v.nodes[node] = true }},
+			{counters(), func(node string, value []byte) { v.counters[node] = kv.Int64(value) }},
+			{holders(), func(name string, value []byte) { v.holders[name] = string(value) }},
+			{askers(), func(name string, value []byte) { v.askers[name] = string(value) }},
+		} {
+			if err := each(r, part.prefix, part.take); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return v, err
 }
