@@ -23,6 +23,9 @@ func (s *statusCmd) Run(ctx context.Context, c console, g *cli) error {
 	if r.Isolation != "" {
 		isolation = "functions cannot run: " + r.Isolation
 	}
+	if r.Reduced != "" {
+		isolation = "reduced isolation: " + r.Reduced
+	}
 	c.say("croft      %s at %s, since %s", r.Version, r.Endpoint, r.Started.Local().Format("2006-01-02 15:04:05"))
 	c.say("account    %s, region %s", r.Account, r.Region)
 	c.say("data       %s (%s)", data, r.Durability)

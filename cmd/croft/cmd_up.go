@@ -30,6 +30,8 @@ type upCmd struct {
 	Blobs     string            `help:"Where large bodies lie: a folder, or s3://BUCKET/PREFIX?endpoint=URL; with --store one that all nodes share. Default: in the data folder." env:"CROFT_BLOBS" placeholder:"DIR|s3://…"`
 	Account   string            `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
 	Fsync     bool              `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
+	Watch     bool              `short:"w" help:"Redeploy the apps whenever their files are saved."`
+	Isolation string            `help:"How functions are kept apart: auto (fully on Linux), required (fully, or do not start), none (reduced)." enum:"auto,required,none" default:"auto"`
 	Child     bool              `help:"For test fixtures: print one line of JSON when it serves, and stop when standard input ends."`
 	Verbose   bool              `short:"v" help:"Show the server's own messages."`
 }
@@ -39,6 +41,7 @@ func (u *upCmd) Help() string {
 
   croft up                            start the cloud alone; Ctrl-C stops it
   croft up examples/orders            start it, deploy the app, show its URL and logs
+  croft up --watch app/               redeploy what you save
   croft up app/ -p Stage=dev          give the template a parameter
   croft up --ephemeral --listen 127.0.0.1:0 app/
                                       a throw-away cloud on a free port, for tests
@@ -53,6 +56,9 @@ func (u *upCmd) Run(ctx context.Context, c console) error {
 	}
 	if len(u.Parameter) > 0 && len(u.Apps) != 1 {
 		return errors.New("parameters belong to one app: start the cloud, and give each app its own with: croft deploy APP -p NAME=VALUE")
+	}
+	if u.Watch && (len(u.Apps) == 0 || u.Child) {
+		return errors.New("--watch needs an app to watch, and is not for --child; try: croft up --watch APP")
 	}
 	projects, err := open(u.Apps)
 	if err != nil {
@@ -111,8 +117,9 @@ func (u *upCmd) start(ctx context.Context, c console) (*app.App, error) {
 	}
 	return app.Start(ctx, app.Options{
 		Dir: dir, SDKDir: sdks, Store: u.Store, Blobs: u.Blobs, Ephemeral: u.Ephemeral, Fsync: u.Fsync, Listen: u.Listen, Account: u.Account, Version: version,
-		Log:      slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime})),
-		Progress: func(s string) { c.note("%s", s) },
+		Isolation: app.Isolation(u.Isolation),
+		Log:       slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime})),
+		Progress:  func(s string) { c.note("%s", s) },
 	})
 }
 
@@ -145,17 +152,30 @@ func (u *upCmd) serve(ctx context.Context, c console, a *app.App, projects []*ia
 	}
 	c.banner(status)
 	since := clock.Real().Now()
+	broken := map[*iac.Project]bool{}
 	for _, p := range projects {
 		c.say("")
 		if err := deploy(ctx, c, client, p, p.Name, u.Parameter); err != nil {
-			return err
+			if !u.Watch || ctx.Err() != nil {
+				return err
+			}
+			c.note("croft: %v", err)
+			broken[p] = true
 		}
 	}
-	c.say("\nrunning; functions' logs appear here, Ctrl-C stops")
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if u.Watch {
+		wait := u.keepUp(ctx, c, client, projects, broken)
+		defer func() { stop(); wait() }()
+		c.say("\nrunning; what you save is redeployed, functions' logs appear here, Ctrl-C stops")
+	} else {
+		c.say("\nrunning; functions' logs appear here, Ctrl-C stops")
+	}
 	failed := make(chan error, 1)
 	go func() {
 		query := url.Values{"follow": {"1"}, "since": {since.UTC().Format(time.RFC3339Nano)}}
-		failed <- client.Logs(ctx, query, func(l control.LogLine) error { return c.log(l) })
+		failed <- follow(ctx, client, query, c.logs("").Print)
 	}()
 	select {
 	case <-ctx.Done():
@@ -176,7 +196,10 @@ func (c console) banner(status control.StatusReport) {
 	c.say("data       %s (%s)", data, status.Durability)
 	c.say("use it     %s -- aws sqs list-queues", execHint(status.Endpoint))
 	if status.Isolation != "" {
-		c.note("warning: functions cannot be isolated on this machine: %s", status.Isolation)
+		c.note("warning: functions cannot be isolated on this machine: %s. croft doctor says more", strings.TrimSuffix(status.Isolation, "."))
+	}
+	if status.Reduced != "" {
+		c.note("reduced isolation: %s", status.Reduced)
 	}
 }
 

@@ -4,21 +4,34 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
-	"croft/internal/control"
+	"croft/internal/logview"
 )
 
 // console is what commands write to.
 type console struct {
 	out, err io.Writer
-	// colour says that out is a terminal whose person wants colours.
+	// terminal says that out is one: what acts on terminals must not get there.
+	terminal bool
+	// colour says that out is to be painted.
 	colour bool
 }
 
 func newConsole(out, err *os.File) console {
 	info, e := out.Stat()
-	return console{out, err, e == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	terminal := e == nil && info.Mode()&os.ModeCharDevice != 0
+	return console{out: out, err: err, terminal: terminal, colour: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+}
+
+// coloured applies the flag --color: auto, always or never.
+func (c console) coloured(when string) console {
+	switch when {
+	case "always":
+		c.colour = true
+	case "never":
+		c.colour = false
+	}
+	return c
 }
 
 func (c console) say(format string, args ...any) { fmt.Fprintf(c.out, format+"\n", args...) }
@@ -28,8 +41,11 @@ func (c console) note(format string, args ...any) { fmt.Fprintf(c.err, format+"\
 
 // Escape sequences of terminals.
 const (
+	bold  = "\x1b[1m"
 	dim   = "\x1b[2m"
 	red   = "\x1b[31m"
+	green = "\x1b[32m"
+	amber = "\x1b[33m"
 	plain = "\x1b[0m"
 )
 
@@ -40,33 +56,15 @@ func (c console) paint(how, text string) string {
 	return how + text + plain
 }
 
-// log prints a function's log line. On a terminal what Lambda writes around each invocation steps back behind what the function prints,
-// and errors stand out.
-func (c console) log(l control.LogLine) error {
-	text := strings.TrimRight(l.Text, "\n\t ")
-	if c.colour {
-		text = strings.ReplaceAll(text, "\t", "  ")
+// safe returns what a function answered as it may be shown: as it is, but for what would act on a terminal.
+func (c console) safe(text string) string {
+	if !c.terminal {
+		return text
 	}
-	switch {
-	case isError(text):
-		text = c.paint(red, text)
-	case isPlatform(text):
-		text = c.paint(dim, text)
-	}
-	_, err := fmt.Fprintf(c.out, "%s  %s\n", c.paint(dim, l.Time.Local().Format("15:04:05.000")+" "+l.Function), text)
-	return err
+	return logview.Harmless(text)
 }
 
-func isPlatform(line string) bool {
-	for _, p := range []string{"INIT_START ", "INIT_REPORT ", "START RequestId: ", "END RequestId: ", "REPORT RequestId: "} {
-		if strings.HasPrefix(line, p) {
-			return true
-		}
-	}
-	return false
-}
-
-func isError(line string) bool {
-	return strings.HasPrefix(line, "[ERROR]") || strings.Contains(line, " Task timed out after ") ||
-		strings.HasPrefix(line, "RequestId: ") && strings.Contains(line, " Error: ")
+// logs returns what prints functions' log lines; with a filter, those that contain it.
+func (c console) logs(filter string) *logview.Printer {
+	return logview.NewPrinter(c.out, logview.Style{Colour: c.colour, Filter: filter})
 }

@@ -21,6 +21,7 @@ var version = "dev"
 // cli is the command line. Each command is one type with a Run method, in its own file.
 type cli struct {
 	Endpoint string `help:"Address of the cloud that commands talk to." default:"http://127.0.0.1:4566" env:"CROFT_ENDPOINT" placeholder:"URL"`
+	Color    string `help:"Colours: auto (on a terminal, unless NO_COLOR is set), always, never." default:"auto" enum:"auto,always,never" placeholder:"WHEN"`
 
 	Up      upCmd      `cmd:"" help:"Start the cloud, deploy apps into it and show their logs."`
 	Deploy  deployCmd  `cmd:"" help:"Deploy an app into the running cloud."`
@@ -61,7 +62,7 @@ func run(args []string, c console) int {
 	parser, err := kong.New(&app, kong.Name("croft"), kong.Description(description),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.Writers(c.out, c.err),
 		kong.Exit(func(code int) { exit = code }),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(c, &app))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(&app))
 	if err != nil {
 		c.note("croft: %v", err)
 		return 1
@@ -80,7 +81,7 @@ func run(args []string, c console) int {
 		c.note("croft: %v\nTry: croft --help", err)
 		return 2
 	}
-	err = parsed.Run()
+	err = parsed.Run(c.coloured(app.Color))
 	var code exitError
 	switch {
 	case err == nil:

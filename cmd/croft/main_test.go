@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"croft/internal/control"
 )
 
 func TestWithEndpoint(t *testing.T) {
@@ -53,28 +51,6 @@ func TestHelpAndMistakes(t *testing.T) {
 		var out bytes.Buffer
 		if exit := run(strings.Fields(c.args), console{out: &out, err: &out}); exit != c.exit || !strings.Contains(out.String(), c.want) {
 			t.Errorf("croft %s: exit %d, want %d with %q in\n%s", c.args, exit, c.exit, c.want, out.String())
-		}
-	}
-}
-
-func TestLogLinesOnATerminal(t *testing.T) {
-	for _, c := range []struct{ text, want string }{
-		{"hello\n", "hello\n"},
-		{"END RequestId: 1\n", dim + "END RequestId: 1" + plain + "\n"},
-		{"[ERROR] KeyError: 'x'\nTraceback", red + "[ERROR] KeyError: 'x'\nTraceback" + plain + "\n"},
-	} {
-		var terminal, file bytes.Buffer
-		if err := (console{out: &terminal, colour: true}).log(control.LogLine{Function: "f", Text: c.text}); err != nil {
-			t.Fatal(err)
-		}
-		if !strings.HasSuffix(terminal.String(), " f"+plain+"  "+c.want) {
-			t.Errorf("on a terminal: %q", terminal.String())
-		}
-		if err := (console{out: &file}).log(control.LogLine{Function: "f", Text: c.text}); err != nil {
-			t.Fatal(err)
-		}
-		if strings.Contains(file.String(), "\x1b") {
-			t.Errorf("in a file: %q", file.String())
 		}
 	}
 }
