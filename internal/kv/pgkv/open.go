@@ -37,6 +37,9 @@ type Options struct {
 	URL string
 	// Version is this croft's, for other versions to name.
 	Version string
+	// Fsync makes commits wait until they survive the death of the database's machine, even if synchronous_commit is off there. Without it, that
+	// setting decides.
+	Fsync bool
 	// Clock paces retries. Nil means the machine's. Everything that has to do with the network goes by the machine's clock.
 	Clock clock.Clock
 	// Logger receives what operators should know. Nil means none.
@@ -74,7 +77,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s.sql = newStatements(s.native)
 	if !s.native {
-		config.AfterConnect = settings
+		config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return settings(ctx, conn, o.Fsync) }
 	}
 	if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
 		return nil, explain(err, target)
@@ -102,8 +105,12 @@ func configure(config *pgxpool.Config, o Options) {
 
 // settings sets a connection up. A table that has just been made, or was just emptied, has statistics by which reading all of it looks cheap,
 // and a plan made by these lives on when it has grown: so the ways that do not go by the index are closed, and plans are made once.
-func settings(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, "SELECT set_config(name, value, false) FROM (VALUES "+
+func settings(ctx context.Context, conn *pgx.Conn, fsync bool) error {
+	commit := ""
+	if fsync {
+		commit = "('synchronous_commit', 'on'), "
+	}
+	_, err := conn.Exec(ctx, "SELECT set_config(name, value, false) FROM (VALUES "+commit+
 		"('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), "+
 		"('jit', 'off'), ('plan_cache_mode', 'force_generic_plan'), ('max_parallel_workers_per_gather', '0'), "+
 		fmt.Sprintf("('lock_timeout', '%d')", lockTimeout.Milliseconds())+") AS s(name, value)")
