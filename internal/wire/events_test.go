@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"croft/internal/clock"
 	"croft/internal/cloud"
 )
 
@@ -408,4 +409,26 @@ func reseal(b []byte) []byte {
 	binary.BigEndian.PutUint32(b[8:], crc32.ChecksumIEEE(b[:8]))
 	binary.BigEndian.PutUint32(b[len(b)-4:], crc32.ChecksumIEEE(b[:len(b)-4]))
 	return b
+}
+
+// deadlineWriter is a connection that notes its deadlines.
+type deadlineWriter struct {
+	*httptest.ResponseRecorder
+	set []time.Time
+}
+
+func (d *deadlineWriter) SetWriteDeadline(t time.Time) error {
+	d.set = append(d.set, t)
+	return nil
+}
+
+// TestEventStreamsGiveUp has each message under a deadline of its own, and none on the connection afterwards.
+func TestEventStreamsGiveUp(t *testing.T) {
+	w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
+	if err := talkExchange(t, talkService(AWSJSON), nil).Encode(w, "id", &talk{Name: "n", Stream: eventsOf(everything(), nil)}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(everything()); len(w.set) != 1+n+1 || !w.set[n+1].IsZero() || w.set[0].Sub(clock.Real().Now()) > eventPatience || w.set[n].Before(w.set[0]) {
+		t.Errorf("%v", w.set)
+	}
 }

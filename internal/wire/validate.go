@@ -12,8 +12,9 @@ import (
 	"croft/internal/cloud"
 )
 
-// maxProblems bounds the problems that one message names.
-const maxProblems = 50
+// maxProblems is how many problems are looked for: AWS counts and names no more. Source: answers of DynamoDB and Kinesis, as
+// published in the tests of other implementations.
+const maxProblems = 10
 
 // Validate checks in, a pointer to op's input structure, against the model's constraints. It returns nil or a *cloud.Error in the
 // service's own code and AWS's words. Plain members cannot show that they were left out, and pass as present.
@@ -91,10 +92,10 @@ func modelName(at string) string {
 }
 
 func (w *validator) add(problem string) {
-	w.count++
-	if w.count > maxProblems {
+	if w.count == maxProblems {
 		return
 	}
+	w.count++
 	if w.text.Len() > 0 {
 		w.text.WriteString("; ")
 	}
