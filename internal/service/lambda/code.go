@@ -107,6 +107,14 @@ func (s *Service) takeCode(ctx context.Context, ref blob.Ref) error {
 	return err
 }
 
+// replaceCode takes a package for one that the function had.
+func (s *Service) replaceCode(ctx context.Context, f *function, with blob.Ref) error {
+	if err := s.takeCode(ctx, with); err != nil {
+		return err
+	}
+	return s.dropCode(ctx, f)
+}
+
 // dropCode gives up the function's package. It can be found as an asset for a while: by the deployment that replaced it, when that has to go back,
 // and by invocations that have begun.
 func (s *Service) dropCode(ctx context.Context, f *function) error {

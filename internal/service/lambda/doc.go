@@ -7,7 +7,8 @@
 //
 // # Invariants
 //
-//   - A deployment package is durable in the blob store before the transaction that names it.
+//   - A deployment package is durable in the blob store before the transaction that names it, and retained in that transaction. What a
+//     function gives up can be found as an asset for a day more.
 //   - Generation changes exactly when the function's processes could tell, Revision with every change.
 //   - RequestResponse never runs inside a transaction of the store: a function's run can take minutes and cannot be repeated at will.
 //   - An Event invocation is a message of the outbox, written in the caller's transaction if it has one: once accepted it is run at

@@ -61,11 +61,10 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFunct
 		return nil, err
 	}
 	return s.change(ctx, in.FunctionName, in.RevisionId, wire.Value(in.DryRun), func(ctx context.Context, f *function) error {
-		if err := s.takeCode(ctx, c); err != nil {
-			return err
-		}
-		if err := s.dropCode(ctx, f); err != nil {
-			return err
+		if !wire.Value(in.DryRun) {
+			if err := s.replaceCode(ctx, f, c); err != nil {
+				return err
+			}
 		}
 		f.setCode(c)
 		if len(in.Architectures) > 0 {
