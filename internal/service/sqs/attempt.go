@@ -45,24 +45,21 @@ type candidate struct {
 // expiredBatch bounds how many expired messages one attempt removes.
 const expiredBatch = 100
 
-// spread and maxSpread say how far receivers of different processes, whose claims do not keep them apart, move away from each other: after
-// each collision by up to so many receivers' share of the rows.
-const (
-	spread    = 8
-	maxSpread = 4
-)
+// spread says how far receivers of different processes, whose claims do not keep them apart, move away from each other after a collision: by up
+// to so many receivers' share of the rows.
+const spread = 32
 
 func (rc *receiver) attempt(ctx context.Context, now time.Time) (*attempt, error) {
 	a := &attempt{}
 	defer func() { rc.s.claims.release(a.claimed) }()
-	runs := 0
+	again := false
 	err := rc.s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
 		rc.s.claims.release(a.claimed)
 		*a = attempt{}
-		if runs > 0 {
-			a.skip = clock.Pick(spread*min(runs, maxSpread)*rc.most) + 1
+		if again {
+			a.skip = clock.Pick(spread*rc.most) + 1
 		}
-		runs++
+		again = true
 		var err error
 		if a.queue, err = rc.s.queue(tx, rc.name); err != nil {
 			return err
