@@ -142,7 +142,7 @@ func newBench(t *testing.T) *bench {
 	b.Env = servicetest.New(t, func(deps service.Deps) service.Descriptor {
 		b.fakes.store = deps.Store
 		return New(deps, b.fakes.lookup).Descriptor()
-	})
+	}, buckets{}.descriptor)
 	b.cfn = api.NewClient(b.Dispatcher)
 	return b
 }

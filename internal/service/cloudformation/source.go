@@ -79,7 +79,7 @@ func (s *Service) body(ctx context.Context, r kv.Reader, g *given, previous *cfn
 	case n > 1:
 		return "", validation("You must specify only one of: TemplateBody, TemplateURL, UsePreviousTemplate.")
 	case g.url != nil:
-		return "", unsupported("TemplateURL")
+		return s.fetch(ctx, *g.url)
 	case g.usePrevious:
 		if previous == nil || previous.Template == "" {
 			return "", validation("UsePreviousTemplate cannot be specified when there is no previous template.")

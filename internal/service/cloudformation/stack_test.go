@@ -258,7 +258,7 @@ func TestRefusals(t *testing.T) {
 		{api.CreateStackInput{TemplateBody: body(`{"Resources":{"A":{"Type":"AWS::IAM::Role","Properties":{"RoleName":"x"}}}}`), Capabilities: []string{"CAPABILITY_IAM"}},
 			"InsufficientCapabilitiesException: Requires capabilities : [CAPABILITY_NAMED_IAM]"},
 		{api.CreateStackInput{}, "ValidationError: Either Template URL or Template Body must be specified."},
-		{api.CreateStackInput{TemplateURL: body("https://s3.amazonaws.com/b/k")}, "ValidationError: The parameter TemplateURL is not supported by croft."},
+		{api.CreateStackInput{TemplateURL: body("https://example.com/b/k")}, "ValidationError: TemplateURL must be a supported URL."},
 		{api.CreateStackInput{TemplateBody: body(two), NotificationARNs: []string{"arn:aws:sns:us-east-1:000000000000:t"}},
 			"ValidationError: The parameter NotificationARNs is not supported by croft."},
 		{api.CreateStackInput{TemplateBody: body(two), ResourceTypes: []string{"AWS::SNS::*"}},

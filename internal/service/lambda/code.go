@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"croft/internal/awsapi/s3"
 	"croft/internal/blob"
 	"croft/internal/blobref"
 	"croft/internal/cloud"
@@ -28,7 +29,7 @@ type source struct {
 // check reports what is wrong with the source itself, before anything is read.
 func (c source) check() error {
 	if err := firstRefused(
-		refusal{c.version != nil, "S3ObjectVersion", "assets have no versions"},
+		refusal{c.version != nil, "S3ObjectVersion", "buckets have no versions here"},
 		refusal{wire.Value(c.kmsKey) != "", "SourceKMSKeyArn", "packages are not encrypted with keys of yours"},
 	); err != nil {
 		return err
@@ -74,8 +75,7 @@ func noSuchKey() error {
 // asset finds code that was uploaded before.
 func (s *Service) asset(ctx context.Context, bucket, key string) (blob.Ref, error) {
 	if bucket != cloud.AssetBucket {
-		return blob.Ref{}, invalid(objectFailed, "NoSuchBucket", "The specified bucket does not exist. This cloud has no S3: "+
-			"give the package as ZipFile, or deploy the application's folder with croft deploy.")
+		return s.object(ctx, bucket, key)
 	}
 	ref, err := s.deps.Refs.Asset(ctx, key)
 	if errors.Is(err, blobref.ErrNoAsset) {
@@ -96,6 +96,38 @@ func (s *Service) asset(ctx context.Context, bucket, key string) (blob.Ref, erro
 		bad = err
 	}
 	return ref, bad
+}
+
+// maxObject bounds a package in a bucket: what it unpacks to is bounded so. Source: Lambda quotas.
+const maxObject = 250 << 20
+
+// object stores a copy of a package that lies in a bucket of the caller's: what becomes of the object does not matter to the function.
+func (s *Service) object(ctx context.Context, bucket, key string) (blob.Ref, error) {
+	out, err := s3.NewClient(s.deps.Caller).GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key})
+	var refused *cloud.Error
+	if errors.As(err, &refused) {
+		return blob.Ref{}, invalid(objectFailed, refused.Code, refused.Message)
+	}
+	if err != nil {
+		return blob.Ref{}, err
+	}
+	ref, err := s.deps.Blobs.Put(ctx, out.Body, maxObject)
+	if err = errors.Join(err, out.Body.Close()); errors.Is(err, blob.ErrTooLarge) {
+		return blob.Ref{}, invalid("Unzipped size must be smaller than %d bytes", maxObject)
+	}
+	if err != nil {
+		return blob.Ref{}, err
+	}
+	body, size, err := s.deps.Blobs.Open(ctx, ref.ID)
+	if err != nil {
+		return blob.Ref{}, err
+	}
+	_, bad := bundle.Check(body, size)
+	if err := errors.Join(bad, body.Close()); err != nil {
+		// Nobody has heard of the copy. If it cannot be deleted, the sweep takes it.
+		return blob.Ref{}, errors.Join(err, s.deps.Blobs.Delete(ctx, ref.ID))
+	}
+	return ref, nil
 }
 
 // takeCode makes a package a function's, in the transaction that ctx carries.

@@ -4,12 +4,14 @@ import (
 	"archive/zip"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"strings"
 	"sync"
 	"testing"
 
 	"croft/internal/awsapi/iam"
 	api "croft/internal/awsapi/lambda"
+	"croft/internal/awsapi/s3"
 	"croft/internal/awsapi/sqs"
 	"croft/internal/cloud"
 	"croft/internal/engine"
@@ -36,6 +38,25 @@ func (roles) GetRole(ctx context.Context, in *iam.GetRoleInput) (*iam.GetRoleOut
 	return &iam.GetRoleOutput{Role: &iam.Role{
 		RoleName: in.RoleName, Arn: "arn:aws:iam::000000000000:role/" + in.RoleName, AssumeRolePolicyDocument: &trust,
 	}}, nil
+}
+
+// buckets is an S3 with the bucket "packages".
+type buckets struct{ s3.Unimplemented }
+
+func (buckets) GetObject(_ context.Context, in *s3.GetObjectInput) (*s3.GetObjectOutput, error) {
+	if in.Bucket != "packages" {
+		return nil, s3.NewNoSuchBucket("The specified bucket does not exist")
+	}
+	// The package of the scripts: a.py, "x=1".
+	zipped, err := base64.StdEncoding.DecodeString("UEsDBBQAAAAAAAAAIQAAz/SFBAAAAAQAAAAEAAAAYS5weXg9MQpQSwECFAMUAAAAAAAAACEAAM/0hQQAAAAEAAAABAAAAAAAAAAAAAAAgAEAAAAAYS5weVBLBQYAAAAAAQABADIAAAAmAAAAAAA=")
+	switch in.Key {
+	case "a.txt":
+		zipped = []byte("text")
+	case "a.zip":
+	default:
+		return nil, s3.NewNoSuchKey("The specified key does not exist.")
+	}
+	return &s3.GetObjectOutput{Body: wire.NewStream(bytes.NewReader(zipped), int64(len(zipped)))}, err
 }
 
 // queues is an SQS with the queues "q" and "slow", whose messages a test puts in by hand.
@@ -139,6 +160,7 @@ func services(e *engineFake, q *queues) []func(service.Deps) service.Descriptor 
 			return service.Descriptor{API: iam.Service(), Impl: roles{}}
 		},
 		func(service.Deps) service.Descriptor { return service.Descriptor{API: sqs.Service(), Impl: q} },
+		func(service.Deps) service.Descriptor { return service.Descriptor{API: s3.Service(), Impl: buckets{}} },
 	}
 }
 
