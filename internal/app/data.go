@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	bodies "croft/internal/blob/all"
@@ -39,13 +40,15 @@ func (a *App) openStore(ctx context.Context) (err error) {
 	}
 	location := a.opts.Store
 	switch {
+	case location != "" && !strings.Contains(location, "://"):
+		return errors.New("--store (or CROFT_STORE) takes a database, postgres://USER:PASSWORD@HOST:PORT/DATABASE; a folder goes to --data")
 	case location != "":
 	case a.opts.Ephemeral:
 		location = "memory:"
 	default:
 		location = "pebble:" + filepath.Join(a.dir, "store")
 	}
-	if a.store, err = a.opts.openStore(location, all.Options{Fsync: a.opts.Fsync, Logger: a.opts.Log}); err != nil {
+	if a.store, err = a.opts.openStore(location, all.Options{Fsync: a.opts.Fsync, Version: a.opts.Version, Logger: a.opts.Log}); err != nil {
 		return err
 	}
 	if !a.opts.Ephemeral {

@@ -159,14 +159,15 @@ func TestNodesThatCannotStart(t *testing.T) {
 	node := shared(t)
 	first := node("v")
 	start(t, first)
-	noBodies, ephemeral, sameFolder := node("v"), node("v"), node("v")
-	noBodies.Blobs, ephemeral.Ephemeral, sameFolder.Dir = "", true, first.Dir
+	noBodies, ephemeral, sameFolder, folder := node("v"), node("v"), node("v"), node("v")
+	noBodies.Blobs, ephemeral.Ephemeral, sameFolder.Dir, folder.Store = "", true, first.Dir, "secret"
 	for name, c := range map[string]struct {
 		o    Options
 		want string
 	}{
 		"no common bodies": {noBodies, "--blobs"},
 		"ephemeral":        {ephemeral, "leave out --store"},
+		"no database":      {folder, "postgres://"},
 		"folder in use":    {sameFolder, "in use by another croft"},
 	} {
 		c.o.Listen = "127.0.0.1:0"
