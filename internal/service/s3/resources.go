@@ -3,25 +3,54 @@ package s3
 import (
 	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
 	api "croft/internal/awsapi/s3"
 	"croft/internal/cfn"
 	"croft/internal/cloud"
-	"croft/internal/kv"
 )
 
 // bucketProperties are those of AWS::S3::Bucket that are here; the template engine refuses the others by name.
 type bucketProperties struct {
-	BucketName string    `cfn:"BucketName,replace"`
-	Tags       []cfn.Tag `cfn:"Tags"`
+	BucketName                     string                `cfn:"BucketName,replace"`
+	Tags                           []cfn.Tag             `cfn:"Tags"`
+	BucketEncryption               *encryptionProperties `cfn:"BucketEncryption"`
+	PublicAccessBlockConfiguration *accessProperties     `cfn:"PublicAccessBlockConfiguration"`
+}
+
+type encryptionProperties struct {
+	Rules []encryptionRule `cfn:"ServerSideEncryptionConfiguration,required"`
+}
+
+type encryptionRule struct {
+	Default *struct {
+		Algorithm string `cfn:"SSEAlgorithm,required"`
+	} `cfn:"ServerSideEncryptionByDefault"`
+	BucketKeyEnabled *bool `cfn:"BucketKeyEnabled"`
+}
+
+type accessProperties struct {
+	BlockPublicAcls       *bool `cfn:"BlockPublicAcls"`
+	IgnorePublicAcls      *bool `cfn:"IgnorePublicAcls"`
+	BlockPublicPolicy     *bool `cfn:"BlockPublicPolicy"`
+	RestrictPublicBuckets *bool `cfn:"RestrictPublicBuckets"`
+}
+
+// policyProperties are those of AWS::S3::BucketPolicy.
+type policyProperties struct {
+	Bucket         string   `cfn:"Bucket,required,replace"`
+	PolicyDocument cfn.JSON `cfn:"PolicyDocument,required"`
 }
 
 func (s *Service) resources() []cfn.ResourceType {
 	return []cfn.ResourceType{
 		cfn.Resource("AWS::S3::Bucket", cfn.Spec[bucketProperties]{
 			Create: s.createResource, Update: s.updateResource, Delete: s.deleteResource,
+		}),
+		cfn.Resource("AWS::S3::BucketPolicy", cfn.Spec[policyProperties]{
+			Create: s.createPolicy, Update: s.updatePolicy, Delete: s.deletePolicy,
 		}),
 	}
 }
@@ -63,7 +92,42 @@ func (s *Service) createResource(ctx context.Context, r *cfn.Request, p *bucketP
 	if _, err := s.client().CreateBucket(ctx, &api.CreateBucketInput{Bucket: name, CreateBucketConfiguration: config}); err != nil {
 		return nil, err
 	}
+	if err := s.configure(ctx, name, new(bucketProperties), p); err != nil {
+		return nil, err
+	}
 	return resourceResult(ctx, name), nil
+}
+
+// configure gives a bucket the settings that differ between its old and its new properties.
+func (s *Service) configure(ctx context.Context, name string, old, p *bucketProperties) (err error) {
+	switch {
+	case reflect.DeepEqual(p.BucketEncryption, old.BucketEncryption):
+	case p.BucketEncryption == nil:
+		_, err = s.client().DeleteBucketEncryption(ctx, &api.DeleteBucketEncryptionInput{Bucket: name})
+	default:
+		c := &api.ServerSideEncryptionConfiguration{Rules: []api.ServerSideEncryptionRule{}}
+		for _, r := range p.BucketEncryption.Rules {
+			rule := api.ServerSideEncryptionRule{BucketKeyEnabled: r.BucketKeyEnabled}
+			if r.Default != nil {
+				rule.ApplyServerSideEncryptionByDefault = &api.ServerSideEncryptionByDefault{SSEAlgorithm: r.Default.Algorithm}
+			}
+			c.Rules = append(c.Rules, rule)
+		}
+		_, err = s.client().PutBucketEncryption(ctx, &api.PutBucketEncryptionInput{Bucket: name, ServerSideEncryptionConfiguration: c})
+	}
+	if err != nil {
+		return err
+	}
+	switch a := p.PublicAccessBlockConfiguration; {
+	case reflect.DeepEqual(a, old.PublicAccessBlockConfiguration):
+	case a == nil:
+		_, err = s.client().DeletePublicAccessBlock(ctx, &api.DeletePublicAccessBlockInput{Bucket: name})
+	default:
+		_, err = s.client().PutPublicAccessBlock(ctx, &api.PutPublicAccessBlockInput{Bucket: name, PublicAccessBlockConfiguration: &api.PublicAccessBlockConfiguration{
+			BlockPublicAcls: a.BlockPublicAcls, IgnorePublicAcls: a.IgnorePublicAcls, BlockPublicPolicy: a.BlockPublicPolicy, RestrictPublicBuckets: a.RestrictPublicBuckets,
+		}})
+	}
+	return err
 }
 
 func resourceResult(ctx context.Context, name string) *cfn.Result {
@@ -74,20 +138,15 @@ func resourceResult(ctx context.Context, name string) *cfn.Result {
 	}}
 }
 
-func (s *Service) updateResource(ctx context.Context, r *cfn.Request, _, p *bucketProperties) (*cfn.Result, error) {
+func (s *Service) updateResource(ctx context.Context, r *cfn.Request, old, p *bucketProperties) (*cfn.Result, error) {
 	tags := resourceTags(r, p)
 	if err := checkTags(tags); err != nil {
 		return nil, err
 	}
-	err := s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-		b, err := s.ownHere(ctx, tx, r.PhysicalID, nil)
-		if err != nil {
-			return err
-		}
-		b.Tags = tags
-		return write(tx, r.PhysicalID, b)
-	})
-	if err != nil {
+	if err := s.retagBucket(ctx, r.PhysicalID, nil, tags); err != nil {
+		return nil, err
+	}
+	if err := s.configure(ctx, r.PhysicalID, old, p); err != nil {
 		return nil, err
 	}
 	return resourceResult(ctx, r.PhysicalID), nil
@@ -95,6 +154,36 @@ func (s *Service) updateResource(ctx context.Context, r *cfn.Request, _, p *buck
 
 func (s *Service) deleteResource(ctx context.Context, r *cfn.Request, _ *bucketProperties) error {
 	_, err := s.client().DeleteBucket(ctx, &api.DeleteBucketInput{Bucket: r.PhysicalID})
+	if cloud.Code(err) == "NoSuchBucket" {
+		return nil
+	}
+	return err
+}
+
+func (s *Service) createPolicy(ctx context.Context, _ *cfn.Request, p *policyProperties) (*cfn.Result, error) {
+	_, err := s.client().GetBucketPolicy(ctx, &api.GetBucketPolicyInput{Bucket: p.Bucket})
+	if err == nil {
+		return nil, cloud.Errorf("AlreadyExists", "The bucket policy already exists on bucket %s.", p.Bucket)
+	}
+	if cloud.Code(err) != "NoSuchBucketPolicy" {
+		return nil, err
+	}
+	return s.putPolicy(ctx, p)
+}
+
+func (s *Service) updatePolicy(ctx context.Context, _ *cfn.Request, _, p *policyProperties) (*cfn.Result, error) {
+	return s.putPolicy(ctx, p)
+}
+
+func (s *Service) putPolicy(ctx context.Context, p *policyProperties) (*cfn.Result, error) {
+	if _, err := s.client().PutBucketPolicy(ctx, &api.PutBucketPolicyInput{Bucket: p.Bucket, Policy: string(p.PolicyDocument)}); err != nil {
+		return nil, err
+	}
+	return &cfn.Result{PhysicalID: p.Bucket}, nil
+}
+
+func (s *Service) deletePolicy(ctx context.Context, r *cfn.Request, _ *policyProperties) error {
+	_, err := s.client().DeleteBucketPolicy(ctx, &api.DeleteBucketPolicyInput{Bucket: r.PhysicalID})
 	if cloud.Code(err) == "NoSuchBucket" {
 		return nil
 	}

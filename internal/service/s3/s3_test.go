@@ -134,3 +134,59 @@ func TestResource(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestSettingsOfResources(t *testing.T) {
+	e := servicetest.New(t, descriptor)
+	c := api.NewClient(e.Dispatcher)
+	r := &cfn.Request{PhysicalID: "settings"}
+	aes := map[string]any{"BucketName": "settings", "BucketEncryption": map[string]any{"ServerSideEncryptionConfiguration": []any{map[string]any{
+		"ServerSideEncryptionByDefault": map[string]any{"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": true}}}}
+	open := map[string]any{"BucketName": "settings", "PublicAccessBlockConfiguration": map[string]any{"BlockPublicAcls": "true"}}
+	kms := map[string]any{"BucketName": "settings", "BucketEncryption": map[string]any{"ServerSideEncryptionConfiguration": []any{map[string]any{
+		"ServerSideEncryptionByDefault": map[string]any{"SSEAlgorithm": "aws:kms"}}}}}
+	bucket, policy := e.Resource("AWS::S3::Bucket"), e.Resource("AWS::S3::BucketPolicy")
+	do := func(fn func(ctx context.Context) error) error { return e.Update(fn) }
+	create := func(p map[string]any) func(context.Context) error {
+		return func(ctx context.Context) error { _, err := bucket.Create(ctx, r, p); return err }
+	}
+	if err := do(create(kms)); cloud.Code(err) != "NotImplemented" {
+		t.Errorf("got %v", err)
+	}
+	if err := do(create(aes)); err != nil {
+		t.Fatal(err)
+	}
+	enc, err := c.GetBucketEncryption(e.Context(), &api.GetBucketEncryptionInput{Bucket: "settings"})
+	if err != nil || !*enc.ServerSideEncryptionConfiguration.Rules[0].BucketKeyEnabled {
+		t.Errorf("%v %+v", err, enc)
+	}
+	if err := do(func(ctx context.Context) error { _, err := bucket.Update(ctx, r, aes, open); return err }); err != nil {
+		t.Fatal(err)
+	}
+	enc, err = c.GetBucketEncryption(e.Context(), &api.GetBucketEncryptionInput{Bucket: "settings"})
+	if err != nil || *enc.ServerSideEncryptionConfiguration.Rules[0].BucketKeyEnabled {
+		t.Errorf("%v %+v", err, enc)
+	}
+	block, err := c.GetPublicAccessBlock(e.Context(), &api.GetPublicAccessBlockInput{Bucket: "settings"})
+	if b := block.PublicAccessBlockConfiguration; err != nil || !*b.BlockPublicAcls || *b.BlockPublicPolicy {
+		t.Errorf("%v %+v", err, block)
+	}
+	document := map[string]any{"Bucket": "settings", "PolicyDocument": map[string]any{"Statement": []any{map[string]any{
+		"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": "arn:aws:s3:::settings/*"}}}}
+	if err := do(func(ctx context.Context) error { _, err := policy.Create(ctx, r, document); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := do(func(ctx context.Context) error { _, err := policy.Create(ctx, r, document); return err }); cloud.Code(err) != "AlreadyExists" {
+		t.Errorf("got %v", err)
+	}
+	if out, err := c.GetBucketPolicy(e.Context(), &api.GetBucketPolicyInput{Bucket: "settings"}); err != nil || !strings.Contains(*out.Policy, `"Deny"`) {
+		t.Errorf("%v %+v", err, out)
+	}
+	for range 2 {
+		if err := do(func(ctx context.Context) error { return policy.Delete(ctx, r, document) }); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := c.GetBucketPolicy(e.Context(), &api.GetBucketPolicyInput{Bucket: "settings"}); cloud.Code(err) != "NoSuchBucketPolicy" {
+		t.Errorf("got %v", err)
+	}
+}
