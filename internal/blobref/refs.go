@@ -1,19 +1,20 @@
 // Package blobref knows who names the bodies of a blob store. The names lie in the transactional store, so that a body is named, and
 // given up, in the same transaction as the change that needs it or does not need it any more.
 //
-// Bodies are counted: Retain and Release join the caller's transaction. When nobody names a body any more, an outbox message written in that
-// transaction deletes it. A body that was put and never named, because the process was killed in between or the transaction failed, is an
+// Bodies are counted: Retain and Release join the caller's transaction. When nobody names a body any more, a timer set in that transaction
+// has it deleted, by an outbox message, after Linger. A body that was put and never named, because the process was killed in between or the transaction failed, is an
 // orphan; the sweep finds it by its age. docs/architecture/bodies.md says why none of this can take a body away that somebody names.
 //
 // Key layout, below the space "!blob":
 //
 //	r id    how many name the body (counter); no row when nobody does
-//	g id    the body was given up while it was young: nobody may name it again
+//	g id    when the body was given up (time): nobody may name it again
 //	z       when the cloud was last reset (time): bodies that are older may not be named any more
 //	o       the cloud's own name, by which places for bodies know it
 //	a sha   an uploaded asset: a Ref (JSON)
 //
-// Outbox: "blobref.delete" and "blobref.sweep". Timers: "blobref.sweep", once an hour, and "blobref.asset", the end of an asset.
+// Outbox: "blobref.delete" and "blobref.sweep". Timers: "blobref.delete", when a body has lingered; "blobref.sweep", once an hour;
+// "blobref.asset", the end of an asset.
 package blobref
 
 import (
@@ -35,8 +36,13 @@ import (
 // the other half allows for the clocks of several machines and for the time that a transaction takes.
 const Grace = time.Hour
 
+// Linger is how long a body stays after the last name is given up: for those who have read the name and are about to open the body, and so
+// that a loss of power, which may take back a commit of the last moments, does not bring back the name of a body that is gone.
+const Linger = time.Minute
+
 const (
 	deleteMessage = "blobref.delete"
+	deleteTimer   = "blobref.delete"
 	sweepMessage  = "blobref.sweep"
 	sweepTimer    = "blobref.sweep"
 	assetTimer    = "blobref.asset"
@@ -149,7 +155,7 @@ func (r *Refs) fresh(tx kv.Reader, id string) error {
 	return err
 }
 
-// Release gives up one name, in the transaction that ctx carries. When it was the last, the body is deleted after the commit. A body of a former
+// Release gives up one name, in the transaction that ctx carries. When it was the last, the body is deleted after Linger. A body of a former
 // version stays: others may name it without being counted.
 func (r *Refs) Release(ctx context.Context, id string) error {
 	return r.update(ctx, func(ctx context.Context, tx kv.Tx) error {
@@ -166,15 +172,11 @@ func (r *Refs) Release(ctx context.Context, id string) error {
 		case n > 1:
 			return tx.Put(refKey(id), kv.EncodeInt64(n-1))
 		}
-		if err := tx.Delete(refKey(id)); err != nil {
+		now := r.clock.Now()
+		if err := errors.Join(tx.Delete(refKey(id)), tx.Put(goneKey(id), kv.Key(nil).Time(now))); err != nil {
 			return err
 		}
-		if created, _ := blob.Created(id); r.clock.Now().Sub(created) < Grace {
-			if err := tx.Put(goneKey(id), nil); err != nil {
-				return err
-			}
-		}
-		return r.tell(ctx, outbox.Message{Handler: deleteMessage, Key: id, Body: []byte(id)})
+		return r.setTimer(ctx, deleteTimer, id, Linger)
 	})
 }
 

@@ -29,7 +29,10 @@ func (r *Refs) Timers() map[string]timer.Handler {
 	return map[string]timer.Handler{
 		// The sweep itself takes too long for a transaction.
 		sweepTimer: func(ctx context.Context, _ timer.Timer) error {
-			return errors.Join(r.tell(ctx, outbox.Message{Handler: sweepMessage, Key: "sweep"}), r.setTimer(ctx, sweepEvery))
+			return errors.Join(r.tell(ctx, outbox.Message{Handler: sweepMessage, Key: "sweep"}), r.setTimer(ctx, sweepTimer, "sweep", sweepEvery))
+		},
+		deleteTimer: func(ctx context.Context, t timer.Timer) error {
+			return r.tell(ctx, outbox.Message{Handler: deleteMessage, Key: t.ID, Body: []byte(t.ID)})
 		},
 		assetTimer: func(ctx context.Context, t timer.Timer) error { return r.dropAsset(ctx, t.ID) },
 	}
@@ -37,11 +40,14 @@ func (r *Refs) Timers() map[string]timer.Handler {
 
 // Arm sees to it that the sweep runs soon, and every hour from then on: called when a cloud starts. It joins the transaction that ctx
 // carries, if any.
-func (r *Refs) Arm(ctx context.Context) error { return r.setTimer(ctx, sweepAfterStart) }
+func (r *Refs) Arm(ctx context.Context) error {
+	return r.setTimer(ctx, sweepTimer, "sweep", sweepAfterStart)
+}
 
-func (r *Refs) setTimer(ctx context.Context, after time.Duration) error {
+// setTimer sets a timer of the cloud's own: it belongs to no account.
+func (r *Refs) setTimer(ctx context.Context, handler, id string, after time.Duration) error {
 	return r.timers.Set(ctx, timer.Timer{
-		Handler: sweepTimer, ID: "sweep", Account: cloud.DefaultAccount, Region: cloud.DefaultRegion, Due: r.clock.Now().Add(after),
+		Handler: handler, ID: id, Account: cloud.DefaultAccount, Region: cloud.DefaultRegion, Due: r.clock.Now().Add(after),
 	})
 }
 
@@ -53,7 +59,7 @@ func (r *Refs) Sweep(ctx context.Context) (removed int, err error) {
 	if err != nil {
 		return removed, fmt.Errorf("blobref: sweep, after %d bodies removed: %w", removed, err)
 	}
-	if err := r.sweepGone(ctx, now.Add(-Grace)); err != nil {
+	if err := r.sweepNotes(ctx, now); err != nil {
 		return removed, fmt.Errorf("blobref: sweep: %w", err)
 	}
 	left, err := r.blobs.Tidy(ctx, now.Add(-leftoverAge))
@@ -69,7 +75,7 @@ func (r *Refs) Sweep(ctx context.Context) (removed int, err error) {
 func (r *Refs) sweepBodies(ctx context.Context, before time.Time) (removed int, err error) {
 	seen, batch := 0, make([]string, 0, sweepBatch)
 	flush := func() error {
-		n, err := r.sweepOrphans(ctx, batch)
+		n, err := r.sweepOrphans(ctx, batch, before)
 		removed, batch = removed+n, batch[:0]
 		return err
 	}
@@ -92,16 +98,22 @@ func (r *Refs) sweepBodies(ctx context.Context, before time.Time) (removed int, 
 	return removed, flush()
 }
 
-// sweepOrphans deletes those of the bodies that nobody names. They are so old that nobody can name them from now on.
-func (r *Refs) sweepOrphans(ctx context.Context, ids []string) (removed int, err error) {
+// sweepOrphans deletes those of the bodies that nobody names, unless they were given up after that time: their deletion is on its way. They are
+// so old that nobody can name them from now on.
+func (r *Refs) sweepOrphans(ctx context.Context, ids []string, after time.Time) (removed int, err error) {
 	var orphans []string
 	err = r.space.View(ctx, func(_ context.Context, rd kv.Reader) error {
 		orphans = orphans[:0]
 		for _, id := range ids {
-			switch n, err := count(rd, id); {
-			case err != nil:
+			n, err := count(rd, id)
+			if err != nil {
 				return err
-			case n == 0:
+			}
+			gone, err := givenUp(rd, id)
+			if err != nil {
+				return err
+			}
+			if n == 0 && !gone.After(after) {
 				orphans = append(orphans, id)
 			}
 		}
@@ -119,8 +131,43 @@ func (r *Refs) sweepOrphans(ctx context.Context, ids []string) (removed int, err
 	return removed, nil
 }
 
-// sweepGone removes the notes about bodies that were given up young, once they are too old to be named again anyway.
-func (r *Refs) sweepGone(ctx context.Context, before time.Time) error {
-	old := kv.Range{Start: gonePrefix(), End: gonePrefix().Raw([]byte(blob.IDPrefix(before))...)}
-	return r.space.Update(ctx, func(_ context.Context, tx kv.Tx) error { return tx.DeleteRange(old) })
+// givenUp returns when a body was given up, zero if it was not.
+func givenUp(rd kv.Reader, id string) (time.Time, error) {
+	v, err := rd.Get(goneKey(id))
+	if errors.Is(err, kv.ErrNotFound) {
+		return time.Time{}, nil
+	}
+	return kv.ReadKey(v, nil).Time(), err
+}
+
+// sweepNotes removes the notes about bodies that were given up, once the bodies are too old to be named again and were given up long ago.
+func (r *Refs) sweepNotes(ctx context.Context, now time.Time) error {
+	from, end := gonePrefix(), gonePrefix().Raw([]byte(blob.IDPrefix(now.Add(-Grace)))...)
+	for from != nil {
+		var next kv.Key
+		err := r.space.Update(ctx, func(_ context.Context, tx kv.Tx) error {
+			n := 0
+			next = nil
+			for e, err := range tx.Loose().Scan(kv.Range{Start: from, End: end}, kv.ScanOptions{Limit: sweepBatch}) {
+				if err != nil {
+					return err
+				}
+				if n++; n == sweepBatch {
+					next = kv.Key(nil).Raw(e.Key...).Raw(0)
+				}
+				if kv.ReadKey(e.Value, nil).Time().After(now.Add(-Grace)) {
+					continue
+				}
+				if err := tx.Delete(kv.Key(nil).Raw(e.Key...)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		from = next
+	}
+	return nil
 }

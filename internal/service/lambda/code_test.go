@@ -18,6 +18,7 @@ const noSuchKey = "InvalidParameterValueException: Error occurred while GetObjec
 func (w *world) later(t *testing.T, d time.Duration) {
 	t.Helper()
 	w.Advance(d)
+	w.Advance(blobref.Linger)
 	if _, err := w.Deps.Refs.Sweep(w.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -64,9 +65,9 @@ func TestPackagesGoWithTheirFunctions(t *testing.T) {
 	w.later(t, 48*time.Hour)
 	w.bodies(t, "in use", 1)
 	check(t, "an update", w.update(&api.UpdateFunctionCodeInput{ZipFile: zipOf(t, "a.py", "x = 2")}), "")
-	w.later(t, blobref.AssetLife-time.Minute)
+	w.later(t, blobref.AssetLife-2*blobref.Linger)
 	w.bodies(t, "replaced a while ago", 2)
-	w.later(t, time.Minute)
+	w.later(t, 2*blobref.Linger)
 	w.bodies(t, "replaced long ago", 1)
 	if err := w.update(&api.UpdateFunctionCodeInput{ZipFile: zipOf(t, "a.py", "x = 3"), DryRun: wire.Ptr(true)}); err != nil {
 		t.Error(err)
