@@ -219,6 +219,7 @@ func (d *cborDecoder) list(s *Shape, v reflect.Value, it cborItems) error {
 func (d *cborDecoder) mapping(s *Shape, v reflect.Value, it cborItems) error {
 	elem := d.schema.Shape(s.Elem)
 	v.Set(reflect.MakeMap(v.Type()))
+	value := reflect.New(v.Type().Elem()).Elem() // one for all entries: the map takes copies
 	for {
 		more, err := d.more(&it)
 		if err != nil || !more {
@@ -237,7 +238,7 @@ func (d *cborDecoder) mapping(s *Shape, v reflect.Value, it cborItems) error {
 			return d.fail("duplicate field '" + short(key) + "'")
 		}
 		d.at.key(key)
-		value := reflect.New(v.Type().Elem()).Elem()
+		value.SetZero()
 		if err := d.entry(elem, value); err != nil {
 			return err
 		}

@@ -22,11 +22,13 @@ const (
 // matchRPC finds the operation that the path names: /service/NAME/operation/OP, below whatever path the endpoint has.
 func (x *Exchange) matchRPC() *cloud.Error {
 	parts := strings.Split(strings.TrimPrefix(x.request.URL.Path, "/"), "/")
-	unknown := cloud.Errorf("UnknownOperationException", "%s %s is no operation of %s.", short(x.request.Method), short(x.request.URL.Path), x.Service.Name).
-		WithStatus(http.StatusNotFound)
+	unknown := func() *cloud.Error {
+		return cloud.Errorf("UnknownOperationException", "%s %s is no operation of %s.", short(x.request.Method), short(x.request.URL.Path), x.Service.Name).
+			WithStatus(http.StatusNotFound)
+	}
 	n := len(parts) - 4
 	if n < 0 || parts[n] != "service" || parts[n+2] != "operation" || parts[n+1] != x.Service.TargetPrefix || x.request.Method != http.MethodPost {
-		return unknown
+		return unknown()
 	}
 	return x.use(parts[n+3], unknown)
 }

@@ -137,7 +137,7 @@ func isForm(r *http.Request) bool {
 }
 
 // use takes the operation called name, and says why when there is none.
-func (x *Exchange) use(name string, unknown *cloud.Error) *cloud.Error {
+func (x *Exchange) use(name string, unknown func() *cloud.Error) *cloud.Error {
 	if i, ok := slices.BinarySearchFunc(x.Service.Operations, name, func(op *Operation, n string) int { return strings.Compare(op.Name, n) }); ok {
 		x.Op = x.Service.Operations[i]
 		return nil
@@ -145,7 +145,7 @@ func (x *Exchange) use(name string, unknown *cloud.Error) *cloud.Error {
 	if _, ok := slices.BinarySearchFunc(x.Service.Others, name, func(op OtherOperation, n string) int { return strings.Compare(op.Name, n) }); ok {
 		return NotImplemented(x.Service.Name, name)
 	}
-	return unknown
+	return unknown()
 }
 
 // Decode returns a pointer to the operation's input structure, validated. The error is a *cloud.Error.

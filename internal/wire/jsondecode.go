@@ -214,6 +214,10 @@ func (d *jsonDecoder) mapping(s *Shape, v reflect.Value) error {
 	elem := d.schema.Shape(s.Elem)
 	v.Set(reflect.MakeMap(v.Type()))
 	texts, _ := v.Addr().Interface().(*map[string]string)
+	var value reflect.Value // one for all entries: the map takes copies
+	if texts == nil {
+		value = reflect.New(v.Type().Elem()).Elem()
+	}
 	for first := true; ; first = false {
 		more, err := d.more(first, '}')
 		if err != nil || !more {
@@ -230,7 +234,8 @@ func (d *jsonDecoder) mapping(s *Shape, v reflect.Value) error {
 		if texts != nil {
 			err = d.textEntry(elem, *texts, key)
 		} else {
-			err = d.mapEntry(elem, v, key)
+			value.SetZero()
+			err = d.mapEntry(elem, v, value, key)
 		}
 		if err != nil {
 			return err
@@ -239,12 +244,11 @@ func (d *jsonDecoder) mapping(s *Shape, v reflect.Value) error {
 	}
 }
 
-func (d *jsonDecoder) mapEntry(elem *Shape, v reflect.Value, key string) error {
+func (d *jsonDecoder) mapEntry(elem *Shape, v, value reflect.Value, key string) error {
 	k := reflect.ValueOf(key)
 	if v.MapIndex(k).IsValid() {
 		return d.fail("duplicate field '" + key + "'")
 	}
-	value := reflect.New(v.Type().Elem()).Elem()
 	if err := d.entry(elem, value); err != nil {
 		return err
 	}

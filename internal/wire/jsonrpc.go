@@ -18,12 +18,14 @@ type jsonRPC struct{}
 func (x *Exchange) matchTarget() *cloud.Error {
 	target := x.request.Header.Get(headerTarget)
 	prefix, name, ok := strings.Cut(target, ".")
-	unknown := cloud.Errorf("UnknownOperationException", "%q in the header X-Amz-Target is no operation of %s.", short(target), x.Service.Name)
-	if target == "" {
-		unknown.Message = "The request has no header X-Amz-Target."
+	unknown := func() *cloud.Error {
+		if target == "" {
+			return cloud.Errorf("UnknownOperationException", "The request has no header X-Amz-Target.")
+		}
+		return cloud.Errorf("UnknownOperationException", "%q in the header X-Amz-Target is no operation of %s.", short(target), x.Service.Name)
 	}
 	if !ok || prefix != x.Service.TargetPrefix {
-		return unknown
+		return unknown()
 	}
 	return x.use(name, unknown)
 }

@@ -27,10 +27,12 @@ func (x *Exchange) matchAction() *cloud.Error {
 	if !given {
 		version = "NO_VERSION_SPECIFIED"
 	}
-	unknown := cloud.Errorf("InvalidAction", "Could not find operation %s for version %s", short(action), short(version))
+	unknown := func() *cloud.Error {
+		return cloud.Errorf("InvalidAction", "Could not find operation %s for version %s", short(action), short(version))
+	}
 	// The services that answer older clients in this protocol have more than one version, and a default.
 	if version != x.Service.APIVersion && !x.Service.QueryCompatible {
-		return unknown
+		return unknown()
 	}
 	return x.use(action, unknown)
 }
