@@ -69,12 +69,12 @@ func (r router) find(host, port string) (destination, string) {
 	return elsewhere, ""
 }
 
-// served reports whether requests for host go to croft: AWS's names, and those of the cloud itself.
+// served reports whether requests for host go to croft: AWS's names, and those of the cloud itself, also with a prefix of an SDK's.
 func (r router) served(host, port string) bool {
 	if cloud.IsAWSHost(host) {
 		return port == "443" || port == "80"
 	}
-	return cloud.IsProxiedName(host) || port == r.port && host == r.host
+	return cloud.IsProxiedName(host) || port == r.port && (host == r.host || strings.HasSuffix(host, "-"+r.host))
 }
 
 // isMetadata reports whether host is a literal address of the kind that clouds answer metadata and credentials at.

@@ -93,7 +93,7 @@ func (p *Proxy) shim() ([]byte, error) {
 		return nil, err
 	}
 	cfg, err := json.Marshal(map[string]any{
-		"proxyHost": host, "proxyPort": port, "name": cloud.ProxiedName, "suffixes": append(cloud.AWSSuffixes(), cloud.ProxiedName),
+		"proxyHost": host, "proxyPort": port, "names": []string{cloud.ProxiedName, p.route.host}, "suffixes": append(cloud.AWSSuffixes(), cloud.ProxiedName),
 		"authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+p.token)),
 	})
 	if err != nil {

@@ -6,6 +6,7 @@
   const dns = require('dns');
   const http = require('http');
   const https = require('https');
+  const net = require('net');
   const tls = require('tls');
   const origin = { http: http.Agent.prototype.createConnection, https: https.Agent.prototype.createConnection, lookup: dns.lookup, fetch: globalThis.fetch };
 
@@ -13,14 +14,14 @@
   const clean = (host) => String(host || '').toLowerCase().replace(/^\[|\]$/g, '').replace(/\.$/, '');
   const isOurs = (host) => {
     const name = clean(host);
-    return cfg.suffixes.some((s) => ends(name, s)) || name.endsWith('-' + cfg.name);
+    return cfg.suffixes.some((s) => ends(name, s)) || cfg.names.some((n) => name.endsWith('-' + n)); // "sync-" before a name of the cloud's
   };
 
   // tunnel calls done(error, socket) with a connection to host:port through the proxy.
   function tunnel(host, port, done) {
     const req = new http.ClientRequest({
       host: cfg.proxyHost, port: cfg.proxyPort, method: 'CONNECT', path: `${clean(host)}:${port}`, agent: false,
-      createConnection: (o) => require('net').connect({ host: cfg.proxyHost, port: cfg.proxyPort, noDelay: true }),
+      createConnection: () => net.connect({ host: cfg.proxyHost, port: cfg.proxyPort, noDelay: true }),
       headers: { host: `${clean(host)}:${port}`, 'proxy-authorization': cfg.authorization },
     });
     req.once('connect', (res, socket, head) => {
@@ -66,8 +67,9 @@
   };
   Object.assign(dns.lookup, origin.lookup);
 
-  // fetch has connections of its own. Its library is loaded at the first use, so the dispatcher is made then, of the same class.
-  if (typeof origin.fetch !== 'function') return;
+  // Node's fetch has connections of its own. Its library is loaded at the first use, so the dispatcher is made then, of the same class. Deno,
+  // which reads NODE_OPTIONS too, has a fetch that heeds proxy variables.
+  if (typeof origin.fetch !== 'function' || process.versions.deno) return;
   let dispatcher;
   const connect = (o, done) => {
     const port = o.port || (o.protocol === 'https:' ? 443 : 80);
