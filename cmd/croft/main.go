@@ -30,6 +30,7 @@ type cli struct {
 	Exec    execCmd    `cmd:"" help:"Run any tool with endpoint, region and credentials set."`
 	Env     envCmd     `cmd:"" help:"Print endpoint, region and credentials for a shell."`
 	Status  statusCmd  `cmd:"" help:"Show the running cloud and what is deployed in it."`
+	Doctor  doctorCmd  `cmd:"" help:"Say what works on this machine and what to do about the rest."`
 	Reset   resetCmd   `cmd:"" help:"Empty the running cloud."`
 	Version versionCmd `cmd:"" help:"Print croft's version."`
 }

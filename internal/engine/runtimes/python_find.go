@@ -115,7 +115,7 @@ func (p *python) find(ctx context.Context, minor int) (*interpreter, error) {
 		return nil, err
 	}
 	return nil, lacking(nil, "The runtime python3.%d needs a Python interpreter, and none was found on PATH, in /usr/bin, in /usr/local/bin "+
-		"or under ~/.pyenv/versions. Install one, for example with `apt-get install python3` or `pyenv install 3.%[1]d`", minor)
+		"or among those of pyenv, uv, asdf and mise. Install one, for example with `apt-get install python3` or `pyenv install 3.%[1]d`", minor)
 }
 
 // distance orders versions by nearness; of two as near, the newer first. An unknown version comes last.
@@ -155,23 +155,33 @@ func candidates(dirs []string, minor int) []candidate {
 	return append(real, shims...)
 }
 
-// usualPlaces are the folders on PATH, in its order, and then those where interpreters usually are.
-func usualPlaces() []string {
-	dirs := append(filepath.SplitList(os.Getenv("PATH")), "/usr/bin", "/usr/local/bin")
+// PythonPlaces returns the folders in which Python interpreters are looked for: those on PATH, in its order, and then those where the system, pyenv, uv,
+// asdf, mise and Homebrew put them. A glob that fails finds nothing.
+func PythonPlaces(getenv func(string) string, glob func(pattern string) []string) []string {
+	dirs := append(filepath.SplitList(getenv("PATH")), "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin")
 	var patterns []string
-	if root := os.Getenv("PYENV_ROOT"); root != "" {
+	if root := getenv("PYENV_ROOT"); root != "" {
 		patterns = append(patterns, filepath.Join(root, "versions/*/bin"))
 	}
-	if home, err := os.UserHomeDir(); err == nil {
-		patterns = append(patterns, filepath.Join(home, ".pyenv/versions/*/bin"), filepath.Join(home, ".local/share/uv/python/*/bin"))
+	if home := getenv("HOME"); home != "" {
+		for _, p := range []string{".pyenv/versions/*/bin", ".local/share/uv/python/*/bin", ".asdf/installs/python/*/bin", ".local/share/mise/installs/python/*/bin"} {
+			patterns = append(patterns, filepath.Join(home, p))
+		}
 	}
 	for _, pattern := range patterns {
-		// A folder whose name makes a bad pattern is passed over.
-		found, _ := filepath.Glob(pattern)
+		found := glob(pattern)
 		slices.SortFunc(found, func(a, b string) int { return strings.Compare(b, a) })
 		dirs = append(dirs, found...)
 	}
 	return dirs
+}
+
+// usualPlaces are this machine's PythonPlaces.
+func usualPlaces() []string {
+	return PythonPlaces(os.Getenv, func(pattern string) []string {
+		found, _ := filepath.Glob(pattern) // a folder whose name makes a bad pattern is passed over
+		return found
+	})
 }
 
 // minorIn reads the version from a name like python3.12.

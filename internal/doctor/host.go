@@ -1,0 +1,114 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"croft/internal/clock"
+	"croft/internal/control"
+	"croft/internal/engine"
+	"croft/internal/engine/runtimes"
+	"croft/internal/engine/sandbox"
+	"croft/internal/kv/pgkv"
+)
+
+const (
+	// probeTime bounds one program that is run, answerTime what is asked over the network.
+	probeTime  = 20 * time.Second
+	answerTime = 3 * time.Second
+	maxOutput  = 64 << 10
+)
+
+// Host is the machine that this process runs on, asked about the cloud at endpoint and the data folder data.
+func Host(endpoint, data string) Machine {
+	m := Machine{
+		OS: runtime.GOOS, User: os.Geteuid(), Files: os.DirFS("/"), Env: map[string]string{}, Now: clock.Real().Now(),
+		Run: run, Isolation: sandbox.Check, Reduced: sandbox.Reduction, DefaultReduced: sandbox.Default() == sandbox.Reduced,
+		Writable: writable, Free: free, Endpoint: endpoint, Data: data, Temp: os.TempDir(), Store: os.Getenv("CROFT_STORE"),
+		Runtimes: engine.Runtimes(), Places: runtimes.PythonPlaces,
+	}
+	for _, kv := range os.Environ() {
+		name, value, _ := strings.Cut(kv, "=")
+		m.Env[name] = value
+	}
+	if program, err := os.Executable(); err == nil {
+		m.Program = program
+		if info, err := os.Stat(program); err == nil {
+			m.Built = info.ModTime()
+		}
+	}
+	m.Croft = func(ctx context.Context) (string, error) {
+		ctx, cancel := clock.WithTimeout(ctx, clock.Real(), answerTime)
+		defer cancel()
+		health, err := control.NewClient(endpoint).Health(ctx)
+		return health.Version, err
+	}
+	m.Busy = func() bool {
+		u, err := url.Parse(endpoint)
+		if err != nil {
+			return false
+		}
+		conn, err := net.DialTimeout("tcp", u.Host, answerTime)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	}
+	m.Reach = func(ctx context.Context, store string) error {
+		ctx, cancel := clock.WithTimeout(ctx, clock.Real(), answerTime)
+		defer cancel()
+		return pgkv.Ping(ctx, store)
+	}
+	return m
+}
+
+// run runs a program in an environment with nothing in it that changes what it says of itself.
+func run(ctx context.Context, args ...string) ([]byte, error) {
+	ctx, cancel := clock.WithTimeout(ctx, clock.Real(), probeTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LC_ALL=C.UTF-8"}
+	cmd.WaitDelay = time.Second
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(out, maxOutput))
+	return text, errors.Join(err, cmd.Wait())
+}
+
+func writable(dir string) error {
+	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+		defer func() { _ = os.Remove(dir) }() // looking leaves nothing behind
+	}
+	f, err := os.CreateTemp(dir, "croft-doctor-")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("x")
+	return errors.Join(err, f.Close(), os.Remove(f.Name()))
+}
+
+func free(dir string) (uint64, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, err
+	}
+	return s.Bavail * uint64(s.Bsize), nil
+}
