@@ -74,6 +74,9 @@ func (s *Server) perform(r *request, desc *service.Descriptor, x *wire.Exchange,
 		_, cerr := s.verifier.Verify(r.Request, body, now, keys)
 		return cerr
 	})
+	if cerr == nil && desc.API.S3Rules {
+		cerr = checkDigests(r.Request, body)
+	}
 	if cerr != nil {
 		return nil, cerr
 	}

@@ -157,7 +157,7 @@ func (p *plainReader) Read(b []byte) (int, error) {
 	}
 	switch {
 	case err == nil:
-	case !errors.Is(err, io.EOF):
+	case err != io.EOF:
 		p.err = cutShort(err)
 	case p.left != 0:
 		p.err = cutShort(io.ErrUnexpectedEOF)
@@ -182,6 +182,6 @@ func cutShort(cause error) *cloud.Error {
 		return e
 	}
 	e := cloud.Errorf("IncompleteBody", "The request body terminated unexpectedly")
-	e.Cause = cause
+	e.Cause = errors.New(cause.Error()) // not the cause itself: nobody may take this for the end of a body
 	return e
 }

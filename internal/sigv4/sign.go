@@ -14,13 +14,17 @@ type Credentials struct{ AccessKey, Secret, Token string }
 // Sign signs r for our own clients, by headers: X-Amz-Date, X-Amz-Security-Token where there is a token, X-Amz-Content-Sha256 for
 // S3, and Authorization. It signs the host and all headers of AWS's own and the content type. body is what r will send.
 func Sign(r *http.Request, body []byte, creds Credentials, region, service string, now time.Time) {
+	SignHash(r, hashOf(body), creds, region, service, now)
+}
+
+// SignHash is Sign for a body of which only the SHA-256 is known, in lower-case hexadecimal, or what S3 takes in its place.
+func SignHash(r *http.Request, sum string, creds Credentials, region, service string, now time.Time) {
 	c := claim{rawTime: now.UTC().Format(timeFormat)}
 	c.Scope = Scope{AccessKey: creds.AccessKey, Date: c.rawTime[:8], Region: region, Service: service, Token: creds.Token}
 	r.Header.Set("X-Amz-Date", c.rawTime)
 	if creds.Token != "" {
 		r.Header.Set("X-Amz-Security-Token", creds.Token)
 	}
-	sum := hashOf(body)
 	if c.plainS3() {
 		r.Header.Set(hashHeader, sum)
 	}

@@ -17,9 +17,6 @@ const (
 	// maxInline is the size up to which a body lies in the store itself. Above, a file of its own costs less than the store's carrying the
 	// body through its log and its levels; below, making a file durable costs more than all the rest of the request.
 	maxInline = 16 << 10
-	// maxOpen bounds the segments of a body that are opened before the first byte is read. A body of fewer segments can be read to its end
-	// even when its object is overwritten meanwhile.
-	maxOpen = 64
 )
 
 // keep stores what d reads: in memory, for the row, if it is small, else in the blob store, where it is durable when keep returns.
@@ -29,7 +26,7 @@ func (s *Service) keep(ctx context.Context, d *digest, size int64) (content, err
 		head = make([]byte, min(uint64(size), maxInline)+1) // all of it where the size is not known
 		n, err := io.ReadFull(d, head)
 		head = head[:n]
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if err == io.EOF || err == io.ErrUnexpectedEOF { // as ReadFull returns them at the end of d, and nothing that wraps them
 			return content{inline: head}, nil
 		}
 		if err != nil {
@@ -64,7 +61,8 @@ func (s *Service) discard(ctx context.Context, c content, err error) {
 	}
 }
 
-// open returns n bytes of the body from offset on, which it has.
+// open returns n bytes of the body from offset on, which it has. A body that is given up lingers in the blob store (package blobref), so one
+// whose row was just read can be read to its end, whatever becomes of its object.
 func (s *Service) open(ctx context.Context, c content, offset, n int64) (*wire.Stream, error) {
 	if len(c.segments) == 0 {
 		return wire.NewStream(bytes.NewReader(c.inline[offset:offset+n]), n), nil
@@ -85,12 +83,10 @@ func (s *Service) open(ctx context.Context, c content, offset, n int64) (*wire.S
 	size := int64(0)
 	for i := range r.rest {
 		size += r.rest[i].size
-		if len(r.rest) > maxOpen && i > 0 {
-			continue
-		}
-		if err := r.prepare(&r.rest[i]); err != nil {
-			return nil, errors.Join(err, r.Close())
-		}
+	}
+	// The first one now, while an error can still be the answer.
+	if _, err := r.current(); err != nil {
+		return nil, errors.Join(err, r.Close())
 	}
 	return wire.NewStream(r, size), nil
 }
@@ -151,13 +147,13 @@ func (r *segments) Read(b []byte) (int, error) {
 		return 0, io.EOF
 	}
 	n, err := p.r.Read(b)
-	if errors.Is(err, io.EOF) && p.r.N > 0 {
+	if err != io.EOF {
+		return n, err
+	}
+	if p.r.N > 0 {
 		return n, io.ErrUnexpectedEOF
 	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
+	return n, nil
 }
 
 // WriteTo implements io.WriterTo: each piece is copied by itself, so that a file goes to a connection without passing through here.

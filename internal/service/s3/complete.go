@@ -176,6 +176,12 @@ func checkWhole(o *object, in *api.CompleteMultipartUploadInput, u *upload) erro
 	if in.ChecksumType != nil && (u.kind() == nil || *u.kind() != *in.ChecksumType) {
 		return cloud.Errorf("InvalidRequest", "The upload was created using the %s checksum mode. The complete request must use the same checksum mode.", o.Sum.kind())
 	}
+	for _, name := range sumNames() {
+		if name != string(u.algorithm()) && text(in, "Checksum"+name) != "" {
+			return cloud.Errorf("InvalidRequest", "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s",
+				strings.ToLower(string(u.algorithm())), strings.ToLower(name))
+		}
+	}
 	value := text(in, "Checksum"+string(u.algorithm()))
 	if value != "" && value != o.Sum.Value {
 		return cloud.Errorf("BadDigest", "The %s you specified did not match the calculated checksum.", u.algorithm())

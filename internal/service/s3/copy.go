@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	api "croft/internal/awsapi/s3"
-	"croft/internal/blob"
 	"croft/internal/checksum"
 	"croft/internal/cloud"
 	"croft/internal/kv"
@@ -68,6 +67,9 @@ func (s *Service) readSource(ctx context.Context, r kv.Reader, src source) (*obj
 	return o, c, err
 }
 
+// maxTries bounds how often a copy begins again because its source was replaced while its checksum was computed.
+const maxTries = 10
+
 // CopyObject makes an object of another one. Both share what lies in the blob store.
 func (s *Service) CopyObject(ctx context.Context, in *api.CopyObjectInput) (*api.CopyObjectOutput, error) {
 	o, src, err := s.newCopy(ctx, in)
@@ -93,7 +95,7 @@ func (s *Service) CopyObject(ctx context.Context, in *api.CopyObjectInput) (*api
 		if !errors.As(err, &needs) || try == maxTries {
 			break
 		}
-		if computed, err = s.compute(ctx, needs.content, wanted); err != nil && !errors.Is(err, blob.ErrNotFound) {
+		if computed, err = s.compute(ctx, needs.content, wanted); err != nil {
 			return nil, err
 		}
 		of = needs.etag

@@ -9,33 +9,25 @@ import (
 	"slices"
 
 	api "croft/internal/awsapi/s3"
-	"croft/internal/blob"
 	"croft/internal/cloud"
 	"croft/internal/kv"
 	"croft/internal/wire"
 )
-
-// maxTries bounds how often a read begins again because the object was replaced between the look at its row and at its body.
-const maxTries = 10
 
 // GetObject returns an object, or the part of it that is asked for.
 func (s *Service) GetObject(ctx context.Context, in *api.GetObjectInput) (*api.GetObjectOutput, error) {
 	if err := errors.Join(checkMembers("GetObject", in), checkVersion(in.VersionId)); err != nil {
 		return nil, err
 	}
-	for try := 1; ; try++ {
-		f, err := s.find(ctx, in)
-		if err != nil {
-			return nil, err
-		}
-		out := f.describe(in)
-		if out.Body, err = s.open(ctx, f.content, f.offset, f.size); err == nil {
-			return out, nil
-		}
-		if !errors.Is(err, blob.ErrNotFound) || try == maxTries {
-			return nil, err
-		}
+	f, err := s.find(ctx, in)
+	if err != nil {
+		return nil, err
 	}
+	out := f.describe(in)
+	if out.Body, err = s.open(ctx, f.content, f.offset, f.size); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // HeadObject returns what is known of an object.

@@ -20,7 +20,11 @@ import (
 // newServer starts the service behind the whole HTTP side, on the machine's clock, which clients sign with.
 func newServer(t *testing.T) *httptest.Server {
 	t.Helper()
-	e := servicetest.New(t, descriptor)
+	return serve(t, servicetest.New(t, descriptor))
+}
+
+func serve(t *testing.T, e *servicetest.Env) *httptest.Server {
+	t.Helper()
 	keys, err := identity.New(t.Context(), e.Deps.Store, clock.Real())
 	if err != nil {
 		t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/md5"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -57,6 +56,11 @@ type promise struct {
 	md5      []byte
 }
 
+// sumNames are the ends of the members' names that hold checksums.
+func sumNames() []string {
+	return []string{"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"}
+}
+
 // promised reads the checksums in the input that in points to: in its members, or announced as a trailing header.
 func promised(in any, contentMD5 *string, trailer http.Header) (p promise, err error) {
 	if contentMD5 != nil {
@@ -65,7 +69,7 @@ func promised(in any, contentMD5 *string, trailer http.Header) (p promise, err e
 		}
 	}
 	given := 0
-	for _, name := range [...]string{"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256", "SHA512", "MD5", "XXHASH64", "XXHASH3", "XXHASH128"} {
+	for _, name := range sumNames() {
 		value := text(in, "Checksum"+name)
 		if value == "" {
 			continue
@@ -153,7 +157,7 @@ func (d *digest) Read(b []byte) (int, error) {
 	d.size += int64(n)
 	d.md5.Write(b[:n])
 	d.hash.Write(b[:n])
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF { // and nothing that wraps it
 		err = d.compare()
 	}
 	d.err = err
