@@ -187,13 +187,9 @@ func (o *overlay) appendParams(locks lockSet) (do parts, params [][]byte) {
 		index.int(int64(i))
 		slot.int(of)
 		back.int(counts[of])
-		if len(e.log)+8 > flatBytes {
-			kp.bytes(appendPrefix(nil, e.log))
-			tp.bytes(e.log[deepBytes:])
-		} else {
-			kp.bytes(notNil(e.log))
-			tp.bytes(nil)
-		}
+		k, t := logPrefix(e.log)
+		kp.bytes(notNil(k))
+		tp.bytes(t)
 		log.bytes(notNil(e.log))
 		v, counter := split(e.value)
 		value.bytes(v)
@@ -213,22 +209,32 @@ func (o *overlay) appendParams(locks lockSet) (do parts, params [][]byte) {
 	return do, params
 }
 
-// written returns an array parameter of some keys that the transaction writes, nil if a commit leaves none of its rows for certain.
-func (o *overlay) written() []byte {
-	if o.keys == nil {
-		return nil
+// logPrefix returns what the columns k and t of log's entries begin with; t is nil if the entries need none, or get it from k.
+func logPrefix(log []byte) (k, t []byte) {
+	if len(log)+8 > flatBytes {
+		return appendPrefix(nil, log), log[deepBytes:]
 	}
+	return log, nil
+}
+
+// traces returns the parameters of sqlFound but for the version: rows that a commit of the overlay leaves. ok is false if it leaves none.
+func (o *overlay) traces() (keys, start, end []byte, ok bool) {
 	const enough = 100
-	keys := newArray(oidBytea, 0, 0)
-	o.keys.Scan(func(w own) bool {
-		if w.state != gone {
-			k, _ := columns(w.key)
-			keys.bytes(notNil(k))
-		}
-		return keys.n < enough
-	})
-	if keys.n == 0 {
-		return nil
+	found := newArray(oidBytea, 0, 0)
+	if o.keys != nil {
+		o.keys.Scan(func(w own) bool {
+			if w.state != gone {
+				k, _ := columns(w.key)
+				found.bytes(notNil(k))
+			}
+			return found.n < enough
+		})
 	}
-	return keys.param()
+	if len(o.appends) > 0 {
+		start, _ = logPrefix(o.appends[0].log)
+		if end = kv.PrefixRange(start).End; end == nil {
+			end = lastK()
+		}
+	}
+	return found.param(), notNil(start), notNil(end), found.n > 0 || len(o.appends) > 0
 }

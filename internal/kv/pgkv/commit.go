@@ -250,14 +250,15 @@ const (
 // none proves nothing, since the database may still be at work on it, or others may have written over it.
 func (s *Store) resolve(p *pending, cause error) error {
 	unknown := errors.Join(cause, ErrOutcome)
-	keys := p.t.own.written()
-	if keys == nil {
+	keys, start, end, ok := p.t.own.traces()
+	if !ok {
 		return unknown
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.t.ctx), resolveTime)
+	params := [][]byte{keys, int8Param(p.ver), start, end}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.t.ctx), s.resolveTime)
 	defer cancel()
 	for {
-		found, err := s.find(ctx, keys, p.ver)
+		found, err := s.find(ctx, params)
 		if found {
 			return nil
 		}
@@ -270,14 +271,14 @@ func (s *Store) resolve(p *pending, cause error) error {
 	}
 }
 
-// find reports whether one of keys, an array parameter, has the version ver.
-func (s *Store) find(ctx context.Context, keys []byte, ver int64) (found bool, err error) {
+// find runs sqlFound.
+func (s *Store) find(ctx context.Context, params [][]byte) (found bool, err error) {
 	c, err := s.acquire(ctx)
 	if err != nil {
 		return false, err
 	}
 	defer c.abandon(&s.sql.rollback)
-	err = c.run(call{st: &s.sql.found, params: [][]byte{keys, int8Param(ver)}, row: func(values [][]byte) (err error) {
+	err = c.run(call{st: &s.sql.found, params: params, row: func(values [][]byte) (err error) {
 		found, err = boolAt(values, 0)
 		return err
 	}})

@@ -45,7 +45,7 @@ const knownKey = "croft statements"
 // acquire takes a connection from the pool.
 func (s *Store) acquire(ctx context.Context) (*conn, error) {
 	// The network's time is the machine's, whatever clock drives the cloud.
-	limited, cancel := context.WithTimeout(ctx, acquireTimeout)
+	limited, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	pooled, err := s.pool.Acquire(limited)
 	if err != nil {

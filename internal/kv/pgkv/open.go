@@ -1,6 +1,7 @@
 package pgkv
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,6 +48,8 @@ type Options struct {
 
 	// native has the database serialise by itself, where there is a choice.
 	native bool
+	// acquire and resolve replace acquireTimeout and resolveTime.
+	acquire, resolve time.Duration
 }
 
 // Open opens the store that o describes, and creates its tables if they are not there.
@@ -63,7 +66,8 @@ func Open(o Options) (*Store, error) {
 		return nil, fmt.Errorf("pgkv: %w", err)
 	}
 	target := config.ConnConfig
-	s := &Store{clock: o.Clock, log: o.Logger, notify: n, where: fmt.Sprintf("%s:%d/%s", target.Host, target.Port, target.Database)}
+	s := &Store{clock: o.Clock, log: o.Logger, notify: n, resolveTime: cmp.Or(o.resolve, resolveTime),
+		patience: cmp.Or(o.acquire, acquireTimeout), where: fmt.Sprintf("%s:%d/%s", target.Host, target.Port, target.Database)}
 	if s.clock == nil {
 		s.clock = clock.Real()
 	}

@@ -18,7 +18,9 @@ const (
 		WHERE k >= $1 AND k < $2 AND ($3::bytea IS NULL OR (t >= $3 AND t < $4))`
 	sqlLock = `SELECT CASE WHEN l.x THEN pg_advisory_xact_lock(l.id) ELSE pg_advisory_xact_lock_shared(l.id) END
 		FROM unnest($1::int8[], $2::bool[]) l(id, x)`
-	sqlFound  = `SELECT EXISTS (SELECT 1 FROM croft_kv WHERE k = ANY($1::bytea[]) AND ver = $2)`
+	// Whether one of some keys, or one of the last entries of a log, has a version.
+	sqlFound = `SELECT EXISTS (SELECT 1 FROM croft_kv WHERE k = ANY($1::bytea[]) AND ver = $2) OR EXISTS (SELECT 1 FROM
+		(SELECT ver FROM croft_kv WHERE k >= $3 AND k < $4 ORDER BY k DESC LIMIT 1000) AS tail WHERE tail.ver = $2)`
 	sqlNumber = `SELECT coalesce(max(n), 0) FROM croft_log`
 )
 

@@ -41,3 +41,15 @@ func backend(t testing.TB, o Options) kvtest.Backend {
 func TestStore(t *testing.T) {
 	kvtest.Run(t, func(t testing.TB) kvtest.Backend { return backend(t, Options{}) })
 }
+
+// TestNative is the suite with the database's own serializable isolation, on which no cluster of its kind can be had for tests.
+func TestNative(t *testing.T) {
+	kvtest.Run(t, func(t testing.TB) kvtest.Backend { return backend(t, Options{native: true}) })
+}
+
+func TestVariantsAgree(t *testing.T) {
+	kvtest.Metamorphic(t, map[string]func(testing.TB) kvtest.Backend{
+		"locks":  func(t testing.TB) kvtest.Backend { return backend(t, Options{}) },
+		"native": func(t testing.TB) kvtest.Backend { return backend(t, Options{native: true}) },
+	})
+}
