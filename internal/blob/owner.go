@@ -24,8 +24,8 @@ func CheckOwner(place, says, owner string) error {
 	if says == owner {
 		return nil
 	}
-	return fmt.Errorf("%w: %s is of the cloud %.64q, this is %.64q. Choose another place, or start this cloud with the store that the bodies are named in; "+
-		"if that is lost for good, remove %s first, and bodies that nobody names an hour later", ErrForeign, place, says, owner, place)
+	return fmt.Errorf("%w: %s names the cloud %.64q, this is %.64q. Choose another place for bodies, or start with the store that goes with this one; "+
+		"if that is lost for good, remove %s, and this cloud will clear the place of everything that it does not name", ErrForeign, place, says, owner, place)
 }
 
 // claim makes the folder the owner's, or finds that it is somebody else's. A file that a crash left empty says nothing.
