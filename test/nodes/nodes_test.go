@@ -2,18 +2,22 @@
 package nodes
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/control"
 	"croft/internal/kv/pgkv/pgtest"
+	"croft/internal/sigv4"
 	"croft/test/harness"
 )
 
@@ -94,6 +98,26 @@ func receive(c *harness.Cloud, queue string) (bodies []string, err error) {
 		bodies = append(bodies, m.Body)
 	}
 	return bodies, err
+}
+
+// invoke has the worker do a job without waiting for it: the outbox delivers it.
+func invoke(c *harness.Cloud, job string) error {
+	body := fmt.Appendf(nil, `{"Records":[{"body":%q}]}`, job)
+	req, err := http.NewRequest(http.MethodPost, c.URL+"/2015-03-31/functions/worker/invocations", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("X-Amz-Invocation-Type", "Event")
+	sigv4.Sign(req, body, sigv4.Credentials{AccessKey: "test", Secret: "test"}, cloud.DefaultRegion, "lambda", clock.Real().Now())
+	res, err := c.HTTP.Do(req)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(res.Body)
+	if res.StatusCode != http.StatusAccepted {
+		err = errors.Join(err, fmt.Errorf("%s: %s", res.Status, text))
+	}
+	return errors.Join(err, res.Body.Close())
 }
 
 // jobs returns how often the worker says that it has had each job, as stored in its log.
@@ -194,7 +218,10 @@ func (p *pair) deliver(t *testing.T) {
 	for i := range messages {
 		p.must(send([]*harness.Cloud{p.a, p.b}[i%2], "jobs", fmt.Sprint(i)))
 	}
-	p.a.Until("all messages are handled", soon, func() bool { return p.done(p.a, 0, messages-1) })
+	for i := range 2 * messages {
+		p.must(invoke([]*harness.Cloud{p.a, p.b}[i%2], fmt.Sprint(1000+i)))
+	}
+	p.a.Until("all messages are handled", soon, func() bool { return p.done(p.a, 0, messages-1) && p.done(p.a, 1000, 1000+2*messages-1) })
 	seen, err := jobs(p.b)
 	p.must(err)
 	for body, n := range seen {
@@ -217,7 +244,10 @@ func (p *pair) kill(t *testing.T) {
 	}
 	victim.Kill()
 	p.must(send(other, "jobs", "100"))
-	other.Until("the other node has taken over", takeover, func() bool { return p.done(other, 100, 100) })
+	for i := range 20 {
+		p.must(invoke(other, fmt.Sprint(2000+i)))
+	}
+	other.Until("the other node has taken over", takeover, func() bool { return p.done(other, 100, 100) && p.done(other, 2000, 2019) })
 	victim.Start()
 	p.a.Until("both nodes are known again", soon, func() bool { return len(p.status(p.a).Nodes) == 2 })
 	p.must(send(victim, "jobs", "101"))
@@ -271,4 +301,10 @@ func (p *pair) reset(t *testing.T) {
 	if s := p.status(p.b); len(s.Stacks) != 0 || len(s.Nodes) != 2 {
 		t.Errorf("after the reset: %+v", s)
 	}
+	// What comes after a reset is worked off as what came before.
+	p.b.Deploy("test/nodes/app")
+	for i := range 10 {
+		p.must(invoke([]*harness.Cloud{p.a, p.b}[i%2], fmt.Sprint(i)))
+	}
+	p.a.Until("the new function has run", soon, func() bool { return p.done(p.a, 0, 9) })
 }
