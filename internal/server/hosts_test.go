@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -109,4 +110,23 @@ func TestPrefixedHosts(t *testing.T) {
 	if rec.Code != http.StatusNotImplemented || !strings.Contains(rec.Body.String(), "states") || !strings.Contains(rec.Body.String(), "StartSyncExecution") {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
+}
+
+// FuzzFind looks for the service of whatever a client may send.
+func FuzzFind(f *testing.F) {
+	f.Add("bucket.s3.eu-west-1.amazonaws.com", "AmazonSQS.ListQueues", "/service/AmazonSQS/operation/ListQueues", "sqs")
+	f.Add("stream-logs..", ".", "/v2/apis?Version=2012-11-05", "")
+	f.Add("[::1]:4566", "a.", "/service//operation/", "states")
+	x := newIndex([]service.Descriptor{{API: sqs.Service()}, {API: s3.Service()}, {API: logs.Service()}, {API: dynamodb.Service()}})
+	f.Fuzz(func(t *testing.T, host, target, path, scope string) {
+		u, err := url.ParseRequestURI(path)
+		if err != nil {
+			return
+		}
+		r := &http.Request{Method: "POST", URL: u, Host: host, Header: http.Header{"X-Amz-Target": {target}, "Smithy-Protocol": {"rpc-v2-cbor"}}}
+		d, cerr := x.find(r, sigv4.Scope{Service: scope}, scope != "")
+		if d != nil && cerr != nil || cerr != nil && cerr.Code != "NotImplemented" {
+			t.Fatalf("%v %v", d, cerr)
+		}
+	})
 }

@@ -162,6 +162,11 @@ func TestCBORRouting(t *testing.T) {
 	if err == nil || x.Protocol != AWSJSON {
 		t.Errorf("a request that names no protocol is taken for %s, %v", x.Protocol, err)
 	}
+	r := httptest.NewRequest("POST", "/service/Things/operation/Echo", nil)
+	r.Header.Set("Smithy-Protocol", "rpc-v2-json")
+	if _, err := Match(svc, r, nil); cloud.Code(err) != "NotImplemented" || !strings.Contains(err.Error(), "rpc-v2-json") {
+		t.Errorf("another protocol of Smithy's: %v", err)
+	}
 	e := cloud.Errorf("Bad", "no").WithStatus(409)
 	e.QueryCode, e.Fields = "Legacy.Bad", map[string]any{"n": 7, "f": func() {}, "t": "x"}
 	w := httptest.NewRecorder()

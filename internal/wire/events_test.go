@@ -432,3 +432,32 @@ func TestEventStreamsGiveUp(t *testing.T) {
 		t.Errorf("%v", w.set)
 	}
 }
+
+// FuzzEventInput decodes whatever a client may send as the payload and the headers of an event.
+func FuzzEventInput(f *testing.F) {
+	names := [...]string{"plain", "full", "raw", "text", "doc", "empty", initialRequest}
+	for i := range names {
+		f.Add(uint8(i), "small", "x", []byte(`{"word":"w","count":1}`))
+		f.Add(uint8(i), "text", "x", []byte("<PlainEvent><word>w</word></PlainEvent>"))
+		f.Add(uint8(i), "text", "x", []byte("\xa1dWordaw"))
+	}
+	f.Fuzz(func(t *testing.T, name uint8, header, value string, payload []byte) {
+		m := eventMessage{headers: append(eventHeaders(names[int(name)%len(names)], jsonType), eventHeader{header, value}), payload: payload}
+		body, err := m.appendTo(nil)
+		if err != nil {
+			return
+		}
+		for _, p := range []Protocol{AWSJSON, RESTJSON, RESTXML, RPCv2CBOR} {
+			in, err := talkExchange(t, talkService(p), slices.Concat(body, body)).Decode()
+			if err != nil {
+				checkError(t, err)
+				continue
+			}
+			for _, err := range in.(*talk).Stream {
+				if err != nil {
+					checkError(t, err)
+				}
+			}
+		}
+	})
+}

@@ -67,8 +67,10 @@ func Match(svc *Service, r *http.Request, body []byte) (*Exchange, error) {
 		if x.codec == nil {
 			x.codec = queryRPC{} // EC2Query answers much like it
 		}
-		return x, cloud.Errorf("NotImplemented", "croft does not speak the protocol %s with the service %s.", x.Protocol, svc.Name).
-			WithStatus(http.StatusNotImplemented)
+		return x, noProtocol(x.Protocol.String(), svc)
+	}
+	if named := r.Header.Get(headerSmithyProto); named != "" && x.Protocol != RPCv2CBOR {
+		return x, noProtocol(short(named), svc)
 	}
 	var cerr *cloud.Error
 	switch x.Protocol {
@@ -85,6 +87,10 @@ func Match(svc *Service, r *http.Request, body []byte) (*Exchange, error) {
 		return x, cerr
 	}
 	return x, nil
+}
+
+func noProtocol(name string, svc *Service) *cloud.Error {
+	return cloud.Errorf("NotImplemented", "croft does not speak the protocol %s with the service %s.", name, svc.Name).WithStatus(http.StatusNotImplemented)
 }
 
 // String returns the protocol's name.

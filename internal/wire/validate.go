@@ -259,7 +259,11 @@ func (w *validator) scalarProblems(s *Shape, v reflect.Value) []string {
 			out = append(out, lengthProblems(s.Limits, utf8.RuneCountInString(text))...)
 		}
 		if len(s.Enum) > 0 && !slices.Contains(s.Enum, text) && !w.off("enum") {
-			out = append(out, "Member must satisfy enum value set: ["+strings.Join(s.Enum, ", ")+"]")
+			rule := "Member must satisfy enum value set"
+			if !w.rules.HideValues { // IAM, which hides the value, hides these too
+				rule += ": [" + strings.Join(s.Enum, ", ") + "]"
+			}
+			out = append(out, rule)
 		}
 	case Blob:
 		if s.Limits != nil && !w.off("length") {
