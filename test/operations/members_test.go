@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"croft/internal/service"
 	"croft/internal/wire"
@@ -21,7 +22,7 @@ func TestMembers(t *testing.T) {
 	all := stories(t)
 	for _, d := range declared() {
 		t.Run(d.API.Name, func(t *testing.T) {
-			a := &audit{desc: d, story: all[d.API.Name], rules: readRules(t, d.API.Name), notes: readNotes(t, d.API.Name)}
+			a := &audit{desc: d, story: all[d.API.Name], rules: readRules(t, d.API.Name), notes: readNotes(t, d.API.Name), wire: map[string]string{}}
 			var text strings.Builder
 			fmt.Fprintf(&text, "# What each optional parameter does here, as test/operations finds it. Made by \"make audit\".\n")
 			for _, op := range d.API.Operations {
@@ -61,6 +62,8 @@ type audit struct {
 	story []step
 	rules []*rule
 	notes string
+	// wire are the names of parameters outside JSON, such as x-amz-acl, by operation and parameter.
+	wire map[string]string
 	// vars are the variables of the story at the call that is tried.
 	vars *world
 }
@@ -79,18 +82,21 @@ func (a *audit) operation(t *testing.T, op *wire.Operation) (lines []string) {
 		t.Errorf("%s: no call in the story succeeds", target)
 		return nil
 	}
-	var plain trial
+	for _, m := range op.Schema.Shape(op.Input).Members {
+		a.wire[op.Name+" "+m.Name] = m.Wire
+	}
+	var main trial
 	var special []trial
 	t.Run(op.Name, func(t *testing.T) {
 		w, input := a.play(t, at)
 		a.vars = w
-		plain = trial{at: at, input: input, variants: a.variants(op, input)}
+		main = trial{at: at, input: input, variants: a.variants(op, input)}
 		special = a.special(op, at, input)
 	})
 	for _, tr := range special {
-		plain.variants = slices.DeleteFunc(plain.variants, func(v variant) bool { return v.path == tr.path })
+		main.variants = slices.DeleteFunc(main.variants, func(v variant) bool { return v.path == tr.path })
 	}
-	for _, tr := range append(special, plain) {
+	for _, tr := range append(special, main) {
 		lines = append(lines, a.run(t, op, tr)...)
 	}
 	slices.Sort(lines)
@@ -293,7 +299,7 @@ func (a *audit) classify(op, path string, base outcome, tried []outcome) (class,
 		return pages.ClassReal, "", ""
 	case refused > 0 && none <= 1:
 		return pages.ClassRefused, strings.Join(codes, " "), ""
-	case asAWS > 0 && none <= 1:
+	case asAWS > 0:
 		return pages.ClassAsAWS, "", ""
 	case echoed > 0:
 		return "", "", "shows in the answer of a write and changes nothing: store it, refuse it by name, or say in testdata/members that it only asks for something"
@@ -316,14 +322,28 @@ func (a *audit) names(op, path string, o outcome) bool {
 	if constraint(o) {
 		return false
 	}
-	message := strings.ToLower(o.message)
+	names := []string{a.wire[op+" "+path]}
 	parts := strings.Split(path, ".")
-	named := slices.ContainsFunc(parts, func(part string) bool {
-		return (len(part) > shortWord || part == parts[len(parts)-1]) && strings.Contains(message, strings.ToLower(part))
-	})
-	return named && slices.ContainsFunc([]string{"croft", "unsupported", "not supported", "not valid for this"}, func(words string) bool {
+	for i, part := range parts {
+		if len(part) > shortWord || i == len(parts)-1 {
+			names = append(names, part)
+		}
+	}
+	message := plain(o.message)
+	named := slices.ContainsFunc(names, func(name string) bool { return name != "" && strings.Contains(message, plain(name)) })
+	return named && slices.ContainsFunc([]string{"croft", "unsupported", "notsupported", "notvalidforthis"}, func(words string) bool {
 		return strings.Contains(message, words)
 	})
+}
+
+// plain is a text's letters and digits, so that a header's name is found whether it has dashes or not.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, text)
 }
 
 // told reports whether a rule says what a refusal means.
