@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"reflect"
+	"runtime/debug"
 	"time"
 
 	"croft/internal/clock"
@@ -119,8 +120,16 @@ type eventWriter struct {
 	union *Shape
 }
 
-func (e *eventWriter) run(source eventSource) error {
-	var failed error
+func (e *eventWriter) run(source eventSource) (failed error) {
+	defer func() {
+		// The answer has begun: an error of another form would be garbage to the client.
+		if p := recover(); p != nil && p != http.ErrAbortHandler {
+			m, err := e.fault(fmt.Errorf("wire: a stream of %s:%s panicked: %v\n%s", e.x.Service.Name, e.x.Op.Name, p, debug.Stack()))
+			failed = errors.Join(err, e.send(m))
+		} else if p != nil {
+			panic(p)
+		}
+	}()
 	source.each(func(event reflect.Value, err error) bool {
 		if e.x.request.Context().Err() != nil {
 			return false

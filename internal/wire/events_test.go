@@ -213,6 +213,11 @@ func TestEventStreamsThatFail(t *testing.T) {
 		t.Error(err, m)
 	}
 	w := httptest.NewRecorder()
+	err = talkExchange(t, talkService(AWSJSON), nil).Encode(w, "id", &talk{Stream: func(yield func(*said, error) bool) { panic("secret") }})
+	if err == nil || !strings.Contains(err.Error(), "panicked: secret") || !strings.Contains(w.Body.String(), "InternalFailure") || strings.Contains(w.Body.String(), "secret") {
+		t.Errorf("a stream that panics: %v %q", err, w.Body)
+	}
+	w = httptest.NewRecorder()
 	if err := talkExchange(t, talkService(AWSJSON), nil).Encode(w, "id", &talk{}); err == nil || w.Code != 500 {
 		t.Errorf("an answer without a stream: %v %d", err, w.Code)
 	}

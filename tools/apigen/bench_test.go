@@ -40,6 +40,7 @@ func BenchmarkExchange(b *testing.B) {
 			sent},
 		"query/DescribeStacks": {cfnAPI, "/", form, "Action=DescribeStacks&Version=2010-05-15&StackName=orders", stackAnswer()},
 		"xml/ListObjectsV2":    {s3.Service(), "/bucket?list-type=2&prefix=photos%2F&max-keys=10", nil, "", objectsAnswer()},
+		"xml/DeleteObjects":    {s3.Service(), "/bucket?delete", map[string]string{"Content-Type": "application/xml"}, deleteBody(), &s3.DeleteObjectsOutput{}},
 		"cbor/SendMessage": {inCBOR(sqsAPI), "/service/AmazonSQS/operation/SendMessage",
 			map[string]string{"Smithy-Protocol": "rpc-v2-cbor", "Content-Type": "application/cbor"}, cborBody, sent},
 	} {
@@ -70,6 +71,16 @@ func (c exchange) run(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// deleteBody names ten objects.
+func deleteBody() string {
+	var b strings.Builder
+	b.WriteString(`<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet>`)
+	for i := range 10 {
+		fmt.Fprintf(&b, "<Object><Key>photos/2026/%04d.jpg</Key></Object>", i)
+	}
+	return b.String() + "</Delete>"
 }
 
 // stackAnswer is a stack with three outputs and two parameters.

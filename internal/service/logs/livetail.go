@@ -196,7 +196,8 @@ func (t *liveTail) run(ctx context.Context, yield tailYield) {
 		}
 		update, err := t.update(ctx, changed)
 		if err != nil {
-			yield(nil, err)
+			t.service.deps.Log.Error("a live tail ended", "session", t.session, "err", err)
+			yield(nil, logs.NewSessionStreamingException("The session was ended by an error. Start another one."))
 			return
 		}
 		changed = false
