@@ -99,16 +99,22 @@ func (r *rig) advance(d time.Duration) {
 	watch := r.store.Watch(nil)
 	defer watch.Close()
 	r.clock.Advance(d)
-	for {
-		idle, err := r.box.Idle(r.t.Context())
-		must(r.t, err)
-		due, err := r.times.Idle(r.t.Context())
-		must(r.t, err)
-		if idle && due {
-			return
-		}
+	for !r.idle() {
 		<-watch.C()
 	}
+}
+
+// idle looks at both in one snapshot: a timer that fires in between becomes a message.
+func (r *rig) idle() (idle bool) {
+	r.t.Helper()
+	must(r.t, r.store.View(r.t.Context(), func(ctx context.Context, _ kv.Reader) (err error) {
+		if idle, err = r.box.Idle(ctx); !idle || err != nil {
+			return err
+		}
+		idle, err = r.times.Idle(ctx)
+		return err
+	}))
+	return idle
 }
 
 func must(t *testing.T, err error) {
