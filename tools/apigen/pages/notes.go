@@ -23,6 +23,8 @@ type section struct{ title, text string }
 const (
 	operationsTitle = "Operations"
 	resourcesTitle  = "CloudFormation"
+	// refusedTitle is the section that names parameters which are refused; it may not name one that is real.
+	refusedTitle = "Refused by name"
 )
 
 // parseNotes reads Markdown that begins with "# Title". Rows of the table in its section Operations begin with names of operations,

@@ -10,8 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"runtime"
+	"slices"
 	"sort"
+	"strings"
 
 	"croft/internal/service"
 	"croft/internal/wire"
@@ -139,7 +142,32 @@ func (p *page) check() error {
 			all = append(all, fmt.Errorf("the list of members speaks of an operation %s, which the model does not have", name))
 		}
 	}
+	for _, name := range p.outdated() {
+		all = append(all, fmt.Errorf("the notes say that %s is refused, which it is in no operation", name))
+	}
 	return errors.Join(all...)
+}
+
+// outdated lists the parameters that the notes name among what is refused, and that are real in every operation that has them.
+func (p *page) outdated() (out []string) {
+	for _, quoted := range regexp.MustCompile("`[^`]+`").FindAllString(p.notes.section(refusedTitle), -1) {
+		name := strings.Trim(quoted, "`")
+		real, refused := false, false
+		for _, m := range p.members {
+			for class, paths := range m {
+				if !slices.ContainsFunc(paths, func(path string) bool {
+					return path == name || strings.HasPrefix(path, name+".") || strings.HasSuffix(path, "."+name)
+				}) {
+					continue
+				}
+				real, refused = real || class == ClassReal, refused || class != ClassReal
+			}
+		}
+		if real && !refused {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 // refusal is how an operation that is not there answers.

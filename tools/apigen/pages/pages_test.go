@@ -71,6 +71,10 @@ Who am I.
 
 One for all regions.
 
+## Refused by name
+
+` + "`A`, `C`, `X.Y`" + `.
+
 ## Deviations
 
 - None.
@@ -111,9 +115,15 @@ func TestRender(t *testing.T) {
 		"notes/sts.md":    strings.ReplaceAll(someNotes, "GetSessionToken", "Colour"),
 		"members/sts.txt": "GetCallerIdentity A ignored\n",
 	} {
+		write("notes/sts.md", someNotes)
 		write(name, text)
 		if _, err := Render(dir, list); err == nil {
 			t.Errorf("%s with mistakes is taken", name)
 		}
+	}
+	write("notes/sts.md", someNotes)
+	write("members/sts.txt", "GetCallerIdentity A real\n")
+	if _, err := Render(dir, list); err == nil || !strings.Contains(err.Error(), "A is refused, which it is in no operation") {
+		t.Errorf("what the notes call refused is real: %v", err)
 	}
 }
