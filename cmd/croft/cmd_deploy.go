@@ -11,8 +11,8 @@ import (
 )
 
 type deployCmd struct {
-	App       string            `arg:"" default:"." help:"Folder with a template.yaml, or a template file."`
-	Stack     string            `help:"Name of the stack. Default: the folder's name." placeholder:"NAME"`
+	App       string            `arg:"" default:"." help:"Folder with a template.yaml, or a template file." predict:"file"`
+	Stack     string            `help:"Name of the stack. Default: the folder's name." placeholder:"NAME" predict:"stack"`
 	Parameter map[string]string `short:"p" help:"A parameter of the template; repeat for more." placeholder:"NAME=VALUE"`
 	Account   string            `help:"The account to deploy into: twelve digits. Default: the cloud's own." placeholder:"ID"`
 	JSON      bool              `name:"json" help:"Print the stack's outputs as a JSON object, and what happens to standard error."`

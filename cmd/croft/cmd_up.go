@@ -21,13 +21,13 @@ import (
 const stopWithin = 10 * time.Second
 
 type upCmd struct {
-	Apps      []string          `arg:"" optional:"" name:"app" help:"Folders with a template.yaml, or template files. None: only start."`
+	Apps      []string          `arg:"" optional:"" name:"app" help:"Folders with a template.yaml, or template files. None: only start." predict:"file"`
 	Parameter map[string]string `short:"p" help:"A parameter of the template, when there is one app; repeat for more." placeholder:"NAME=VALUE"`
 	Listen    string            `help:"Loopback address to serve on; port 0 takes a free one." default:"127.0.0.1:4566" placeholder:"ADDR"`
-	Data      string            `help:"Data folder. Default: croft in the XDG data folder (~/.local/share/croft)." placeholder:"DIR" xor:"data"`
+	Data      string            `help:"Data folder. Default: croft in the XDG data folder (~/.local/share/croft)." placeholder:"DIR" xor:"data" predict:"file"`
 	Ephemeral bool              `help:"Keep everything in memory and forget it at the end." xor:"data"`
 	Store     string            `help:"PostgreSQL database that other croft may share, instead of the data folder. A password is better given in the environment." env:"CROFT_STORE" placeholder:"postgres://USER:PW@HOST/DB"`
-	Blobs     string            `help:"Where large bodies lie: a folder, or s3://BUCKET/PREFIX?endpoint=URL; with --store one that all nodes share. Default: in the data folder." env:"CROFT_BLOBS" placeholder:"DIR|s3://…"`
+	Blobs     string            `help:"Where large bodies lie: a folder, or s3://BUCKET/PREFIX?endpoint=URL; with --store one that all nodes share. Default: in the data folder." env:"CROFT_BLOBS" placeholder:"DIR|s3://…" predict:"file"`
 	Account   string            `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
 	Fsync     bool              `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
 	Watch     bool              `short:"w" help:"Redeploy the apps whenever their files are saved."`

@@ -23,16 +23,17 @@ type cli struct {
 	Endpoint string `help:"Address of the cloud that commands talk to." default:"http://127.0.0.1:4566" env:"CROFT_ENDPOINT" placeholder:"URL"`
 	Color    string `help:"Colours: auto (on a terminal, unless NO_COLOR is set), always, never." default:"auto" enum:"auto,always,never" placeholder:"WHEN"`
 
-	Up      upCmd      `cmd:"" help:"Start the cloud, deploy apps into it and show their logs."`
-	Deploy  deployCmd  `cmd:"" help:"Deploy an app into the running cloud."`
-	Invoke  invokeCmd  `cmd:"" help:"Run a function once and print its answer."`
-	Logs    logsCmd    `cmd:"" help:"Show what functions have logged."`
-	Exec    execCmd    `cmd:"" help:"Run any tool with endpoint, region and credentials set."`
-	Env     envCmd     `cmd:"" help:"Print endpoint, region and credentials for a shell."`
-	Status  statusCmd  `cmd:"" help:"Show the running cloud and what is deployed in it."`
-	Doctor  doctorCmd  `cmd:"" help:"Say what works on this machine and what to do about the rest."`
-	Reset   resetCmd   `cmd:"" help:"Empty the running cloud."`
-	Version versionCmd `cmd:"" help:"Print croft's version."`
+	Up         upCmd         `cmd:"" help:"Start the cloud, deploy apps into it and show their logs."`
+	Deploy     deployCmd     `cmd:"" help:"Deploy an app into the running cloud."`
+	Invoke     invokeCmd     `cmd:"" help:"Run a function once and print its answer."`
+	Logs       logsCmd       `cmd:"" help:"Show what functions have logged."`
+	Exec       execCmd       `cmd:"" help:"Run any tool with endpoint, region and credentials set."`
+	Env        envCmd        `cmd:"" help:"Print endpoint, region and credentials for a shell."`
+	Status     statusCmd     `cmd:"" help:"Show the running cloud and what is deployed in it."`
+	Doctor     doctorCmd     `cmd:"" help:"Say what works on this machine and what to do about the rest."`
+	Reset      resetCmd      `cmd:"" help:"Empty the running cloud."`
+	Completion completionCmd `cmd:"" help:"Print a script that lets your shell complete croft's command lines."`
+	Version    versionCmd    `cmd:"" help:"Print croft's version."`
 }
 
 // exitError ends the process with its own code, without a message: the command has said what there was to say.
@@ -68,8 +69,14 @@ func run(args []string, c console) int {
 		c.note("croft: %v", err)
 		return 1
 	}
-	if len(args) == 0 {
+	switch {
+	case len(args) == 0:
 		args = []string{"--help"}
+	case len(args) > 1 && args[0] == completeWord:
+		for _, line := range complete(ctx, parser.Model.Node, args[1], args[2:]) {
+			c.say("%s", line)
+		}
+		return 0
 	}
 	parsed, err := parser.Parse(args)
 	if exit >= 0 {

@@ -38,6 +38,7 @@ func (a *App) control() http.Handler {
 	mux.HandleFunc("POST "+control.Reset, handle(a.reset))
 	mux.HandleFunc("POST "+control.Assets, handle(a.upload))
 	mux.HandleFunc("POST "+control.Deploy, a.deploy)
+	mux.HandleFunc("POST "+control.Names, handle(a.names))
 	mux.HandleFunc("POST "+control.Invoke, handle(a.invoke))
 	mux.HandleFunc("POST "+control.Logs, a.logs)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -152,6 +152,11 @@ func (c *Client) Status(ctx context.Context) (out StatusReport, err error) {
 	return out, c.call(ctx, http.MethodGet, Status, nil, nil, &out)
 }
 
+// Names asks for what there is to be named.
+func (c *Client) Names(ctx context.Context) (out NamesReport, err error) {
+	return out, c.call(ctx, http.MethodPost, Names, nil, nil, &out)
+}
+
 // Credentials asks for the credentials of the account's root user.
 func (c *Client) Credentials(ctx context.Context) (out CredentialsReport, err error) {
 	return out, c.call(ctx, http.MethodPost, Credentials, nil, nil, &out)

@@ -13,6 +13,7 @@ const (
 	Reset       = "/_croft/reset"
 	Assets      = "/_croft/assets"
 	Deploy      = "/_croft/deploy"
+	Names       = "/_croft/names"
 	Invoke      = "/_croft/invoke"
 	Logs        = "/_croft/logs"
 )
@@ -60,6 +61,13 @@ type Node struct {
 type Stack struct {
 	Name   string `json:"name"`
 	Status string `json:"status"`
+}
+
+// NamesReport answers Names: what a person may name on the command line.
+type NamesReport struct {
+	// Functions are functions' names and the logical ids that they have in stacks, sorted; Stacks are the stacks' names.
+	Functions []string `json:"functions"`
+	Stacks    []string `json:"stacks"`
 }
 
 // CredentialsReport answers Credentials.
