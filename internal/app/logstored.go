@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -10,14 +9,13 @@ import (
 
 	"croft/internal/awsapi/logs"
 	"croft/internal/clock"
-	"croft/internal/kv"
 	"croft/internal/wire"
 )
 
 const (
 	// followPause is the least time between two looks at the stored lines.
 	followPause = 100 * time.Millisecond
-	// awayPause is the pause while the store cannot be reached.
+	// awayPause is the pause after stored lines could not be read.
 	awayPause = time.Second
 	// lateness is how far behind the newest line one may be stored and still be shown.
 	lateness = 10 * time.Second
@@ -32,21 +30,21 @@ func (a *App) followStored(ctx context.Context, name string, since time.Time, ou
 	watch := a.deps.Space(call, "logs").Watch(nil)
 	defer watch.Close()
 	seen := &shown{ids: map[string]int64{}}
-	for {
+	for failures := 0; ; {
 		_, err := a.past(ctx, name, since, seen, out)
-		away := errors.Is(err, kv.ErrUnavailable)
-		if err != nil && !away {
-			return err
-		}
 		if err := http.NewResponseController(out.w).Flush(); err != nil {
 			return err
 		}
-		if away {
-			if err := clock.Sleep(ctx, clock.Real(), awayPause); err != nil {
+		if err != nil {
+			if failures++; failures == 1 {
+				a.opts.Log.Debug("logs cannot be read; trying again every second", "err", err)
+			}
+			if clock.Sleep(ctx, clock.Real(), awayPause) != nil {
 				return nil // the client has gone
 			}
 			continue
 		}
+		failures = 0
 		if from := seen.forget(); from.After(since) {
 			since = from
 		}

@@ -249,6 +249,7 @@ func (p *pair) kill(t *testing.T) {
 	}
 	other.Until("the other node has taken over", takeover, func() bool { return p.done(other, 100, 100) && p.done(other, 2000, 2019) })
 	victim.Start()
+	victim.Until("the node has started to the end", soon, func() bool { return strings.Count(victim.Output(), "\nrunning;") == 2 })
 	p.a.Until("both nodes are known again", soon, func() bool { return len(p.status(p.a).Nodes) == 2 })
 	p.must(send(victim, "jobs", "101"))
 	p.a.Until("the work goes on with both", soon, func() bool { return p.done(other, 101, 101) })

@@ -44,14 +44,17 @@ func (s *Service) carry(ctx context.Context) {
 	watch := s.deps.Shared(serviceName).Watch(nil)
 	defer watch.Close()
 	defer c.done.Wait()
-	for ctx.Err() == nil {
+	for failures := 0; ctx.Err() == nil; {
 		if err := c.hire(ctx); err != nil && ctx.Err() == nil {
-			s.deps.Log.Error("the stacks that have work cannot be read; trying again in a second", "err", err)
+			if failures++; failures == 1 {
+				s.deps.Log.Error("the stacks that have work cannot be read; trying again every second", "err", err)
+			}
 			if clock.Sleep(ctx, s.deps.Clock, time.Second) != nil {
 				return
 			}
 			continue
 		}
+		failures = 0
 		select {
 		case <-watch.C():
 		case <-c.wake:

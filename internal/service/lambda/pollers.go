@@ -27,12 +27,15 @@ func (s *Service) run(ctx context.Context) {
 	defer watch.Close()
 	set := poller.New(ctx, s.deps.Leases, s.deps.Clock, s.deps.Log)
 	defer set.Close()
-	for {
+	for failures := 0; ; {
 		mappings, err := s.enabled(ctx)
 		if err == nil {
+			failures = 0
 			set.Apply(mappings)
 		} else if ctx.Err() == nil {
-			s.deps.Log.Error("event source mappings cannot be read; trying again", "in", retryRead, "err", err)
+			if failures++; failures == 1 {
+				s.deps.Log.Error("event source mappings cannot be read; trying again", "every", retryRead, "err", err)
+			}
 			if clock.Sleep(ctx, s.deps.Clock, retryRead) == nil {
 				continue
 			}
