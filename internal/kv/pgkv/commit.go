@@ -116,6 +116,13 @@ func (s *Store) commit(t *tx) error {
 		return err
 	}
 	err := s.settle(p)
+	// What the database could not put in a row it may the next time: what was read is checked anew, and fn need not know.
+	for pause := s.newPause(); err == errSerialize; err = s.settle(p) {
+		s.retries.Add(1)
+		if err := pause.next(t.ctx); err != nil {
+			return err
+		}
+	}
 	if err == nil {
 		s.commits.Add(1)
 		changes := changesOf(&t.own)
@@ -196,7 +203,7 @@ func (s *Store) commitBatch(c *conn, batch []*pending) []error {
 		return errs
 	}
 	cause := classify(err)
-	if len(batch) == 1 || cause == errConflict || errors.Is(cause, kv.ErrUnavailable) {
+	if len(batch) == 1 || cause == errSerialize || errors.Is(cause, kv.ErrUnavailable) {
 		return fail(cause)
 	}
 	// One of them cannot be done, and the others must not suffer for it.

@@ -20,6 +20,8 @@ var (
 
 	errOver     = errors.New("pgkv: transaction used after its function returned")
 	errConflict = errors.New("pgkv: conflict")
+	// errSerialize says that the database could not put transactions in a row (or not in time), which tells nothing about what was read.
+	errSerialize = errors.New("pgkv: serialization failure")
 )
 
 // unavailable says that the database cannot be reached, or cannot do its work, because of err.
@@ -48,7 +50,7 @@ func classify(err error) error {
 	}
 	switch {
 	case pg.Code == "40001", pg.Code == "40P01", pg.Code == "55P03":
-		return errConflict
+		return errSerialize
 	case pg.Code == "57014":
 		return fmt.Errorf("%w: PostgreSQL ended a statement that took too long (%s): see statement_timeout of the role and the database",
 			kv.ErrUnavailable, pg.Message)

@@ -42,7 +42,7 @@ type Store struct {
 	watch  watchers
 	notify *notifier
 
-	commits, conflicts atomic.Uint64
+	commits, conflicts, retries atomic.Uint64
 
 	life   sync.Mutex
 	closed bool
@@ -68,6 +68,10 @@ func (s *Store) ClusterID() string { return s.cluster }
 func (s *Store) Stats() (commits, conflicts uint64) {
 	return s.commits.Load(), s.conflicts.Load()
 }
+
+// Retries returns how many commits this process has sent again because the database could not put them in a row. Their functions were not
+// run again.
+func (s *Store) Retries() uint64 { return s.retries.Load() }
 
 // enter begins a use of the store, which exit ends.
 func (s *Store) enter() error {
@@ -97,7 +101,7 @@ func (s *Store) View(ctx context.Context, fn func(context.Context, kv.Reader) er
 	r := &reader{store: s, ctx: ctx}
 	defer r.close()
 	err := fn(kv.WithReader(ctx, s, r), r)
-	if r.failed == errConflict {
+	if r.failed == errSerialize {
 		return kv.ErrConflict
 	}
 	return err
@@ -113,27 +117,41 @@ func (s *Store) Update(ctx context.Context, fn func(context.Context, kv.Tx) erro
 		return err
 	}
 	defer s.exit()
-	pause := firstPause
-	for try := 1; ; try++ {
+	for pause := s.newPause(); ; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		err := s.attempt(ctx, fn)
-		if err != errConflict {
+		if err != errConflict && err != errSerialize {
 			return err
 		}
 		s.conflicts.Add(1)
-		if try == maxTries {
-			return kv.ErrConflict
-		}
-		if try < quickTries {
-			continue
-		}
-		if err := clock.Sleep(ctx, s.clock, clock.Jitter(pause)); err != nil {
+		if err := pause.next(ctx); err != nil {
 			return err
 		}
-		pause = min(2*pause, maxPause)
 	}
+}
+
+// pause is the waits of one Update or commit that has lost.
+type pause struct {
+	clock clock.Clock
+	tries int
+	long  time.Duration
+}
+
+func (s *Store) newPause() *pause { return &pause{clock: s.clock, tries: 1, long: firstPause} }
+
+// next waits before the next try. It returns kv.ErrConflict if there is none, and ctx's error if that has ended.
+func (p *pause) next(ctx context.Context) error {
+	switch p.tries++; {
+	case p.tries > maxTries:
+		return kv.ErrConflict
+	case p.tries <= quickTries:
+		return ctx.Err()
+	}
+	err := clock.Sleep(ctx, p.clock, clock.Jitter(p.long))
+	p.long = min(2*p.long, maxPause)
+	return err
 }
 
 // attempt runs fn once and commits what it wrote.
