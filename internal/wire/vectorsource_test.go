@@ -3,6 +3,7 @@ package wire
 import (
 	"archive/tar"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"croft/internal/clock"
 )
 
 // The protocol test vectors are those that botocore tests itself with: Smithy's and older ones, as JSON. They are in its source archive,
@@ -21,6 +25,7 @@ const (
 	vectorsVariable = "CROFT_BOTOCORE_PROTOCOLS"
 	vectorsInside   = "tests/unit/protocols/"
 	maxVectorFile   = 4 << 20
+	fetchWithin     = 5 * time.Minute
 )
 
 // vectorsFolder returns the folder that has the folders input and output.
@@ -45,14 +50,14 @@ func vectorsFolder(t *testing.T) string {
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}
-	if err := fetchVectors(dir); err != nil {
+	if err := fetchVectors(t.Context(), dir); err != nil {
 		t.Skipf("SKIPPED, not checked against the protocol test vectors: %v\nWithout a network, set %s to the folder %s of a botocore checkout.", err, vectorsVariable, vectorsInside)
 	}
 	return dir
 }
 
 // fetchVectors downloads the archive and makes dir of it. The folder appears by renaming, so that one that is there is whole.
-func fetchVectors(dir string) error {
+func fetchVectors(ctx context.Context, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
@@ -61,7 +66,9 @@ func fetchVectors(dir string) error {
 		return err
 	}
 	defer os.RemoveAll(tmp)
-	pip := exec.Command("python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary=:all:",
+	ctx, stop := clock.WithTimeout(ctx, clock.Real(), fetchWithin)
+	defer stop()
+	pip := exec.CommandContext(ctx, "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-binary=:all:",
 		"--require-hashes", "--requirement", filepath.Join("testdata", "vectors.txt"), "--dest", tmp)
 	if out, err := pip.CombinedOutput(); err != nil {
 		return fmt.Errorf("botocore's source archive cannot be downloaded with pip: %w\n%.500s", err, out)
