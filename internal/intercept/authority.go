@@ -26,9 +26,12 @@ const (
 )
 
 // authority is a certificate authority that lives in memory. It is safe for concurrent use.
+//
+// It is two certificates: the root, which tools trust and whose key signs the second one and is forgotten, and the issuer, whose key
+// signs the leaves. Both are good for the names of AWS alone; Java looks at the constraints of an issuer, but not at those of a root.
 type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	root, issuer *x509.Certificate
+	key          *ecdsa.PrivateKey // the issuer's
 	// leafKey is that of all leaves: they live and die together, and a key costs more than a signature.
 	leafKey *ecdsa.PrivateKey
 
@@ -37,31 +40,35 @@ type authority struct {
 }
 
 func newAuthority(clk clock.Clock) (*authority, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	serial, err := newSerial()
-	if err != nil {
-		return nil, err
+	var keys [3]*ecdsa.PrivateKey
+	for i := range keys {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		keys[i] = key
 	}
 	now := clk.Now()
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: "croft exec", Organization: []string{"Cloudcroft, this run alone"}},
+	root, err := sign(constrained("croft exec", 1, now), nil, keys[0], keys[0])
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := sign(constrained("croft exec, issuer", 0, now), root, keys[1], keys[0])
+	if err != nil {
+		return nil, err
+	}
+	return &authority{root: root, issuer: issuer, key: keys[1], leafKey: keys[2], leaves: map[string]*tls.Certificate{}}, nil
+}
+
+// constrained returns what an authority's certificate says. below is how many authorities may stand below it.
+func constrained(name string, below int, now time.Time) *x509.Certificate {
+	return &x509.Certificate{
+		Subject:   pkix.Name{CommonName: name, Organization: []string{"Cloudcroft, this run alone"}},
 		NotBefore: now.Add(-backdated), NotAfter: now.Add(validFor),
-		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true, KeyUsage: x509.KeyUsageCertSign,
+		IsCA: true, BasicConstraintsValid: true, MaxPathLen: below, MaxPathLenZero: below == 0, KeyUsage: x509.KeyUsageCertSign,
 		ExtKeyUsage:                 []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		PermittedDNSDomainsCritical: true, PermittedDNSDomains: cloud.AWSSuffixes(), ExcludedIPRanges: allAddresses(),
 	}
-	cert, err := sign(template, nil, key, key)
-	if err != nil {
-		return nil, err
-	}
-	return &authority{cert: cert, key: key, leafKey: leafKey, leaves: map[string]*tls.Certificate{}}, nil
 }
 
 func allAddresses() []*net.IPNet {
@@ -77,6 +84,11 @@ func newSerial() (*big.Int, error) {
 
 // sign makes a certificate for key's public half. Without a parent it signs itself.
 func sign(template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, err
+	}
+	template.SerialNumber = serial
 	if parent == nil {
 		parent = template
 	}
@@ -94,21 +106,17 @@ func (a *authority) leaf(host string) (*tls.Certificate, error) {
 	if c := a.leaves[host]; c != nil {
 		return c, nil
 	}
-	serial, err := newSerial()
-	if err != nil {
-		return nil, err
-	}
 	cert, err := sign(&x509.Certificate{
-		SerialNumber: serial, DNSNames: []string{host}, NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter,
+		DNSNames: []string{host}, NotBefore: a.issuer.NotBefore, NotAfter: a.issuer.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}, a.cert, a.leafKey, a.key)
+	}, a.issuer, a.leafKey, a.key)
 	if err != nil {
 		return nil, err
 	}
 	if len(a.leaves) >= maxLeaves {
 		clear(a.leaves)
 	}
-	c := &tls.Certificate{Certificate: [][]byte{cert.Raw, a.cert.Raw}, PrivateKey: a.leafKey, Leaf: cert}
+	c := &tls.Certificate{Certificate: [][]byte{cert.Raw, a.issuer.Raw}, PrivateKey: a.leafKey, Leaf: cert}
 	a.leaves[host] = c
 	return c, nil
 }

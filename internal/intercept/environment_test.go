@@ -73,7 +73,7 @@ func newTestRoot(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return a.cert.Raw
+	return a.root.Raw
 }
 
 // checkFiles checks that the files are for their owner alone, trust what they should, hold no key, and go away.
@@ -101,7 +101,7 @@ func checkFiles(t *testing.T, w *world, m *material, own []byte) {
 			}
 		case m.store:
 			certs, err := pkcs12.DecodeTrustStore(text, storePassword)
-			if err != nil || !slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return c.Equal(w.ca.cert) }) {
+			if err != nil || !slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return c.Equal(w.ca.root) }) {
 				t.Errorf("the store: %d certificates, %v", len(certs), err)
 			}
 		}

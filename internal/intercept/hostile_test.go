@@ -190,7 +190,9 @@ func TestTheAuthorityIsGoodForAWSAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	roots := x509.NewCertPool()
-	roots.AddCert(a.cert)
+	roots.AddCert(a.root)
+	issuers := x509.NewCertPool()
+	issuers.AddCert(a.issuer)
 	for host, want := range map[string]bool{
 		"sqs.us-east-1.amazonaws.com": true, "b.s3.amazonaws.com": true, "croft.internal": false, "example.com": false, "localhost": false,
 		"amazonaws.com.example.com": false, "notamazonaws.com": false,
@@ -199,7 +201,7 @@ func TestTheAuthorityIsGoodForAWSAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = leaf.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: host})
+		_, err = leaf.Leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: issuers, DNSName: host})
 		if (err == nil) != want {
 			t.Errorf("%s: %v", host, err)
 		}

@@ -44,8 +44,8 @@ func (p *Proxy) write(env environment) (m *material, err error) {
 			err = errors.Join(err, m.remove())
 		}
 	}()
-	roots := trusted(env, p.ca.cert.Raw)
-	extra := newCertificates(p.ca.cert.Raw)
+	roots := trusted(env, p.ca.root.Raw)
+	extra := newCertificates(p.ca.root.Raw)
 	if own := env.get("NODE_EXTRA_CA_CERTS"); own != "" {
 		extra.addPath(own)
 	}
@@ -102,7 +102,7 @@ func (p *Proxy) shim() ([]byte, error) {
 	return bytes.Replace(shim, []byte("CONFIG"), cfg, 1), nil
 }
 
-// Certificate returns the authority's certificate in PEM form.
+// Certificate returns the certificate that tools trust, in PEM form.
 func (p *Proxy) Certificate() []byte {
-	return slices.Clip(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.ca.cert.Raw}))
+	return slices.Clip(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.ca.root.Raw}))
 }

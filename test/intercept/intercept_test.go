@@ -258,9 +258,5 @@ func testJava(t *testing.T, w *world) {
 
 // testGo runs this test binary as the tool: it has the AWS SDK for Go in it.
 func testGo(t *testing.T, w *world) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.expect(t, []string{"queues 1\n"}, "env", "CROFT_TEST_TOOL=go", self)
+	w.expect(t, []string{"queues 1\n"}, tool(t, "go")...)
 }

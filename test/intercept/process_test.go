@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,10 +22,52 @@ import (
 
 // TestMain lets this binary be a tool as well.
 func TestMain(m *testing.M) {
-	if os.Getenv("CROFT_TEST_TOOL") == "go" {
+	switch os.Getenv("CROFT_TEST_TOOL") {
+	case "go":
 		os.Exit(goTool())
+	case "signals":
+		os.Exit(signalsTool())
 	}
 	os.Exit(m.Run())
+}
+
+// tool is this binary as one of its tools.
+func tool(t *testing.T, name string) []string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []string{"env", "CROFT_TEST_TOOL=" + name, self}
+}
+
+// signalsTool says which signals and lines it gets, until its input ends. A shell would do, if it did not forget a signal that comes just
+// before it reads.
+func signalsTool() int {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1)
+	lines := make(chan string)
+	go func() {
+		defer close(lines)
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			lines <- in.Text()
+		}
+	}()
+	if screen, err := os.Stdout.Stat(); err == nil && screen.Mode()&os.ModeCharDevice != 0 {
+		fmt.Println("terminal")
+	}
+	fmt.Println("ready")
+	for {
+		select {
+		case s := <-signals:
+			fmt.Println("got", s)
+		case line, more := <-lines:
+			if !more {
+				return 9
+			}
+			fmt.Printf("read <%s>\n", line)
+		}
+	}
 }
 
 // goTool lists the queues as the AWS SDK for Go does when it knows of no endpoint.
@@ -116,19 +159,22 @@ func (r *running) line(t *testing.T) string {
 }
 
 func testSignals(t *testing.T, w *world) {
-	for name, sig := range map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1} {
-		r, tmp := w.start(t, "sh", "-c", `trap "echo got; exit 9" `+name+`; echo ready; read x; echo late`)
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGUSR1} {
+		r, tmp := w.start(t, tool(t, "signals")...)
 		if got := r.line(t); got != "ready" {
 			t.Fatalf("%q", got)
 		}
 		if err := r.cmd.Process.Signal(sig); err != nil {
 			t.Fatal(err)
 		}
-		if got := r.line(t); got != "got" {
-			t.Errorf("%s: the tool said %q", name, got)
+		if got := r.line(t); got != "got "+sig.String() {
+			t.Errorf("%s: the tool said %q", sig, got)
+		}
+		if err := r.in.Close(); err != nil {
+			t.Error(err)
 		}
 		if _ = r.cmd.Wait(); r.cmd.ProcessState.ExitCode() != 9 {
-			t.Errorf("%s: %v", name, r.cmd.ProcessState)
+			t.Errorf("%s: %v", sig, r.cmd.ProcessState)
 		}
 		empty(t, tmp)
 	}

@@ -36,13 +36,17 @@ func openTerminal(t *testing.T) (keyboard, screen *os.File) {
 // testTerminal has a tool that reads and writes a terminal, and gets Ctrl-C from it: once.
 func testTerminal(t *testing.T, w *world) {
 	keyboard, screen := openTerminal(t)
-	cmd, tmp := w.command(t, "sh", "-c", `trap "echo interrupted" INT; test -t 0 && test -t 1 && echo terminal; while read x; do echo "read <$x>"; done; exit 3`)
+	cmd, tmp := w.command(t, tool(t, "signals")...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = screen, screen, screen
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	// With the last of the tool's ends closed, reading ends too.
+	if err := screen.Close(); err != nil {
+		t.Fatal(err)
+	}
 	shown := bufio.NewScanner(keyboard)
 	var text []string
 	until := func(want string) {
@@ -62,17 +66,18 @@ func testTerminal(t *testing.T, w *world) {
 		}
 	}
 	until("terminal")
+	until("ready")
 	press("one\n")
 	until("read <one>")
 	press("\x03")
-	until("interrupted")
+	until("got interrupt")
 	press("two\n")
 	until("read <two>")
 	press("\x04")
-	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 3 {
+	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 9 {
 		t.Errorf("%v", cmd.ProcessState)
 	}
-	if n := strings.Count(strings.Join(text, "\n"), "interrupted"); n != 1 {
+	if n := strings.Count(strings.Join(text, "\n"), "got interrupt"); n != 1 {
 		t.Errorf("interrupted %d times: %q", n, text)
 	}
 	empty(t, tmp)
