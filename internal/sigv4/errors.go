@@ -49,6 +49,12 @@ func mismatch(s *Scope) *cloud.Error {
 
 // checkTime checks a signature's time against now.
 func (c *claim) checkTime(now time.Time) *cloud.Error {
+	if c.version2 {
+		if now.After(c.at) {
+			return forbidden("AccessDenied", "Request has expired")
+		}
+		return nil
+	}
 	if c.Date != c.rawTime[:8] {
 		return forbidden(SignatureDoesNotMatch, "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s', from '%s'.",
 			c.Date, c.rawTime[:8], c.rawTime)

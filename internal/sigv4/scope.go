@@ -27,7 +27,7 @@ type Scope struct {
 }
 
 // Parse returns what r says of its signature, without verifying anything: for finding the service and region that a request is
-// for. ok is false when r has no signature of version 4 with a complete credential.
+// for. ok is false when r has no signature of version 4 with a complete credential, and is no URL presigned by version 2.
 func Parse(r *http.Request) (scope Scope, ok bool) {
 	if a := r.Header.Get("Authorization"); a != "" {
 		rest, isV4 := strings.CutPrefix(a, algorithm)
@@ -38,6 +38,10 @@ func Parse(r *http.Request) (scope Scope, ok bool) {
 		scope, ok = parseCredential(p.credential)
 		scope.Token = r.Header.Get("X-Amz-Security-Token")
 		return scope, ok
+	}
+	if isVersion2(r) {
+		scope = version2Scope(r.URL.Query())
+		return scope, scope.AccessKey != ""
 	}
 	if !strings.Contains(r.URL.RawQuery, "X-Amz-Credential=") {
 		return Scope{}, false
@@ -120,4 +124,6 @@ type claim struct {
 	at      time.Time
 	rawTime string
 	expires time.Duration // of a presigned request
+	// version2 signatures have their end in at, and no more of what stands here.
+	version2 bool
 }

@@ -82,6 +82,9 @@ func identify(r *http.Request, now time.Time, keys Keys) (c claim, secret string
 
 // compare compares the signature with the one that secret makes, and returns the derived key.
 func (v *Verifier) compare(c *claim, r *http.Request, secret, hash string) (digest, *cloud.Error) {
+	if c.version2 {
+		return digest{}, c.compareVersion2(r, secret)
+	}
 	given, err := hex.DecodeString(c.signature)
 	buf := getBuffer()
 	defer putBuffer(buf)
@@ -110,9 +113,8 @@ func readClaim(r *http.Request) (claim, *cloud.Error) {
 	if strings.Contains(r.URL.RawQuery, "X-Amz-Signature=") || strings.Contains(r.URL.RawQuery, "X-Amz-Algorithm=") {
 		return readQueryClaim(r)
 	}
-	if strings.Contains(r.URL.RawQuery, "AWSAccessKeyId=") && strings.Contains(r.URL.RawQuery, "Signature=") {
-		// A presigned URL of version 2, which S3 takes in old regions alone; the answer is that of the others.
-		return claim{}, cloud.Errorf("InvalidRequest", "The authorization mechanism you have provided is not supported. Please use %s.", algorithm)
+	if isVersion2(r) {
+		return readVersion2(r)
 	}
 	return claim{}, forbidden(MissingAuthenticationToken, "Missing Authentication Token")
 }

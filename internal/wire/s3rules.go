@@ -96,7 +96,7 @@ func noS3Route(method string, segments []string) *cloud.Error {
 
 // unhoist returns r with the headers that a presigned URL carries as query parameters. The signature covers them there.
 func unhoist(r *http.Request) *http.Request {
-	if !strings.Contains(r.URL.RawQuery, "X-Amz-Signature=") {
+	if !strings.Contains(r.URL.RawQuery, "Signature=") {
 		return r
 	}
 	out := *r

@@ -206,6 +206,25 @@ for c in [s3, client(url="http://s3.localhost:" + port, style="virtual"), client
     except urllib.error.HTTPError as e:
         assert e.code == 403 and b"SignatureDoesNotMatch" in e.read()
 
+# URLs presigned by version 2, which boto3 makes where it is not told otherwise.
+for url in ["http://127.0.0.1:" + port, "http://s3.localhost:" + port]:
+    plain = boto3.client("s3", region_name="us-east-1", endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test",
+                         config=Config(s3={"addressing_style": "virtual" if "localhost" in url else "path"}))
+    parameters = {"Bucket": "things", "Key": "second ä+/x"}
+    up = plain.generate_presigned_url("put_object", Params={**parameters, "ContentType": "text/x", "Metadata": {"m": "n"}})
+    assert "AWSAccessKeyId=" in up, up
+    urllib.request.urlopen(urllib.request.Request(up, data=b"second", method="PUT", headers={"Content-Type": "text/x", "x-amz-meta-m": "n"}))
+    down = plain.generate_presigned_url("get_object", Params={**parameters, "ResponseContentDisposition": 'attachment; filename="a b+c.txt"'})
+    got = urllib.request.urlopen(down)
+    assert got.read() == b"second" and got.headers["content-disposition"] == 'attachment; filename="a b+c.txt"' and got.headers["x-amz-meta-m"] == "n", got.headers
+    for bad, method in [(down.replace("second", "first"), "GET"), (down, "DELETE"), (down.replace("Expires=1", "Expires=2"), "GET"), (down.replace("a%20b", "b%20b"), "GET"),
+                        (plain.generate_presigned_url("get_object", Params=parameters, ExpiresIn=-10), "GET")]:
+        try:
+            urllib.request.urlopen(urllib.request.Request(bad, method=method))
+            raise AssertionError(bad)
+        except urllib.error.HTTPError as e:
+            assert e.code == 403, (e.code, e.read())
+
 # What is refused by its name.
 for arguments in [{"ServerSideEncryption": "aws:kms"}, {"StorageClass": "GLACIER"}, {"WebsiteRedirectLocation": "/x"}, {"ObjectLockMode": "GOVERNANCE"}]:
     refused("NotImplemented", 501, s3.put_object, Bucket="things", Key="k", Body=b"", **arguments)
