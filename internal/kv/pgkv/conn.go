@@ -73,7 +73,8 @@ func (c *conn) release() { c.pooled.Release() }
 // binary is the format of all parameters and results.
 func binaryFormat() []int16 { return []int16{1} }
 
-// run executes calls in one round trip, and stops at the first that fails.
+// run executes calls in one round trip, and stops at the first that fails. What has to be
+// durable is written between a BEGIN and a COMMIT among them.
 func (c *conn) run(calls ...call) error {
 	if err := c.pg.Conn().SetDeadline(clock.Real().Now().Add(answerTimeout)); err != nil {
 		return err
@@ -93,10 +94,9 @@ func (c *conn) run(calls ...call) error {
 	for i := 0; err == nil && i < len(calls); i++ {
 		err = c.result(p, calls[i], fresh[i])
 	}
-	// After an error the database skips the rest.
-	if closeErr := p.Close(); err == nil {
-		err = closeErr
-	}
+	// After an error the database skips the rest. Once all have been answered, the trip's end says nothing more of them: a database that shuts
+	// down refuses to go on behind a commit that it has acknowledged.
+	_ = p.Close()
 	return err
 }
 

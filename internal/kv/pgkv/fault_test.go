@@ -210,6 +210,30 @@ func TestLostAnswer(t *testing.T) {
 	back(t, s)
 }
 
+// TestShutdownBehindCommit: a database acknowledges a commit, and shuts down before the end of the trip. A delete leaves no row to look for.
+func TestShutdownBehindCommit(t *testing.T) {
+	server := pgtest.Start(t)
+	p := startProxy(t, server.Socket())
+	s := open(t, Options{URL: p.through(t, server.DB(t)), resolve: 300 * time.Millisecond})
+	marker := "a key to be marked by"
+	remove := func(_ context.Context, tx kv.Tx) error { return tx.Delete([]byte(marker)) }
+	// The statements are prepared, so that the marker comes together with the commit.
+	for range 2 {
+		if err := s.Update(t.Context(), remove); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.farewell.Store(true)
+	p.marker.Store(&marker)
+	if err := s.Update(t.Context(), remove); err != nil {
+		t.Errorf("an acknowledged commit is said to have failed: %v", err)
+	}
+	if p.marker.Load() != nil {
+		t.Error("nothing was said behind a commit")
+	}
+	back(t, s)
+}
+
 // TestStatementTimeout: the database's own limits end a commit, and nothing of it is there.
 func TestStatementTimeout(t *testing.T) {
 	url := pgtest.SharedDB(t)

@@ -2,6 +2,7 @@ package pgkv
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net"
 	"net/url"
 	"sync"
@@ -18,6 +19,8 @@ type proxy struct {
 	conns  map[net.Conn]struct{}
 	// marker, once a client has sent it, has the answer to that lost; nil for none.
 	marker atomic.Pointer[string]
+	// farewell says that of the marked answer all up to the commit's own arrives, followed by what a database says that shuts down.
+	farewell atomic.Bool
 	// mute is how many bytes may still be answered, over all connections, before they break; negative for no limit.
 	mute atomic.Int64
 	// deaf is the same for what is asked.
@@ -76,6 +79,15 @@ func (p *proxy) serve() {
 	}
 }
 
+// committed is the end of a database's answer to a COMMIT.
+const committed = "COMMIT\x00"
+
+// shutdown returns the message with which a database ends a connection when it shuts down.
+func shutdown() []byte {
+	fields := "SFATAL\x00VFATAL\x00C57P01\x00Mterminating connection due to administrator command\x00\x00"
+	return append(binary.BigEndian.AppendUint32([]byte{'E'}, uint32(4+len(fields))), fields...)
+}
+
 // pipe copies until the budget is used up. Then both sides are closed, the client's with a reset.
 func (p *proxy) pipe(to, from net.Conn, budget *atomic.Int64, marked *atomic.Bool, asks bool) {
 	defer func() {
@@ -100,6 +112,9 @@ func (p *proxy) pipe(to, from net.Conn, budget *atomic.Int64, marked *atomic.Boo
 			marked.Store(true)
 		}
 		if !asks && marked.Load() {
+			if i := bytes.LastIndex(buf[:n], []byte(committed)); i >= 0 && p.farewell.Load() {
+				_, _ = to.Write(append(buf[:i+len(committed):i+len(committed)], shutdown()...))
+			}
 			return
 		}
 		before := budget.Load()
