@@ -26,12 +26,12 @@ type upCmd struct {
 	Listen    string            `help:"Loopback address to serve on; port 0 takes a free one." default:"127.0.0.1:4566" placeholder:"ADDR"`
 	Data      string            `help:"Data folder. Default: croft in the XDG data folder (~/.local/share/croft)." placeholder:"DIR" xor:"data" predict:"file"`
 	Ephemeral bool              `help:"Keep everything in memory and forget it at the end." xor:"data"`
-	Store     string            `help:"PostgreSQL database that other croft may share, instead of the data folder. A password is better given in the environment." env:"CROFT_STORE" placeholder:"postgres://USER:PW@HOST/DB"`
+	Store     string            `help:"PostgreSQL database, postgres://USER:PW@HOST/DB, that other croft may share, instead of the data folder. A password is better given in the environment." env:"CROFT_STORE" placeholder:"URL"`
 	Blobs     string            `help:"Where large bodies lie: a folder, or s3://BUCKET/PREFIX?endpoint=URL; with --store one that all nodes share. Default: in the data folder." env:"CROFT_BLOBS" placeholder:"DIR|s3://…" predict:"file"`
 	Account   string            `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
 	Fsync     bool              `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
 	Watch     bool              `short:"w" help:"Redeploy the apps whenever their files are saved."`
-	Isolation string            `help:"How functions are kept apart: auto (fully on Linux), required (fully, or do not start), none (reduced)." enum:"auto,required,none" default:"auto"`
+	Isolation string            `help:"How functions are kept apart: auto (fully on Linux), required (fully, or do not start), none (reduced)." enum:"auto,required,none" default:"auto" placeholder:"HOW"`
 	Child     bool              `help:"For test fixtures: print one line of JSON when it serves, and stop when standard input ends."`
 	Verbose   bool              `short:"v" help:"Show the server's own messages."`
 }
@@ -39,14 +39,14 @@ type upCmd struct {
 func (u *upCmd) Help() string {
 	return `Examples:
 
-  croft up                            start the cloud alone; Ctrl-C stops it
-  croft up examples/orders            start it, deploy the app, show its URL and logs
-  croft up --watch app/               redeploy what you save
-  croft up app/ -p Stage=dev          give the template a parameter
+  croft up                      start the cloud alone; Ctrl-C stops it
+  croft up examples/orders      deploy the app, show its outputs and logs
+  croft up --watch app/         deploy again what you save
+  croft up app/ -p Stage=dev    give the template a parameter
   croft up --ephemeral --listen 127.0.0.1:0 app/
-                                      a throw-away cloud on a free port, for tests
+                                a throw-away cloud on a free port
   CROFT_STORE=postgres://croft:secret@db/croft croft up --blobs /mnt/croft
-                                      one of several nodes that share a database and a folder`
+                                one of several nodes that share both`
 }
 
 // Run starts the cloud and stays until it is told to stop.

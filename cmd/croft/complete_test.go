@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"croft/internal/control"
+	"croft/internal/engine/sandbox"
 )
 
 // completions answers for a command line, without the descriptions.
@@ -97,6 +98,7 @@ complete -C "croft $(string join ' ' -- $argv)" | string replace -r '\t.*' ''`,
 
 // TestMain makes the test's program croft itself when it is called by that name.
 func TestMain(m *testing.M) {
+	sandbox.Main()
 	if filepath.Base(os.Args[0]) == "croft" {
 		main()
 	}

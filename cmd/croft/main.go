@@ -32,7 +32,7 @@ type cli struct {
 	Status     statusCmd     `cmd:"" help:"Show the running cloud and what is deployed in it."`
 	Doctor     doctorCmd     `cmd:"" help:"Say what works on this machine and what to do about the rest."`
 	Reset      resetCmd      `cmd:"" help:"Empty the running cloud."`
-	Completion completionCmd `cmd:"" help:"Print a script that lets your shell complete croft's command lines."`
+	Completion completionCmd `cmd:"" help:"Print a shell's completion script."`
 	Version    versionCmd    `cmd:"" help:"Print croft's version."`
 }
 
@@ -45,11 +45,12 @@ const description = `Cloudcroft is the serverless cloud you own: your functions,
 
 Examples:
 
-  croft up examples/orders                        start the cloud and deploy an app
-  croft exec -- aws sqs list-queues               run the AWS CLI against it
-  croft invoke CreateOrder --event event.json     run one function
-  croft logs -f                                   follow all functions' logs
-  eval "$(croft env)"                             point this shell's AWS tools at it`
+  croft up --watch examples/orders      start the cloud, deploy an app, go on
+  croft exec -- aws sqs list-queues     run the AWS CLI against it
+  croft invoke CreateOrder -e -         run one function
+  croft logs -f                         follow all functions' logs
+  eval "$(croft env)"                   point this shell's tools at it
+  croft doctor                          what works on this machine`
 
 func main() {
 	sandbox.Main() // does not return in the processes that the engine starts for functions

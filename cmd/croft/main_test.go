@@ -35,7 +35,7 @@ func TestHelpAndMistakes(t *testing.T) {
 		exit int
 		want string
 	}{
-		{"", 0, "croft up examples/orders"},
+		{"", 0, "croft up --watch examples/orders"},
 		{"up --help", 0, "a throw-away cloud"},
 		{"frobnicate", 2, "Try: croft --help"},
 		{"up --account 12 --ephemeral", 1, "twelve digits"},
@@ -45,7 +45,14 @@ func TestHelpAndMistakes(t *testing.T) {
 		{"--endpoint 127.0.0.1:1/ status", 1, "no croft is running at http://127.0.0.1:1;"},
 		{"up --ephemeral --listen 0.0.0.0:0", 1, "use --listen 127.0.0.1:PORT"},
 		{"up --ephemeral -p A=b", 1, "parameters belong to one app"},
-		{"exec -- no-such-tool", 1, "no croft is running"},
+		{"up --ephemeral --watch", 1, "--watch needs an app"},
+		{"up --isolation=most", 2, "must be one of"},
+		{"--color=mauve version", 2, "must be one of"},
+		{"--endpoint http://127.0.0.1:1 invoke F -e {}", 1, "no croft is running"},
+		{"invoke F -e no/such/file", 1, "the event cannot be read"},
+		{"completion tcsh", 2, "must be one of"},
+		{"completion bash", 0, "complete -F _croft croft"},
+		{"exec -- no-such-tool", 1, "cannot run no-such-tool"},
 		{"version", 0, "croft "},
 	} {
 		var out bytes.Buffer

@@ -60,6 +60,10 @@ func (c console) redeployed(now time.Time, r iac.Redeployment) {
 		c.said(now, c.paint(red, fmt.Sprintf("%s changed, and is not deployed: %s", r.Changed, logview.Harmless(r.Err.Error()))))
 		return
 	}
+	if r.Unchanged {
+		c.said(now, r.Changed+" changed: the cloud has it so already")
+		return
+	}
 	what := "the stack"
 	if len(r.Updated) > 0 {
 		what = strings.Join(r.Updated, ", ")

@@ -54,6 +54,8 @@ type Redeployment struct {
 	Changed string
 	// Updated are the logical ids of the resources that were made, changed or removed, in that order.
 	Updated []string
+	// Unchanged says that the cloud has what the files say again, after a mistake in them.
+	Unchanged bool
 	// Took is the time from the change's coming to rest until it was in effect.
 	Took time.Duration
 	// Err says why the cloud runs what it ran before. The watching goes on.
@@ -73,6 +75,8 @@ type Live struct {
 	// Check looks at a changed file after its redeployment and returns what is wrong with it, for Warn; nil for neither.
 	Check func(ctx context.Context, path string) error
 	Warn  func(error)
+
+	failed bool // the last redeployment did
 }
 
 // Run redeploys until ctx ends, which is no error. broken says that the deployment before it failed, and that nothing is to be tried before something
@@ -114,9 +118,11 @@ func (l *Live) redeploy(ctx context.Context, text string, built error, change wa
 		})
 	}
 	r.Took = l.Clock.Now().Sub(begin)
-	if ctx.Err() == nil && (!unchanged || r.Err != nil) {
+	r.Unchanged = unchanged && l.failed
+	if ctx.Err() == nil && (!unchanged || r.Err != nil || l.failed) {
 		l.Report(r)
 	}
+	l.failed = r.Err != nil
 	l.check(ctx, change.Paths)
 	if r.Err != nil {
 		// The packages of what was not deployed may be swept before the next try.
