@@ -234,14 +234,14 @@ func packages(t *testing.T) string {
 	if err != nil {
 		t.Skipf("SKIPPED: no place for the SDKs for JavaScript: %v", err)
 	}
-	dir := filepath.Join(cache, "croft-test", "aws-sdk-js-2.1693.0-3.1173.0")
+	dir := filepath.Join(cache, "croft-test", "aws-sdk-js-2.1693.0-3.1169.0")
 	if _, err := os.Stat(filepath.Join(dir, "done")); err == nil {
 		return dir
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "--ignore-scripts", "aws-sdk@2.1693.0", "@aws-sdk/client-sqs@3", "@aws-sdk/client-sfn@3")
+	cmd := exec.Command("npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "--ignore-scripts", "aws-sdk@2.1693.0", "@aws-sdk/client-sqs@3.1169.0", "@aws-sdk/client-sfn@3.1164.0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: this test needs the AWS SDKs for JavaScript, which npm cannot install here: %v\n%s", err, out)
 	}
