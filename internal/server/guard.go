@@ -46,7 +46,8 @@ func hostname(hostport string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }
 
-// foreign reports whether a browser says that the request comes from a page of another origin.
+// foreign reports whether a browser says that the request comes from a page of another origin. No page of the cloud's is at a name that leads here
+// only when redirected: whoever sends a page from there has forged the name's resolution, as anybody in the same network can.
 func foreign(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "cross-site", "same-site":
@@ -60,7 +61,7 @@ func foreign(r *http.Request) bool {
 		return true
 	}
 	u, err := url.Parse(origins[0])
-	return err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host)
+	return err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) || redirected(hostname(r.Host))
 }
 
 // guardBrowser refuses what a page of another origin sends, whatever credentials it carries.
@@ -72,7 +73,7 @@ func (s *Server) guardBrowser(w http.ResponseWriter, r *request, next func()) {
 	next()
 }
 
-// guardControl serves /_croft/: never to functions, never to foreign pages, and for changes only with the control header.
+// guardControl serves /_croft/: never to functions, never to foreign pages, never under AWS's names, and for changes only with the control header.
 func (s *Server) guardControl(w http.ResponseWriter, r *request, next func()) {
 	if !strings.HasPrefix(r.URL.Path, controlPrefix) {
 		next()
@@ -82,6 +83,8 @@ func (s *Server) guardControl(w http.ResponseWriter, r *request, next func()) {
 	switch {
 	case r.env != nil:
 		s.refuse(w, r, forbidden("Functions may not make control calls."))
+	case redirected(hostname(r.Host)):
+		s.refuse(w, r, forbidden("Control calls are not served under the name %q. Use the cloud's address.", hostname(r.Host)))
 	case foreign(r.Request):
 		s.refuse(w, r, forbidden("Control calls from web pages of another origin are refused."))
 	case !reading && r.Header.Get(ControlHeader) == "":

@@ -31,8 +31,8 @@ func withoutPrefix(host string) string {
 }
 
 // knownHost reports whether the cloud is served under host. No other name may be, whoever resolves it to this machine: names below
-// localhost and AWS's own belong to nobody who could, and a name with one of SDKs' prefixes before localhost or an address is one that no
-// DNS has.
+// localhost never leave it, AWS's own resolve to this machine only where somebody forges them, against whom foreign and guardControl
+// go further, and a name with one of SDKs' prefixes before localhost or an address is one that no DNS has.
 func (s *Server) knownHost(host string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") || redirected(host) {
 		return true

@@ -198,11 +198,17 @@ func TestHostileBrowser(t *testing.T) {
 		"control, write with":          {call{path: "/_croft/reset", unsigned: true, header: map[string]string{ControlHeader: "1"}}, 200},
 		"control, write from function": {call{path: "/_croft/reset", unsigned: true, header: map[string]string{ControlHeader: "1"}, env: &Environment{Function: "f"}}, 403},
 		"control, read from function":  {call{path: "/_croft/health", method: "GET", unsigned: true, env: &Environment{Function: "f"}}, 403},
-		"control, odd path":            {call{path: "/_croft//../_croft/reset", unsigned: true}, 403},
-		"front":                        {call{path: "/_aws/execute-api/abc/orders%2Fx", unsigned: true}, 200},
-		"front, foreign":               {call{path: "/_aws/execute-api/abc/orders", unsigned: true, header: evil}, 403},
-		"front's own host":             {call{host: "abc.execute-api.localhost:4566", path: "/_croft/reset", unsigned: true, header: map[string]string{ControlHeader: "1"}}, 200},
-		"front, friend":                {call{path: "/_aws/execute-api/abc/orders", unsigned: true, header: map[string]string{"Origin": "http://friend.example"}}, 200},
+		"AWS's name, a tool":           {call{target: list, body: "{}", host: "sqs.us-east-1.amazonaws.com:4566"}, 200},
+		"AWS's name, a page": {call{
+			target: list, body: "{}", host: "x.amazonaws.com:4566", header: map[string]string{"Origin": "http://x.amazonaws.com:4566"},
+		}, 403},
+		"control, under AWS's name":             {call{path: "/_croft/reset", unsigned: true, host: "x.amazonaws.com:4566", header: map[string]string{ControlHeader: "1"}}, 403},
+		"control, read, under the proxy's name": {call{path: "/_croft/status", method: "GET", unsigned: true, host: "croft.internal"}, 403},
+		"control, odd path":                     {call{path: "/_croft//../_croft/reset", unsigned: true}, 403},
+		"front":                                 {call{path: "/_aws/execute-api/abc/orders%2Fx", unsigned: true}, 200},
+		"front, foreign":                        {call{path: "/_aws/execute-api/abc/orders", unsigned: true, header: evil}, 403},
+		"front's own host":                      {call{host: "abc.execute-api.localhost:4566", path: "/_croft/reset", unsigned: true, header: map[string]string{ControlHeader: "1"}}, 200},
+		"front, friend":                         {call{path: "/_aws/execute-api/abc/orders", unsigned: true, header: map[string]string{"Origin": "http://friend.example"}}, 200},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if rec := w.do(c.call); rec.Code != c.status {
