@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/service"
 	"croft/internal/sigv4"
@@ -63,6 +64,15 @@ func (s *Server) answer(w http.ResponseWriter, r *request, x *wire.Exchange, out
 		// What users have stored comes from the cloud's own address, as what their functions answer does.
 		w.Header().Set("Content-Security-Policy", sandboxPolicy)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		// A client that does not read would keep the body open forever.
+		conn := http.NewResponseController(w)
+		limit := sendGrace + time.Duration(max(x.StreamSize(out), 0)/sendPace)*time.Second
+		// They fail for a connection that has no deadlines, such as a test's.
+		_ = conn.SetWriteDeadline(clock.Real().Now().Add(limit))
+		defer func() {
+			_ = conn.Flush() // while the deadline holds
+			_ = conn.SetWriteDeadline(time.Time{})
+		}()
 	}
 	if err := x.Encode(w, r.id, out); err != nil && r.Context().Err() == nil {
 		s.Log.Error("an answer could not be written", "request", r.id, "operation", x.Op.Name, "err", err)

@@ -25,6 +25,9 @@ const (
 	// A large body must come at minPace bytes a second on the whole, after a grace: what it has buffered others wait for.
 	paceGrace = 30 * time.Second
 	minPace   = 64 << 10
+	// A body that streams to a client must be taken at sendPace bytes a second on the whole, after a longer grace: nobody waits for its memory.
+	sendGrace = 5 * time.Minute
+	sendPace  = 8 << 10
 )
 
 // budget bounds the memory of large bodies. One with a parent draws on both.

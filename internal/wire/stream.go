@@ -88,6 +88,19 @@ func (x *Exchange) outputStream(v reflect.Value) *Stream {
 	return s
 }
 
+// StreamSize returns how many bytes an output's stream has, -1 where that is not known, and 0 for an output without one.
+func (x *Exchange) StreamSize(out any) int64 {
+	v, err := x.output(out)
+	if err != nil {
+		return 0
+	}
+	s := x.outputStream(v)
+	if s == nil {
+		return 0
+	}
+	return s.Size
+}
+
 // sendStream writes an answer's body as it comes. A body that ends before its size breaks the connection, so that the client sees it.
 func sendStream(w http.ResponseWriter, status int, contentType string, s *Stream) error {
 	h := w.Header()
