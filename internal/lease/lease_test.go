@@ -279,6 +279,44 @@ func TestStopsWhenItCannotRenew(t *testing.T) {
 	}
 }
 
+// still is a store that does not come back, whatever becomes of the caller's context, until it is let go.
+type still struct {
+	kv.Store
+	entered, letGo chan struct{}
+}
+
+func (s *still) Update(ctx context.Context, fn func(context.Context, kv.Tx) error) error {
+	s.entered <- struct{}{}
+	<-s.letGo
+	return s.Store.Update(ctx, fn)
+}
+
+func TestStopsWhileTheStoreStandsStill(t *testing.T) {
+	store := open(t)
+	a := newNode(t, store, "a")
+	onA := a.job("work", nil)
+	rounds(a)
+	<-onA.began
+	stuck := &still{store, make(chan struct{}), make(chan struct{})}
+	a.space = kv.NewSpace(stuck, space)
+	a.clock.Advance(beat)
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		a.round(t.Context())
+	}()
+	<-stuck.entered
+	a.clock.Advance(expiry - beat)
+	if cause := <-onA.ended; !errors.Is(cause, ErrLost) {
+		t.Errorf("the cause is %v", cause)
+	}
+	close(stuck.letGo)
+	<-back
+	a.space = kv.NewSpace(store, space)
+	rounds(a)
+	<-onA.began
+}
+
 func TestSharesAreFairAndFollowTheNodes(t *testing.T) {
 	store := open(t)
 	a, b := newNode(t, store, "a"), newNode(t, store, "b")

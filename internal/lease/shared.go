@@ -234,6 +234,13 @@ func (s *Shared) round(ctx context.Context) time.Time {
 	}
 	bounded, cancel := clock.WithTimeout(ctx, s.clock, limit)
 	defer cancel()
+	// A store that stands still need not come back when its context ends. The work ends in time all the same.
+	stop := context.AfterFunc(bounded, func() {
+		if ctx.Err() == nil {
+			s.drop()
+		}
+	})
+	defer stop()
 	err := s.step(bounded)
 	if err == nil {
 		if s.failing {
