@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"croft/internal/app"
@@ -55,6 +56,8 @@ type Cloud struct {
 	app     *app.App
 	control *control.Client
 	account string
+	// close closes the cloud once, whoever asks.
+	close func() error
 }
 
 // Credentials are what a client signs with.
@@ -77,7 +80,7 @@ func New(ctx context.Context, o Options) (*Cloud, error) {
 	if err != nil {
 		return nil, fmt.Errorf("croft: %w", err)
 	}
-	return &Cloud{app: a, control: control.NewClient(a.URL()), account: o.Account}, nil
+	return &Cloud{app: a, control: control.NewClient(a.URL()), account: o.Account, close: sync.OnceValue(func() error { return closeApp(a) })}, nil
 }
 
 // sdkDir is where clouds in memory find the SDKs that they install for functions: what one has installed, the next ones have.
@@ -101,7 +104,7 @@ func (c *Cloud) Account() string { return c.account }
 // In returns the same cloud as another account, twelve digits, sees it. Accounts need not be made: each is there, empty, when it is first
 // used. Only the names of S3 buckets are common to all, as on AWS.
 func (c *Cloud) In(account string) *Cloud {
-	return &Cloud{app: c.app, control: c.control.In(account), account: account}
+	return &Cloud{app: c.app, control: c.control.In(account), account: account, close: c.close}
 }
 
 // Credentials returns those of the account's root user.
@@ -164,8 +167,11 @@ func (c *Cloud) Reset(ctx context.Context) error {
 }
 
 // Close stops the cloud, for all accounts: requests under way have ten seconds to end, functions are ended. A cloud in memory is gone.
-func (c *Cloud) Close() error {
+// Closing again waits for the first to be done and returns what it returned.
+func (c *Cloud) Close() error { return c.close() }
+
+func closeApp(a *app.App) error {
 	ctx, cancel := clock.WithTimeout(context.Background(), clock.Real(), closeWithin)
 	defer cancel()
-	return c.app.Close(ctx)
+	return a.Close(ctx)
 }

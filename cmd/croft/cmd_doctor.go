@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"strings"
+	"unicode/utf8"
 
 	"croft/internal/doctor"
 	"croft/internal/logview"
@@ -46,8 +48,12 @@ func (d *doctorCmd) Run(ctx context.Context, c console, g *cli) error {
 	return err
 }
 
+// doctorColumns is the width of what is found and why it matters; with the columns before it that makes 80. What to do is not wrapped: it
+// contains commands to copy.
+const doctorColumns = 58
+
 func (c console) findings(found []doctor.Finding) {
-	area, why := "", ""
+	area, said := "", map[string]bool{}
 	for _, f := range found {
 		if f.Area == area {
 			f.Area = ""
@@ -55,11 +61,19 @@ func (c console) findings(found []doctor.Finding) {
 			area = f.Area
 		}
 		colour := map[doctor.Status]string{doctor.OK: green, doctor.Note: dim, doctor.Warning: amber, doctor.Missing: red}[f.Status]
-		c.say("%-12s %s  %s", f.Area, c.paint(colour, pad(string(f.Status), 7)), logview.Harmless(f.Found))
-		if f.Why != "" && f.Why != why {
-			c.say("%-20s  %s", "", c.paint(dim, f.Why))
+		for i, line := range wrap(logview.Harmless(f.Found), doctorColumns) {
+			if i == 0 {
+				c.say("%-12s %s  %s", f.Area, c.paint(colour, pad(string(f.Status), 7)), line)
+			} else {
+				c.say("%-20s  %s", "", line)
+			}
 		}
-		why = f.Why
+		if f.Why != "" && !said[f.Why] { // interpreters that lack the same have the same reason
+			for _, line := range wrap(f.Why, doctorColumns) {
+				c.say("%-20s  %s", "", c.paint(dim, line))
+			}
+		}
+		said[f.Why] = true
 		if f.Next != "" {
 			c.say("%-20s  → %s", "", f.Next)
 		}
@@ -76,4 +90,21 @@ func pad(text string, width int) string {
 		text += " "
 	}
 	return text
+}
+
+// wrap breaks text between words into lines of at most width characters; a longer word has a line of its own.
+func wrap(text string, width int) []string {
+	var lines []string
+	line, long := "", 0
+	for _, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		if line != "" && long+1+n > width {
+			lines, line, long = append(lines, line), "", 0
+		}
+		if line != "" {
+			line, long = line+" ", long+1
+		}
+		line, long = line+word, long+n
+	}
+	return append(lines, line)
 }

@@ -61,3 +61,13 @@ func TestHelpAndMistakes(t *testing.T) {
 		}
 	}
 }
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct{ in, want string }{
+		{"", ""}, {"a b c", "a b|c"}, {"abcdef g", "abcdef|g"}, {"äö ü", "äö|ü"}, {"abc d", "abc|d"},
+	} {
+		if got := strings.Join(wrap(c.in, 3), "|"); got != c.want {
+			t.Errorf("%q: %q, want %q", c.in, got, c.want)
+		}
+	}
+}

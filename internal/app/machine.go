@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"syscall"
 
 	"croft/internal/engine/sandbox"
@@ -32,7 +33,7 @@ func isolate(ctx context.Context, want Isolation) (sandbox.Isolation, error) {
 		return sandbox.Reduced, nil
 	case IsolationRequired:
 		if err := sandbox.Check(ctx); err != nil {
-			return 0, fmt.Errorf("full isolation is required and cannot be had: %w. croft doctor says more", err)
+			return 0, fmt.Errorf("full isolation is required and cannot be had: %s. croft doctor says more", strings.TrimSuffix(sandbox.Reason(err), "."))
 		}
 		return sandbox.Full, nil
 	}
@@ -42,7 +43,7 @@ func isolate(ctx context.Context, want Isolation) (sandbox.Isolation, error) {
 // isolation says why functions cannot be isolated on this machine, or nothing when they can.
 func isolation(ctx context.Context) string {
 	if err := sandbox.Check(ctx); err != nil {
-		return err.Error()
+		return sandbox.Reason(err)
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -32,7 +33,7 @@ const (
 func Host(endpoint, data string) Machine {
 	m := Machine{
 		OS: runtime.GOOS, User: os.Geteuid(), Files: os.DirFS("/"), Env: map[string]string{}, Now: clock.Real().Now(),
-		Run: run, Isolation: sandbox.Check, Reduced: sandbox.Reduction, DefaultReduced: sandbox.Default() == sandbox.Reduced,
+		Run: run, Isolation: isolated, Reduced: sandbox.Reduction, DefaultReduced: sandbox.Default() == sandbox.Reduced,
 		Writable: writable, Free: free, Endpoint: endpoint, Data: data, Temp: os.TempDir(), Store: os.Getenv("CROFT_STORE"),
 		Runtimes: engine.Runtimes(), Places: runtimes.PythonPlaces,
 	}
@@ -105,9 +106,23 @@ func writable(dir string) error {
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
 }
 
+// isolated is sandbox.Check in plain words.
+func isolated(ctx context.Context) error {
+	if err := sandbox.Check(ctx); err != nil {
+		return errors.New(sandbox.Reason(err))
+	}
+	return nil
+}
+
+// free returns the space left where dir lies, or will lie: a data folder is made by the first start.
 func free(dir string) (uint64, error) {
 	var s syscall.Statfs_t
-	if err := syscall.Statfs(dir, &s); err != nil {
+	err := syscall.Statfs(dir, &s)
+	for errors.Is(err, os.ErrNotExist) && filepath.Dir(dir) != dir {
+		dir = filepath.Dir(dir)
+		err = syscall.Statfs(dir, &s)
+	}
+	if err != nil {
 		return 0, err
 	}
 	return s.Bavail * uint64(s.Bsize), nil

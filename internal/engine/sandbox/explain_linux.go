@@ -8,12 +8,14 @@ import (
 	"syscall"
 )
 
+const moreNamespaces = "The limit on namespaces is reached: raise it with `sysctl -w user.max_user_namespaces=15000` (as root)"
+
 // explainClone turns the failure to start a process in new namespaces into an error that says what to do.
 func explainClone(err error) error {
 	next := "Run croft as root, or on a machine whose kernel allows namespaces"
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
-		next = "The limit on namespaces is reached: raise it with `sysctl -w user.max_user_namespaces=15000`"
+		next = moreNamespaces
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
 		next = forbiddenNamespaces()
 	case errors.Is(err, syscall.EAGAIN):
@@ -42,7 +44,10 @@ func explainStep(m message) error {
 	errno := syscall.Errno(m.Errno)
 	cause := fmt.Errorf("%s", m.Text)
 	if errno != 0 {
-		cause = fmt.Errorf("%s: %w", m.Text, errno)
+		cause = errno
+		if said := strings.TrimSuffix(strings.TrimSuffix(m.Text, errno.Error()), ": "); said != "" {
+			cause = fmt.Errorf("%s: %w", said, errno)
+		}
 	}
 	refused := errno == syscall.EPERM || errno == syscall.EACCES
 	switch {
@@ -51,6 +56,8 @@ func explainStep(m message) error {
 		return fmt.Errorf("sandbox: %s: %w", m.Step, cause)
 	case errno == syscall.ENOSYS:
 		return impossible(m.Step, cause, "Linux 5.12 or newer is needed")
+	case errno == syscall.ENOSPC && strings.Contains(m.Step, "namespace"):
+		return impossible(m.Step, cause, moreNamespaces)
 	case refused && strings.Contains(m.Text, "proc"):
 		return impossible(m.Step, cause, "Parts of /proc are hidden here, as in most containers: "+
 			"use `docker run --security-opt systempaths=unconfined`, or run croft outside the container")

@@ -24,6 +24,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -167,6 +168,15 @@ func (e Exit) String() string {
 		return "signal: " + syscall.Signal(e.Signal).String()
 	}
 	return fmt.Sprintf("exit status %d", e.Code)
+}
+
+// Reason returns what an error of Check says, without the code that is there for Lambda's API.
+func Reason(err error) string {
+	var e *cloud.Error
+	if errors.As(err, &e) {
+		return e.Message
+	}
+	return err.Error()
 }
 
 // impossible is the error for a machine that cannot isolate: what failed, and what to do.

@@ -35,7 +35,7 @@ func Open(o Options) (*Store, error) {
 	s.lock, err = pebble.LockDirectory(s.dir, s.disk.FS)
 	if err != nil {
 		if isLockHeld(err) {
-			return nil, fmt.Errorf("%w: %s: stop the croft that runs on it, or choose another folder", ErrLocked, s.dir)
+			return nil, fmt.Errorf("%w: %s: stop the croft that runs on it, or choose another folder (croft up --data DIR)", ErrLocked, s.dir)
 		}
 		return nil, fmt.Errorf("pebblekv: cannot lock the data folder: %w", err)
 	}
