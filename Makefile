@@ -25,7 +25,7 @@ dist: ## bin/dist: one static binary for each platform, and their checksums
 	@cd bin/dist && if command -v sha256sum >/dev/null; then sha256sum croft-*; else shasum -a 256 croft-*; fi >SHA256SUMS
 
 install: build ## into $(GOBIN) or $HOME/go/bin
-	install -D bin/croft $${GOBIN:-$$HOME/go/bin}/croft
+	mkdir -p $${GOBIN:-$$HOME/go/bin} && install bin/croft $${GOBIN:-$$HOME/go/bin}/croft
 
 vet:
 	$(GO) vet ./...
