@@ -23,13 +23,17 @@ type tool struct {
 	folder string
 }
 
-// TestTools runs them one after the other on one cloud.
+// TestTools runs them on one cloud.
 func TestTools(t *testing.T) {
 	croft := harness.Binary(t)
 	c := harness.New(t, croft)
 	c.Start()
-	t.Run("Serverless", func(t *testing.T) { testServerless(&tool{t, croft, c, t.TempDir()}) })
-	t.Run("Package", func(t *testing.T) { testPackage(&tool{t, croft, c, t.TempDir()}) })
+	for name, test := range map[string]func(*tool){"Serverless": testServerless, "Package": testPackage} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each waits half a minute for the AWS CLI's pauses between two looks at a stack
+			test(&tool{t, croft, c, t.TempDir()})
+		})
+	}
 }
 
 // run runs a command through croft exec and returns what it wrote.
