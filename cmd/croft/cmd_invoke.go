@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"croft/internal/control"
-	"croft/internal/logview"
 )
 
 // maxEvent bounds an event in bytes. Source: Lambda quotas, synchronous invocation payload.
@@ -57,7 +56,7 @@ func (i *invokeCmd) Run(ctx context.Context, c console, g *cli) error {
 		return err
 	}
 	if i.Log {
-		c.note("%s", logview.Harmless(strings.TrimSuffix(string(report.Log), "\n")))
+		c.note("%s", strings.TrimSuffix(string(report.Log), "\n"))
 	}
 	c.say("%s", c.safe(string(report.Payload)))
 	if report.FunctionError != "" {

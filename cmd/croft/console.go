@@ -36,8 +36,10 @@ func (c console) coloured(when string) console {
 
 func (c console) say(format string, args ...any) { fmt.Fprintf(c.out, format+"\n", args...) }
 
-// note tells a person something that is not the command's result.
-func (c console) note(format string, args ...any) { fmt.Fprintf(c.err, format+"\n", args...) }
+// note tells a person something that is not the command's result. Names of files, and what templates say, may come from anywhere.
+func (c console) note(format string, args ...any) {
+	fmt.Fprintln(c.err, logview.Harmless(fmt.Sprintf(format, args...)))
+}
 
 // Escape sequences of terminals.
 const (

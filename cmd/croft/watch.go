@@ -56,19 +56,21 @@ func (u *upCmd) keepUpOne(ctx context.Context, c console, client *control.Client
 
 // redeployed says in one line what a saved file led to.
 func (c console) redeployed(now time.Time, r iac.Redeployment) {
+	// A file may have any name.
+	changed := strings.ReplaceAll(logview.Harmless(r.Changed), "\n", "␊")
 	if r.Err != nil {
-		c.said(now, c.paint(red, fmt.Sprintf("%s changed, and is not deployed: %s", r.Changed, logview.Harmless(r.Err.Error()))))
+		c.said(now, c.paint(red, fmt.Sprintf("%s changed, and is not deployed: %s", changed, logview.Harmless(r.Err.Error()))))
 		return
 	}
 	if r.Unchanged {
-		c.said(now, r.Changed+" changed: the cloud has it so already")
+		c.said(now, changed+" changed: the cloud has it so already")
 		return
 	}
 	what := "the stack"
 	if len(r.Updated) > 0 {
 		what = strings.Join(r.Updated, ", ")
 	}
-	c.said(now, fmt.Sprintf("%s changed: %s redeployed in %d ms", r.Changed, what, r.Took.Milliseconds()))
+	c.said(now, fmt.Sprintf("%s changed: %s redeployed in %d ms", changed, what, r.Took.Milliseconds()))
 }
 
 // said prints what croft itself says among the functions' log lines.
