@@ -137,12 +137,17 @@ func (k *Keys) Renew(ctx context.Context) error {
 func (k *Keys) Follow(ctx context.Context, log *slog.Logger) {
 	watch := k.space.Watch(nil)
 	defer watch.Close()
+	away := false // said once, not at every attempt
 	for ctx.Err() == nil {
 		if err := k.Load(ctx); err != nil && ctx.Err() == nil {
-			log.Debug("the master key cannot be read; trying again", "in", retryLoad, "err", err)
+			if !away {
+				log.Debug("the master key cannot be read; trying again", "every", retryLoad, "err", err)
+			}
+			away = true
 			_ = clock.Sleep(ctx, k.clock, retryLoad) // ctx is looked at by the loop
 			continue
 		}
+		away = false
 		select {
 		case <-watch.C():
 		case <-ctx.Done():

@@ -244,7 +244,7 @@ func (s *Shared) round(ctx context.Context) time.Time {
 	err := s.step(bounded)
 	if err == nil {
 		if s.failing {
-			s.log.Info("this node can renew its leases again")
+			s.log.Warn("this node can renew its leases again and takes up its background work")
 		}
 		s.failing = false
 		return s.renewed.Add(beat)
