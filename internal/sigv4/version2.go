@@ -51,15 +51,10 @@ func readVersion2(r *http.Request) (claim, *cloud.Error) {
 	return c, nil
 }
 
-// compareVersion2 compares the signature with those that secret makes of the request: the bucket may stand in the path or in the host.
+// compareVersion2 compares the signature with the one that secret makes of the request.
 func (c *claim) compareVersion2(r *http.Request, secret string) *cloud.Error {
 	given, err := base64.StdEncoding.DecodeString(c.signature)
-	resources := []string{r.URL.EscapedPath()}
-	host := strings.ToLower(r.Host)
-	if i := max(strings.LastIndex(host, ".s3."), strings.LastIndex(host, ".s3-")); i > 0 {
-		resources = append(resources, "/"+host[:i]+r.URL.EscapedPath())
-	}
-	for _, resource := range resources {
+	for _, resource := range version2Resources(r) {
 		h := hmac.New(sha1.New, []byte(secret))
 		h.Write([]byte(c.toSign(r, resource)))
 		if err == nil && hmac.Equal(given, h.Sum(nil)) {
@@ -67,6 +62,20 @@ func (c *claim) compareVersion2(r *http.Request, secret string) *cloud.Error {
 		}
 	}
 	return mismatch(&c.Scope)
+}
+
+// version2Resources returns how a signature may name what r asks for. A bucket in the host is a part of the name: a signature for an object in
+// one bucket must not hold for one in another whose key begins with the first bucket's name. A bucket alone has a slash behind it, which
+// botocore signs and does not send.
+func version2Resources(r *http.Request) []string {
+	path, host := r.URL.EscapedPath(), strings.ToLower(r.Host)
+	if i := max(strings.LastIndex(host, ".s3."), strings.LastIndex(host, ".s3-")); i > 0 {
+		return []string{"/" + host[:i] + path}
+	}
+	if strings.Count(path, "/") == 1 && path != "/" {
+		return []string{path, path + "/"}
+	}
+	return []string{path}
 }
 
 // toSign returns what a signature of version 2 covers. Headers may be in the query in their place.

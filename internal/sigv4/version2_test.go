@@ -20,6 +20,9 @@ func TestVersion2(t *testing.T) {
 		"in the path": {func(u string) string {
 			return strings.Replace(u, "johnsmith.s3.amazonaws.com/", "localhost:4566/johnsmith/", 1)
 		}, end, ""},
+		"a key that begins with a bucket's name": {func(u string) string {
+			return strings.Replace(u, "johnsmith.s3.amazonaws.com/", "victim.s3.amazonaws.com/johnsmith/", 1)
+		}, end, "SignatureDoesNotMatch"},
 		"too late":         {strings.Clone, end.Add(time.Second), "AccessDenied"},
 		"another end":      {func(u string) string { return strings.Replace(u, "1175139620", "1975139620", 1) }, end, "SignatureDoesNotMatch"},
 		"another key":      {func(u string) string { return strings.Replace(u, "puppy", "kitty", 1) }, end, "SignatureDoesNotMatch"},
@@ -41,5 +44,17 @@ func TestVersion2(t *testing.T) {
 				t.Errorf("got %v, %+v", cerr, id)
 			}
 		})
+	}
+}
+
+// TestVersion2OfBuckets: signatures that botocore 1.43 made for GET /bkt1 with the keys "test", "test": it signs "/bkt1/".
+func TestVersion2OfBuckets(t *testing.T) {
+	const query = "?list-type=2&AWSAccessKeyId=test&Signature=SmZffBomGntXH2Q%2Bjk4d5kp3InY%3D&Expires=1795458147"
+	for path, good := range map[string]bool{"/bkt1": true, "/bkt1/": true, "/bkt2": false, "/bkt1/key": false} {
+		r := httptest.NewRequest("GET", "http://127.0.0.1:4566"+path+query, nil)
+		_, _, cerr := new(Verifier).VerifyHead(r, time.Unix(1795458147, 0), oneSecret("test"))
+		if good != (cerr == nil) {
+			t.Errorf("%s: %v", path, cerr)
+		}
 	}
 }
