@@ -20,12 +20,13 @@ func main() {
 	croft := flag.String("croft", "bin/croft", "the croft binary")
 	rounds := flag.Int("rounds", 7, "rounds of floor and subject")
 	floor := flag.String("floor", "", "serve the floor with the answer recorded in that file (used by bench itself)")
+	only := flag.String("only", "", "one part alone: start, embed, reset, send, fsync or postgres")
 	flag.Parse()
 	if *floor != "" {
 		exit(serveFloor(*floor))
 		return
 	}
-	exit(run(context.Background(), *croft, max(*rounds, 5)))
+	exit(run(context.Background(), *croft, *only, max(*rounds, 5)))
 }
 
 func exit(err error) {
@@ -35,7 +36,7 @@ func exit(err error) {
 	}
 }
 
-func run(ctx context.Context, croft string, rounds int) error {
+func run(ctx context.Context, croft, only string, rounds int) error {
 	fmt.Printf("load average before: %s\n", loadAverage())
 	dir, err := os.MkdirTemp("", "croft-bench-*")
 	if err != nil {
@@ -43,8 +44,14 @@ func run(ctx context.Context, croft string, rounds int) error {
 	}
 	defer os.RemoveAll(dir)
 	b := &bench{croft: croft, dir: dir, clock: clock.Real()}
-	for _, part := range []func(context.Context, int) error{b.start, b.embed, b.reset, b.send, b.sendFsync} {
-		if err := part(ctx, rounds); err != nil {
+	for _, part := range []struct {
+		name string
+		run  func(context.Context, int) error
+	}{{"start", b.start}, {"embed", b.embed}, {"reset", b.reset}, {"send", b.send}, {"fsync", b.sendFsync}, {"postgres", b.postgres}} {
+		if only != "" && only != part.name {
+			continue
+		}
+		if err := part.run(ctx, rounds); err != nil {
 			return err
 		}
 	}
