@@ -87,7 +87,7 @@ func barePool(b *testing.B, url string) *pgxpool.Pool {
 		b.Fatal(err)
 	}
 	config.MaxConns = defaultConns
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return settings(ctx, conn, false) }
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return settings(ctx, conn, false, lockTimeout) }
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
 		b.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -117,7 +118,11 @@ func (s *Store) commit(t *tx) error {
 	}
 	err := s.settle(p)
 	// What the database could not put in a row it may the next time: what was read is checked anew, and fn need not know.
+	began := clock.Real().Now()
 	for pause := s.newPause(); err == errSerialize; err = s.settle(p) {
+		if clock.Real().Now().Sub(began) >= 2*s.lockWait {
+			return unavailable(fmt.Errorf("somebody has held locks that this commit needs for longer than %v", 2*s.lockWait))
+		}
 		s.retries.Add(1)
 		if err := pause.next(t.ctx); err != nil {
 			return err

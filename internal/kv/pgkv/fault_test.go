@@ -263,6 +263,38 @@ func TestStatementTimeout(t *testing.T) {
 	back(t, s)
 }
 
+// TestHeldLocks: somebody who stands still in the middle of a commit holds its locks. Others are told in time, and nothing of theirs is there.
+func TestHeldLocks(t *testing.T) {
+	url := pgtest.SharedDB(t)
+	s := open(t, Options{URL: url, lock: 50 * time.Millisecond})
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.Background()) }()
+	if _, err := conn.Exec(t.Context(), "SELECT pg_advisory_lock($1)", int64(globalLock)); err != nil {
+		t.Fatal(err)
+	}
+	err = s.Update(t.Context(), func(_ context.Context, tx kv.Tx) error { return tx.Put([]byte("a"), nil) })
+	if !errors.Is(err, kv.ErrUnavailable) || errors.Is(err, ErrOutcome) {
+		t.Errorf("got %v", err)
+	}
+	if n := s.Retries(); n == 0 || n > 10 {
+		t.Errorf("sent again %d times", n)
+	}
+	if _, err := conn.Exec(t.Context(), "SELECT pg_advisory_unlock_all()"); err != nil {
+		t.Fatal(err)
+	}
+	err = s.View(t.Context(), func(_ context.Context, r kv.Reader) error {
+		_, err := r.Get([]byte("a"))
+		return err
+	})
+	if !errors.Is(err, kv.ErrNotFound) {
+		t.Errorf("got %v", err)
+	}
+	back(t, s)
+}
+
 // TestNestedTransactionsDoNotHang: transactions that each wait for a second connection, when all connections are theirs.
 func TestNestedTransactionsDoNotHang(t *testing.T) {
 	s := open(t, Options{URL: pgtest.SharedDB(t) + "&pool_max_conns=2", acquire: 200 * time.Millisecond})

@@ -22,7 +22,7 @@ const (
 	// defaultConns is how many connections the pool has at most, unless the URL says pool_max_conns. The listener has one more.
 	defaultConns = 32
 	connIdleTime = 5 * time.Minute
-	// lockTimeout is how long a commit waits for the locks of others.
+	// lockTimeout is how long a commit waits for the locks of others before it is sent again, which it is for twice that time.
 	lockTimeout = 20 * time.Second
 	openTimeout = 30 * time.Second
 	// locksLeft is how many of the locks that the database has per connection a commit leaves to others.
@@ -48,8 +48,8 @@ type Options struct {
 
 	// native has the database serialise by itself, where there is a choice.
 	native bool
-	// acquire and resolve replace acquireTimeout and resolveTime.
-	acquire, resolve time.Duration
+	// acquire, resolve and lock replace acquireTimeout, resolveTime and lockTimeout.
+	acquire, resolve, lock time.Duration
 }
 
 // Open opens the store that o describes, and creates its tables if they are not there.
@@ -67,7 +67,7 @@ func Open(o Options) (*Store, error) {
 	}
 	target := config.ConnConfig
 	s := &Store{clock: o.Clock, log: o.Logger, notify: n, resolveTime: cmp.Or(o.resolve, resolveTime),
-		patience: cmp.Or(o.acquire, acquireTimeout), where: fmt.Sprintf("%s:%d/%s", target.Host, target.Port, target.Database)}
+		patience: cmp.Or(o.acquire, acquireTimeout), lockWait: cmp.Or(o.lock, lockTimeout), where: fmt.Sprintf("%s:%d/%s", target.Host, target.Port, target.Database)}
 	if s.clock == nil {
 		s.clock = clock.Real()
 	}
@@ -81,7 +81,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s.sql = newStatements(s.native)
 	if !s.native {
-		config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return settings(ctx, conn, o.Fsync) }
+		config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { return settings(ctx, conn, o.Fsync, s.lockWait) }
 	}
 	if s.pool, err = pgxpool.NewWithConfig(context.Background(), config); err != nil {
 		return nil, explain(err, target)
@@ -108,8 +108,9 @@ func configure(config *pgxpool.Config, o Options) {
 }
 
 // settings sets a connection up. A table that has just been made, or was just emptied, has statistics by which reading all of it looks cheap,
-// and a plan made by these lives on when it has grown: so the ways that do not go by the index are closed, and plans are made once.
-func settings(ctx context.Context, conn *pgx.Conn, fsync bool) error {
+// and a plan made by these lives on when it has grown: so the ways that do not go by the index are closed, and plans are made once. A process that
+// is cut off from the database in the middle of a commit leaves its locks there until the database notices: within a minute, not hours.
+func settings(ctx context.Context, conn *pgx.Conn, fsync bool, lockWait time.Duration) error {
 	commit := ""
 	if fsync {
 		commit = "('synchronous_commit', 'on'), "
@@ -117,7 +118,8 @@ func settings(ctx context.Context, conn *pgx.Conn, fsync bool) error {
 	_, err := conn.Exec(ctx, "SELECT set_config(name, value, false) FROM (VALUES "+commit+
 		"('enable_seqscan', 'off'), ('enable_bitmapscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'), "+
 		"('jit', 'off'), ('plan_cache_mode', 'force_generic_plan'), ('max_parallel_workers_per_gather', '0'), "+
-		fmt.Sprintf("('lock_timeout', '%d')", lockTimeout.Milliseconds())+") AS s(name, value)")
+		"('tcp_keepalives_idle', '20'), ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '4'), "+
+		fmt.Sprintf("('lock_timeout', '%d')", lockWait.Milliseconds())+") AS s(name, value)")
 	return err
 }
 

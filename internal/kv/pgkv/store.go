@@ -33,10 +33,11 @@ type Store struct {
 	native bool
 	// maxLocks is how many locks a commit may take before it takes the global one alone.
 	maxLocks int
-	// patience is how long a transaction waits for a connection, resolveTime how long a lost commit is looked for.
-	patience, resolveTime time.Duration
-	cluster               string
-	where                 string
+	// patience is how long a transaction waits for a connection, resolveTime how long a lost commit is looked for, lockWait how long a commit
+	// waits for a lock.
+	patience, resolveTime, lockWait time.Duration
+	cluster                         string
+	where                           string
 
 	queue  queue
 	watch  watchers
