@@ -46,8 +46,7 @@ func hostname(hostport string) string {
 	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
 }
 
-// foreign reports whether a browser says that the request comes from a page of another origin. No page of the cloud's is at a name that leads here
-// only when redirected: whoever sends a page from there has forged the name's resolution, as anybody in the same network can.
+// foreign reports whether a browser says that the request comes from a page of another origin.
 func foreign(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
 	case "cross-site", "same-site":
@@ -61,12 +60,18 @@ func foreign(r *http.Request) bool {
 		return true
 	}
 	u, err := url.Parse(origins[0])
-	return err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) || redirected(hostname(r.Host))
+	return err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host)
+}
+
+// fromForgedName reports whether a browser says that the request comes from a page at a name that leads here only when redirected. The cloud has no
+// pages there: whoever sends one has forged the name's resolution, as anybody in the same network can.
+func fromForgedName(r *http.Request) bool {
+	return redirected(hostname(r.Host)) && r.Header["Origin"] != nil
 }
 
 // guardBrowser refuses what a page of another origin sends, whatever credentials it carries.
 func (s *Server) guardBrowser(w http.ResponseWriter, r *request, next func()) {
-	if foreign(r.Request) {
+	if foreign(r.Request) || fromForgedName(r.Request) {
 		s.refuse(w, r, forbidden("Requests from web pages of another origin are refused."))
 		return
 	}

@@ -31,7 +31,7 @@ func withoutPrefix(host string) string {
 }
 
 // knownHost reports whether the cloud is served under host. No other name may be, whoever resolves it to this machine: names below
-// localhost never leave it, AWS's own resolve to this machine only where somebody forges them, against whom foreign and guardControl
+// localhost never leave it, AWS's own resolve to this machine only where somebody forges them, against whom guardBrowser and guardControl
 // go further, and a name with one of SDKs' prefixes before localhost or an address is one that no DNS has.
 func (s *Server) knownHost(host string) bool {
 	if host == "localhost" || strings.HasSuffix(host, ".localhost") || redirected(host) {

@@ -202,6 +202,9 @@ func TestHostileBrowser(t *testing.T) {
 		"AWS's name, a page": {call{
 			target: list, body: "{}", host: "x.amazonaws.com:4566", header: map[string]string{"Origin": "http://x.amazonaws.com:4566"},
 		}, 403},
+		"AWS's name, an API's own page": {call{
+			host: "abc.execute-api.us-east-1.amazonaws.com", path: "/orders", unsigned: true, header: map[string]string{"Origin": "http://abc.execute-api.us-east-1.amazonaws.com"},
+		}, 200},
 		"control, under AWS's name":             {call{path: "/_croft/reset", unsigned: true, host: "x.amazonaws.com:4566", header: map[string]string{ControlHeader: "1"}}, 403},
 		"control, read, under the proxy's name": {call{path: "/_croft/status", method: "GET", unsigned: true, host: "croft.internal"}, 403},
 		"control, odd path":                     {call{path: "/_croft//../_croft/reset", unsigned: true}, 403},
