@@ -66,11 +66,17 @@ func (c console) redeployed(now time.Time, r iac.Redeployment) {
 		c.said(now, changed+" changed: the cloud has it so already")
 		return
 	}
-	what := "the stack"
+	var what []string
 	if len(r.Updated) > 0 {
-		what = strings.Join(r.Updated, ", ")
+		what = append(what, strings.Join(r.Updated, ", ")+" redeployed")
 	}
-	c.said(now, fmt.Sprintf("%s changed: %s redeployed in %d ms", changed, what, r.Took.Milliseconds()))
+	if len(r.Removed) > 0 {
+		what = append(what, strings.Join(r.Removed, ", ")+" removed")
+	}
+	if what == nil {
+		what = []string{"the stack redeployed"}
+	}
+	c.said(now, fmt.Sprintf("%s changed: %s in %d ms", changed, strings.Join(what, ", "), r.Took.Milliseconds()))
 }
 
 // said prints what croft itself says among the functions' log lines.

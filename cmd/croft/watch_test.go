@@ -28,3 +28,19 @@ func TestNamesDoNotActOnTheTerminal(t *testing.T) {
 		t.Errorf("%d lines: %q", n, out.String())
 	}
 }
+
+func TestWhatWasRedeployed(t *testing.T) {
+	for want, r := range map[string]iac.Redeployment{
+		"t changed: A, B redeployed in 5 ms":         {Updated: []string{"A", "B"}},
+		"t changed: A redeployed, B removed in 5 ms": {Updated: []string{"A"}, Removed: []string{"B"}},
+		"t changed: B removed in 5 ms":               {Removed: []string{"B"}},
+		"t changed: the stack redeployed in 5 ms":    {},
+	} {
+		var out bytes.Buffer
+		r.Changed, r.Took = "t", 5*time.Millisecond
+		console{out: &out}.redeployed(time.Unix(0, 0), r)
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q, want %q", out.String(), want)
+		}
+	}
+}

@@ -52,8 +52,8 @@ func within(path, dir string) bool {
 type Redeployment struct {
 	// Changed names the files, as a person would: relative to the project, and not all of many.
 	Changed string
-	// Updated are the logical ids of the resources that were made, changed or removed, in that order.
-	Updated []string
+	// Updated are the logical ids of the resources that were made or changed, in that order, Removed those of the ones that are gone.
+	Updated, Removed []string
 	// Unchanged says that the cloud has what the files say again, after a mistake in them.
 	Unchanged bool
 	// Took is the time from the change's coming to rest until it was in effect.
@@ -112,7 +112,11 @@ func (l *Live) redeploy(ctx context.Context, text string, built error, change wa
 	unchanged := false
 	if built == nil {
 		unchanged, r.Err = l.Deploy(ctx, text, func(e control.DeployEvent) {
-			if done(e) && !slices.Contains(r.Updated, e.LogicalID) {
+			switch {
+			case !done(e), slices.Contains(r.Updated, e.LogicalID): // one that was replaced is removed as well
+			case e.Status == "DELETE_COMPLETE":
+				r.Removed = append(r.Removed, e.LogicalID)
+			default:
 				r.Updated = append(r.Updated, e.LogicalID)
 			}
 		})

@@ -174,13 +174,27 @@ type stageResource struct {
 	Description    *string           `cfn:"Description"`
 	StageVariables map[string]string `cfn:"StageVariables"`
 	Tags           map[string]string `cfn:"Tags"`
+	DefaultRoute   *routeSettings    `cfn:"DefaultRouteSettings"`
+}
+
+type routeSettings struct {
+	DetailedMetrics *bool `cfn:"DetailedMetricsEnabled"`
+}
+
+// input returns the CreateStage call that makes the stage.
+func (p *stageResource) input(r *cfn.Request) *api.CreateStageInput {
+	in := &api.CreateStageInput{
+		ApiId: p.APIID, StageName: p.StageName, AutoDeploy: &p.AutoDeploy, Description: p.Description,
+		StageVariables: p.StageVariables, Tags: p.tags(r),
+	}
+	if p.DefaultRoute != nil {
+		in.DefaultRouteSettings = &api.RouteSettings{DetailedMetricsEnabled: p.DefaultRoute.DetailedMetrics}
+	}
+	return in
 }
 
 func (s *Service) createStageResource(ctx context.Context, r *cfn.Request, p *stageResource) (*cfn.Result, error) {
-	_, err := s.client().CreateStage(ctx, &api.CreateStageInput{
-		ApiId: p.APIID, StageName: p.StageName, AutoDeploy: &p.AutoDeploy, Description: p.Description,
-		StageVariables: p.StageVariables, Tags: p.tags(r),
-	})
+	_, err := s.client().CreateStage(ctx, p.input(r))
 	if err != nil {
 		return nil, err
 	}
@@ -198,6 +212,9 @@ func (p *stageResource) tags(r *cfn.Request) map[string]string {
 }
 
 func (s *Service) updateStageResource(ctx context.Context, r *cfn.Request, _, p *stageResource) (*cfn.Result, error) {
+	if err := refuseStage(p.input(r)); err != nil {
+		return nil, err
+	}
 	err := s.change(ctx, p.APIID, func(a *apiRow) error {
 		t := a.stage(p.StageName)
 		if t == nil {

@@ -37,13 +37,25 @@ func (t *stageRow) describe() api.Stage {
 	return out
 }
 
+// refuseStage names the first setting of a stage that is not implemented. Metrics that are off are what every stage has; the Serverless
+// Framework says so in each stage that it makes.
+func refuseStage(in *api.CreateStageInput) error {
+	routes := wire.Value(in.DefaultRouteSettings)
+	const prefix = "DefaultRouteSettings."
+	return refuse("CreateStage",
+		param{"AccessLogSettings", in.AccessLogSettings != nil}, param{"ClientCertificateId", in.ClientCertificateId != nil},
+		param{prefix + "DataTraceEnabled", routes.DataTraceEnabled != nil},
+		param{prefix + "DetailedMetricsEnabled", wire.Value(routes.DetailedMetricsEnabled)},
+		param{prefix + "LoggingLevel", routes.LoggingLevel != nil},
+		param{prefix + "ThrottlingBurstLimit", routes.ThrottlingBurstLimit != nil},
+		param{prefix + "ThrottlingRateLimit", routes.ThrottlingRateLimit != nil},
+		param{"RouteSettings", len(in.RouteSettings) > 0}, param{"DeploymentId", in.DeploymentId != nil},
+	)
+}
+
 // CreateStage adds a stage to an API.
 func (s *Service) CreateStage(ctx context.Context, in *api.CreateStageInput) (*api.CreateStageOutput, error) {
-	if err := refuse("CreateStage",
-		param{"AccessLogSettings", in.AccessLogSettings != nil}, param{"ClientCertificateId", in.ClientCertificateId != nil},
-		param{"DefaultRouteSettings", in.DefaultRouteSettings != nil}, param{"RouteSettings", len(in.RouteSettings) > 0},
-		param{"DeploymentId", in.DeploymentId != nil},
-	); err != nil {
+	if err := refuseStage(in); err != nil {
 		return nil, err
 	}
 	if !stageNameForm.MatchString(in.StageName) {
