@@ -237,7 +237,7 @@ func TestShutdownBehindCommit(t *testing.T) {
 // TestStatementTimeout: the database's own limits end a commit, and nothing of it is there.
 func TestStatementTimeout(t *testing.T) {
 	url := pgtest.SharedDB(t)
-	s := open(t, Options{URL: url + "&statement_timeout=100"})
+	s := open(t, Options{URL: url + "&statement_timeout=1000"})
 	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
