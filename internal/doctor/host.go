@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/url"
 	"os"
@@ -79,24 +78,39 @@ func run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "LC_ALL=C.UTF-8"}
+	// What it leaves running may hold its output open.
 	cmd.WaitDelay = time.Second
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	text, err := io.ReadAll(io.LimitReader(out, maxOutput))
-	return text, errors.Join(err, cmd.Wait())
+	var out head
+	cmd.Stdout = &out
+	err := cmd.Run()
+	return out.text, err
 }
 
+// head keeps the beginning of what is written to it. It is no bytes.Buffer, into which io.Copy would write by another way.
+type head struct{ text []byte }
+
+// Write implements io.Writer.
+func (h *head) Write(p []byte) (int, error) {
+	h.text = append(h.text, p[:min(len(p), maxOutput-len(h.text))]...)
+	return len(p), nil
+}
+
+// writable tries to write into a folder, which it makes if need be. Looking leaves nothing behind.
 func writable(dir string) error {
-	if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return err
+	var made []string
+	for at := dir; ; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); !errors.Is(err, os.ErrNotExist) || at == filepath.Dir(at) {
+			break
 		}
-		defer func() { _ = os.Remove(dir) }() // looking leaves nothing behind
+		made = append(made, at)
+	}
+	defer func() {
+		for _, d := range made {
+			_ = os.Remove(d)
+		}
+	}()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
 	}
 	f, err := os.CreateTemp(dir, "croft-doctor-")
 	if err != nil {

@@ -1,7 +1,6 @@
 package iac
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -61,7 +60,7 @@ func Syntax(ctx context.Context, c clock.Clock, path string) error {
 	if err := cmd.Run(); !errors.As(err, &exit) || limit.Err() != nil || exit.ExitCode() != 1 {
 		return nil
 	}
-	text := explainSyntax(filepath.Base(program), strings.TrimSpace(out.String()))
+	text := explainSyntax(filepath.Base(program), strings.TrimSpace(string(out.text)))
 	if strings.Contains(text, "import statement outside a module") || strings.Contains(text, "Unexpected token 'export'") {
 		return nil // a module, as the function's settings may well say
 	}
@@ -83,10 +82,10 @@ func explainSyntax(program, text string) string {
 	return where
 }
 
-// head keeps the beginning of what is written to it.
-type head struct{ bytes.Buffer }
+// head keeps the beginning of what is written to it. It is no bytes.Buffer, into which io.Copy would write by another way.
+type head struct{ text []byte }
 
 func (h *head) Write(p []byte) (int, error) {
-	h.Buffer.Write(p[:min(len(p), max(0, maxSyntaxText-h.Len()))])
+	h.text = append(h.text, p[:min(len(p), maxSyntaxText-len(h.text))]...)
 	return len(p), nil
 }
