@@ -54,11 +54,9 @@ type Options struct {
 
 // Open opens the store that o describes, and creates its tables if they are not there.
 func Open(o Options) (*Store, error) {
-	config, err := pgxpool.ParseConfig(o.URL)
+	config, err := parse(o.URL)
 	if err != nil {
-		// The error quotes the address, and what is wrong with it may be the password.
-		return nil, errors.New("pgkv: the database's address cannot be understood: use postgres://USER:PASSWORD@HOST:PORT/DATABASE, " +
-			"with special characters of the password as %XX")
+		return nil, err
 	}
 	configure(config, o)
 	n, err := newNotifier()
@@ -88,6 +86,17 @@ func Open(o Options) (*Store, error) {
 	}
 	s.startBackground(target.Copy())
 	return s, nil
+}
+
+// parse reads a database's address. Its error says nothing of that: what is wrong with it may be the password. One whose special characters are
+// not escaped may even be understood, with a part of it as the host's name.
+func parse(url string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil || strings.ContainsAny(config.ConnConfig.Host, "@#?") || strings.Contains(url, "#") {
+		return nil, errors.New("pgkv: the database's address cannot be understood: use postgres://USER:PASSWORD@HOST:PORT/DATABASE, " +
+			"with special characters of the password as %XX")
+	}
+	return config, nil
 }
 
 // configure sets what the address leaves open.

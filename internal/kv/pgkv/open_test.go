@@ -60,15 +60,17 @@ func TestOpenErrorsSayWhatToDo(t *testing.T) {
 		url  string
 		want []string
 	}{
-		"no URL":         {"postgres://u:sesame@host:port/db", []string{"postgres://USER"}},
-		"bad escape":     {"postgres://u:sesame%zz@host/db", []string{"postgres://USER"}},
-		"bad parameter":  {with(func(u *url.URL) { u.User = url.UserPassword("u", "sesame"); u.RawQuery = "connect_timeout=odd" }), []string{"postgres://USER"}},
-		"wrong password": {with(func(u *url.URL) { u.User = url.UserPassword("croft", "sesame") }), []string{`user "croft"`, "pg_hba.conf"}},
-		"no database":    {with(func(u *url.URL) { u.Path = "/nowhere" }), []string{`no database "nowhere"`, "createdb"}},
-		"no server":      {"postgres://u:sesame@127.0.0.1:1/db", []string{"127.0.0.1:1", "running"}},
-		"newer":          {newer, []string{"99", "9.9", "newer"}},
-		"no rights":      {poorURL.String(), []string{`user "poor"`, "GRANT"}},
-		"no schema":      {good + "&search_path=nowhere", []string{"search_path"}},
+		"no URL":            {"postgres://u:sesame@host:port/db", []string{"postgres://USER"}},
+		"bad escape":        {"postgres://u:sesame%zz@host/db", []string{"postgres://USER"}},
+		"bad parameter":     {with(func(u *url.URL) { u.User = url.UserPassword("u", "sesame"); u.RawQuery = "connect_timeout=odd" }), []string{"postgres://USER"}},
+		"@ in the password": {"postgres://croft:open@sesame@127.0.0.1:1/croft", []string{"postgres://USER", "%XX"}},
+		"# in the password": {"postgres://croft:1#sesame@127.0.0.1:1/croft", []string{"postgres://USER", "%XX"}},
+		"wrong password":    {with(func(u *url.URL) { u.User = url.UserPassword("croft", "sesame") }), []string{`user "croft"`, "pg_hba.conf"}},
+		"no database":       {with(func(u *url.URL) { u.Path = "/nowhere" }), []string{`no database "nowhere"`, "createdb"}},
+		"no server":         {"postgres://u:sesame@127.0.0.1:1/db", []string{"127.0.0.1:1", "running"}},
+		"newer":             {newer, []string{"99", "9.9", "newer"}},
+		"no rights":         {poorURL.String(), []string{`user "poor"`, "GRANT"}},
+		"no schema":         {good + "&search_path=nowhere", []string{"search_path"}},
 	} {
 		s, err := Open(Options{URL: c.url, Version: "0.1"})
 		if err == nil {
@@ -80,6 +82,9 @@ func TestOpenErrorsSayWhatToDo(t *testing.T) {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %q is missing in: %v", name, want, err)
 			}
+		}
+		if ping := Ping(t.Context(), c.url); ping != nil && strings.Contains(ping.Error(), "sesame") {
+			t.Errorf("%s: the password is in: %v", name, ping)
 		}
 		if strings.Contains(err.Error(), "sesame") || strings.Contains(err.Error(), "pgtest-password") {
 			t.Errorf("%s: the password is in: %v", name, err)

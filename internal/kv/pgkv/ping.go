@@ -8,7 +8,11 @@ import (
 
 // Ping reports whether the database at url answers, without making or changing anything in it. The error does not contain the password.
 func Ping(ctx context.Context, url string) error {
-	conn, err := pgx.Connect(ctx, url)
+	config, err := parse(url)
+	if err != nil {
+		return err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
 		return err
 	}
