@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
+	"strings"
 )
 
 // Handler returns the API's routes, which stand under /2018-06-01/runtime.
@@ -16,7 +18,27 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", s.response)
 	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", s.invocationError)
 	mux.HandleFunc("POST /2018-06-01/runtime/init/error", s.initError)
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if fromPage(r) {
+			writeError(w, http.StatusForbidden, "AccessDenied", "The Runtime API is not for web pages.")
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// fromPage reports whether a request comes from a web page, or goes to a name that one may have made lead here. With reduced isolation the API has an
+// address of the machine itself, where every page that its user looks at can send requests.
+func fromPage(r *http.Request) bool {
+	if r.Header["Origin"] != nil || r.Header["Sec-Fetch-Site"] != nil {
+		return true
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip := net.ParseIP(strings.Trim(host, "[]"))
+	return host != "localhost" && (ip == nil || !ip.IsLoopback())
 }
 
 // next answers when there is an event, which may take for ever.

@@ -165,7 +165,7 @@ func TestOneInitError(t *testing.T) {
 	}
 	read := false
 	w := httptest.NewRecorder()
-	s.Handler().ServeHTTP(w, httptest.NewRequest("POST", "/2018-06-01/runtime/init/error", readerFunc(func([]byte) (int, error) {
+	s.Handler().ServeHTTP(w, httptest.NewRequest("POST", "http://127.0.0.1/2018-06-01/runtime/init/error", readerFunc(func([]byte) (int, error) {
 		read = true
 		return 0, io.EOF
 	})))
@@ -219,11 +219,53 @@ func TestTruncatedResponse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = io.WriteString(c, "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+	_, err = io.WriteString(c, "POST /2018-06-01/runtime/invocation/id/response HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\nhalf")
 	if err != nil || c.Close() != nil {
 		t.Fatal(err)
 	}
 	if o := <-got; o.ErrorType != "Runtime.TruncatedResponse" {
+		t.Errorf("got %+v", o)
+	}
+}
+
+// TestWebPagesAreRefused: they can neither take an invocation nor answer one.
+func TestWebPagesAreRefused(t *testing.T) {
+	s := New()
+	got := invoke(t.Context(), s, Invocation{RequestID: "id", Payload: []byte("secret")})
+	for name, change := range map[string]func(*http.Request){
+		"another origin":  func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") },
+		"no origin":       func(r *http.Request) { r.Header.Set("Origin", "null") },
+		"an image":        func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"a name":          func(r *http.Request) { r.Host = "evil.example:9001" },
+		"a name, no port": func(r *http.Request) { r.Host = "127.0.0.1.evil.example" },
+	} {
+		for _, path := range []string{"GET invocation/next", "POST invocation/id/response"} {
+			method, rest, _ := strings.Cut(path, " ")
+			r := httptest.NewRequest(method, "http://127.0.0.1:9001/2018-06-01/runtime/"+rest, nil)
+			change(r)
+			w := httptest.NewRecorder()
+			s.Handler().ServeHTTP(w, r)
+			if w.Code != http.StatusForbidden || strings.Contains(w.Body.String(), "secret") {
+				t.Errorf("%s: %s: %d %s", name, path, w.Code, w.Body)
+			}
+		}
+	}
+	for _, host := range []string{"127.0.0.1:9001", "localhost:9001", "[::1]:9001", "127.0.0.1"} {
+		r := httptest.NewRequest("POST", "http://"+host+"/2018-06-01/runtime/invocation/other/response", nil)
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if w.Code == http.StatusForbidden && strings.Contains(w.Body.String(), "web pages") {
+			t.Errorf("%s: %s", host, w.Body)
+		}
+	}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequest("GET", "http://127.0.0.1:9001/2018-06-01/runtime/invocation/next", nil))
+	if w.Body.String() != "secret" {
+		t.Errorf("the runtime got %s", w.Body)
+	}
+	w = httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequest("POST", "http://127.0.0.1:9001/2018-06-01/runtime/invocation/id/response", strings.NewReader("{}")))
+	if o := <-got; string(o.Payload) != "{}" {
 		t.Errorf("got %+v", o)
 	}
 }
