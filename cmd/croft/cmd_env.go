@@ -15,7 +15,9 @@ func (e *envCmd) Help() string {
 
 Example:
 
-  eval "$(croft env)"; aws sqs list-queues`
+  eval "$(croft env)"; aws dynamodb list-tables
+
+Among these tools is SQS in version 1 of the AWS CLI: use croft exec -- aws sqs list-queues, or aws sqs --endpoint-url "$AWS_ENDPOINT_URL" list-queues`
 }
 
 // Run prints the variables.
