@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -156,9 +157,17 @@ func done(e control.DeployEvent) bool {
 const maxNamed = 3
 
 func (l *Live) name(c watch.Change) string {
-	var names []string
+	// Editors make files that are gone a moment later: what is gone is named only when nothing else is.
+	var names, gone []string
 	for _, p := range c.Paths {
-		names = append(names, l.relative(p))
+		if _, err := os.Lstat(p); err != nil {
+			gone = append(gone, l.relative(p))
+		} else {
+			names = append(names, l.relative(p))
+		}
+	}
+	if len(names) == 0 {
+		names = gone
 	}
 	if more := len(names) - maxNamed; more > 0 {
 		names = append(names[:maxNamed], fmt.Sprintf("%d more", more))

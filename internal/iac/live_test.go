@@ -238,3 +238,18 @@ func TestSyntax(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsGoneIsNamedWhenNothingElseIs(t *testing.T) {
+	dir := write(t, map[string]string{"template.yaml": oneFunction, "code/a.py": "x = 1"})
+	p, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Live{Project: p}
+	kept, gone := filepath.Join(dir, "code", "a.py"), filepath.Join(dir, "code", "sedoHY6sc")
+	for want, paths := range map[string][]string{"code/a.py": {kept, gone}, "code/sedoHY6sc": {gone}, p.File: nil} {
+		if got := l.name(watch.Change{Paths: paths}); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -233,7 +233,8 @@ func (b *Builder) zip(ctx context.Context, path string) ([]byte, error) {
 		return os.ReadFile(path)
 	}
 	if _, err := os.Stat(filepath.Join(path, "requirements.txt")); err == nil {
-		b.sayOnce(fmt.Sprintf("warning: %s/requirements.txt is not installed by croft; packages beyond boto3 must lie in the folder: pip install -r requirements.txt --target %s", path, path))
+		b.sayOnce(fmt.Sprintf("warning: %s/requirements.txt is not installed by croft; packages beyond boto3 must lie in the folder: pip install -r %s/requirements.txt --target %s",
+			path, path, path))
 	}
 	if size := folderSize(path); size > largeFolder {
 		b.sayOnce(fmt.Sprintf("  packing %s, %d MB …", path, size>>20))
