@@ -40,7 +40,7 @@ ci: test ## what CI runs
 bench: build ## figures against a floor measured in the same run; use a quiet machine
 	$(GO) build -o bin/bench ./test/bench
 	bin/bench -croft bin/croft
-	$(GO) test -run '^$$' -bench Exchange -benchmem ./tools/apigen
+	GOMAXPROCS=1 $(GO) test -run '^$$' -bench Exchange -benchmem ./tools/apigen
 	$(GO) test -run '^$$' -bench Send -benchmem ./internal/kv/pgkv
 
 crash: build ## kills under load; KILLS=n

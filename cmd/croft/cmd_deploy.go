@@ -35,10 +35,7 @@ func (d *deployCmd) Run(ctx context.Context, c console, g *cli) error {
 	if name == "" {
 		name = p.Name
 	}
-	client := control.NewClient(g.Endpoint)
-	if d.Account != "" {
-		client = client.In(d.Account)
-	}
+	client := g.client(d.Account)
 	if d.JSON {
 		err = deployJSON(ctx, c, client, p, name, d.Parameter)
 	} else {

@@ -6,8 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-
-	"croft/internal/control"
 )
 
 // maxEvent bounds an event in bytes. Source: Lambda quotas, synchronous invocation payload.
@@ -17,6 +15,7 @@ type invokeCmd struct {
 	Function string `arg:"" help:"Name or ARN of the function, or its logical id in a template." predict:"function"`
 	Event    string `short:"e" help:"File with the event as JSON, - for standard input, or the JSON object itself. Default: {}." placeholder:"FILE|-|JSON" predict:"file"`
 	Log      bool   `short:"l" help:"Print the end of the invocation's log as well."`
+	Account  string `help:"The account that the function is in: twelve digits. Default: the cloud's own." placeholder:"ID"`
 }
 
 func (i *invokeCmd) Help() string {
@@ -51,7 +50,7 @@ func (i *invokeCmd) Run(ctx context.Context, c console, g *cli) error {
 	if len(event) > maxEvent {
 		return fmt.Errorf("the event is larger than the %d bytes that Lambda takes", maxEvent)
 	}
-	report, err := control.NewClient(g.Endpoint).Invoke(ctx, i.Function, event)
+	report, err := g.client(i.Account).Invoke(ctx, i.Function, event)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ type logsCmd struct {
 	Follow   bool          `short:"f" help:"Go on with new lines as they come."`
 	Since    time.Duration `help:"Only what was logged that long ago or later: 30s, 10m, 2h. Default: everything." placeholder:"DURATION"`
 	Filter   string        `help:"Only lines that contain TEXT." placeholder:"TEXT"`
+	Account  string        `help:"The account that the functions are in: twelve digits. Default: the cloud's own." placeholder:"ID"`
 }
 
 func (l *logsCmd) Help() string {
@@ -41,7 +42,7 @@ func (l *logsCmd) Run(ctx context.Context, c console, g *cli) error {
 	if l.Since > 0 {
 		query.Set("since", clock.Real().Now().Add(-l.Since).UTC().Format(time.RFC3339Nano))
 	}
-	client := control.NewClient(g.Endpoint)
+	client := g.client(l.Account)
 	printer := c.logs(l.Filter)
 	if !l.Follow {
 		return client.Logs(ctx, query, printer.Print)

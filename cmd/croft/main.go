@@ -36,6 +36,15 @@ type cli struct {
 	Version    versionCmd    `cmd:"" help:"Print croft's version."`
 }
 
+// client returns a client of the cloud in an account; empty is the cloud's own.
+func (g *cli) client(account string) *control.Client {
+	c := control.NewClient(g.Endpoint)
+	if account == "" {
+		return c
+	}
+	return c.In(account)
+}
+
 // exitError ends the process with its own code, without a message: the command has said what there was to say.
 type exitError int
 

@@ -41,7 +41,7 @@ func (a *App) logs(w http.ResponseWriter, r *http.Request) {
 	var live <-chan control.LogLine
 	if query.Get("follow") != "" {
 		var stop func()
-		live, stop = a.tail.follow() // before the past is read, so that nothing falls between
+		live, stop = a.tail.follow(a.account(r.Context())) // before the past is read, so that nothing falls between
 		defer stop()
 	}
 	out := lines{w}

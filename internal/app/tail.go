@@ -13,19 +13,23 @@ const followBuffer = 4096
 
 // tail shows functions' log lines, as they come, to those who follow. What a follower misses because it is slow is still in CloudWatch Logs.
 type tail struct {
-	mu        sync.Mutex
-	followers map[chan control.LogLine]struct{}
+	mu sync.Mutex
+	// followers has the account that each follows.
+	followers map[chan control.LogLine]string
 	closed    bool
 }
 
-func newTail() *tail { return &tail{followers: map[chan control.LogLine]struct{}{}} }
+func newTail() *tail { return &tail{followers: map[chan control.LogLine]string{}} }
 
 func (t *tail) publish(b engine.LogBatch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range b.Lines {
 		line := control.LogLine{Time: l.Time, Function: strings.TrimPrefix(b.Group, functionLogs), Text: l.Text}
-		for c := range t.followers {
+		for c, account := range t.followers {
+			if account != b.Account {
+				continue
+			}
 			select {
 			case c <- line:
 			default:
@@ -34,8 +38,8 @@ func (t *tail) publish(b engine.LogBatch) {
 	}
 }
 
-// follow returns a channel of the lines to come, closed by stop or when the cloud closes.
-func (t *tail) follow() (lines <-chan control.LogLine, stop func()) {
+// follow returns a channel of the lines to come in an account, closed by stop or when the cloud closes.
+func (t *tail) follow(account string) (lines <-chan control.LogLine, stop func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c := make(chan control.LogLine, followBuffer)
@@ -43,7 +47,7 @@ func (t *tail) follow() (lines <-chan control.LogLine, stop func()) {
 		close(c)
 		return c, func() {}
 	}
-	t.followers[c] = struct{}{}
+	t.followers[c] = account
 	return c, func() { t.drop(c) }
 }
 

@@ -77,7 +77,7 @@ func validation(typ, path, format string, args ...any) error {
 }
 
 func unsupported(typ, path string) error {
-	return validation(typ, path, "is not supported by croft")
+	return validation(typ, path, "not supported by croft")
 }
 
 func decodeStruct(typ, path string, in map[string]any, out reflect.Value) error {

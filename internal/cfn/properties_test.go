@@ -34,7 +34,7 @@ func TestDecodeRefuses(t *testing.T) {
 		in   map[string]any
 		want string
 	}{
-		{map[string]any{"Colour": 1}, "T::T property Colour: is not supported by croft"},
+		{map[string]any{"Colour": 1}, "T::T property Colour: not supported by croft"},
 		{map[string]any{"Count": "many"}, "Count: must be a whole number"},
 		{map[string]any{"Count": []any{}}, "Count: must be a whole number"},
 		{map[string]any{"Tags": []any{map[string]any{"Key": "a"}}}, "Tags.0.Value: is required"},

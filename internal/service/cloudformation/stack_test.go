@@ -251,7 +251,7 @@ func TestRefusals(t *testing.T) {
 		{api.CreateStackInput{TemplateBody: body(`{"Resources":{"A":{"Type":"AWS::X::Y"},"B":{"Type":"AWS::X::Z"}}}`)},
 			"ValidationError: Template format error: Unrecognized resource types: [AWS::X::Y, AWS::X::Z]"},
 		{api.CreateStackInput{TemplateBody: body(`{"Resources":{"A":{"Type":"Test::Thing","Properties":{"Colour":1}},"B":{"Type":"Test::Thing","Properties":{"Tags":[{"Key":"a"}]}}}}`)},
-			"ValidationError: Template error: resource A: Test::Thing property Colour: is not supported by croft; " +
+			"ValidationError: Template error: resource A: Test::Thing property Colour: not supported by croft; " +
 				"resource B: Test::Thing property Tags.0.Value: is required"},
 		{api.CreateStackInput{TemplateBody: body(`{"Resources":{"A":{"Type":"AWS::IAM::Role"}}}`)},
 			"InsufficientCapabilitiesException: Requires capabilities : [CAPABILITY_IAM]"},
