@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -22,7 +21,8 @@ const Scheme = "s3://"
 const (
 	// tries bounds how often a request is sent; the pauses in between grow from 200 ms.
 	tries = 4
-	// connectTime bounds how long a connection may take to come about, answerTime how long an answer may take to begin.
+	// connectTime bounds how long a connection may take to come about, answerTime how long an answer may take to begin and the other side
+	// may then, or while it is sent something, do nothing.
 	connectTime = 10 * time.Second
 	answerTime  = time.Minute
 	// metadataTime bounds the wait for the credentials of a machine in AWS: elsewhere, nothing answers.
@@ -101,7 +101,7 @@ func (l location) connect(ctx context.Context) (_ minio.Core, idle func(), err e
 	if err != nil {
 		return minio.Core{}, nil, err
 	}
-	transport.DialContext = (&net.Dialer{Timeout: connectTime}).DialContext
+	transport.DialContext = dialSteady(answerTime)
 	transport.ResponseHeaderTimeout = answerTime
 	creds, err := findCredentials()
 	if err != nil {
