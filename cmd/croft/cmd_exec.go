@@ -42,13 +42,13 @@ func (e *execCmd) Run(ctx context.Context, c console, g *cli) error {
 	if len(command) == 0 {
 		return errors.New("no command given; try: croft exec -- aws sqs list-queues")
 	}
-	set, err := environment(ctx, g.Endpoint)
-	if err != nil {
-		return err
-	}
 	path, err := exec.LookPath(command[0])
 	if err != nil {
 		return fmt.Errorf("cannot run %s: %w", command[0], errors.Unwrap(err))
+	}
+	set, err := environment(ctx, g.Endpoint)
+	if err != nil {
+		return err
 	}
 	env := merge(os.Environ(), set)
 	if e.NoIntercept {
