@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"slices"
 	"time"
 	"unicode/utf8"
 )
@@ -159,14 +158,16 @@ func readEvent(b []byte) (m eventMessage, rest []byte, err error) {
 		return m, nil, errEventChecksum
 	}
 	m.payload = b[eventPrelude+headers : end]
+	seen := map[string]bool{}
 	for h := b[eventPrelude : eventPrelude+headers]; len(h) > 0; {
 		var one eventHeader
 		if one, h, err = readEventHeader(h); err != nil {
 			return m, nil, err
 		}
-		if slices.ContainsFunc(m.headers, func(o eventHeader) bool { return o.name == one.name }) {
+		if seen[one.name] {
 			return m, nil, errEventHeader
 		}
+		seen[one.name] = true
 		m.headers = append(m.headers, one)
 	}
 	return m, rest, nil
