@@ -69,6 +69,9 @@ func message(err error) string {
 	if e, ok := err.(*cloud.Error); ok {
 		return e.Message
 	}
+	if errors.Is(err, kv.ErrUnavailable) {
+		return "the cloud cannot reach its database; calls work again when it is back, nothing has to be restarted: " + err.Error()
+	}
 	return err.Error()
 }
 

@@ -3,6 +3,7 @@ package pgkv
 import (
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -29,9 +30,14 @@ func unavailable(err error) error {
 	return fmt.Errorf("%w: PostgreSQL: %w", kv.ErrUnavailable, scrub(err))
 }
 
-// scrub returns err without what a database's address tells beyond host and name: pgx's errors of connecting name the user, never
-// the password, but nested ones may quote what they were given.
+// scrub returns err without what a database's address tells beyond host and name, and without repetitions: pgx's errors of connecting name the
+// user, never the password, but nested ones may quote what they were given, and each address tried is told twice.
 func scrub(err error) error {
+	var connect *pgconn.ConnectError
+	var dial *net.OpError
+	if errors.As(err, &connect) && errors.As(err, &dial) {
+		return dial
+	}
 	var parse *pgconn.ParseConfigError
 	if errors.As(err, &parse) {
 		return errors.New("the address cannot be understood")
