@@ -23,6 +23,8 @@ var (
 	ErrNotFound = errors.New("blob: no such body")
 	// ErrTooLarge is returned by Put for a body over its limit, or over what the store can hold.
 	ErrTooLarge = errors.New("blob: body too large")
+	// ErrUnavailable is in the chain of errors of a place that cannot be reached just now. The same may succeed later.
+	ErrUnavailable = errors.New("blob: the place for bodies cannot be reached")
 	// ErrDamaged is returned when reading a body that is not what was put.
 	ErrDamaged = errors.New("blob: body is damaged")
 )

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"croft/internal/blob"
 	"croft/internal/cloud"
 	"croft/internal/kv"
 	"croft/internal/wire"
@@ -137,6 +138,8 @@ func clientError(err error) *cloud.Error {
 		return cloud.Errorf("RequestEntityTooLarge", "The request changes more than fits into one transaction.").WithStatus(http.StatusRequestEntityTooLarge)
 	case errors.Is(err, kv.ErrUnavailable):
 		return cloud.Errorf("ServiceUnavailable", "The cloud's store cannot be reached. Try again.").WithStatus(http.StatusServiceUnavailable)
+	case errors.Is(err, blob.ErrUnavailable):
+		return cloud.Errorf("ServiceUnavailable", "The place where the cloud keeps bodies cannot be reached. Try again.").WithStatus(http.StatusServiceUnavailable)
 	case errors.Is(err, kv.ErrClosed):
 		return cloud.Errorf("ServiceUnavailable", "The cloud is stopping.").WithStatus(http.StatusServiceUnavailable)
 	}

@@ -58,7 +58,7 @@ func (b *body) get(off, end int64) (io.ReadCloser, error) {
 	case isNotFound(err):
 		return nil, blob.ErrNotFound
 	case err != nil:
-		return nil, fmt.Errorf("blob: %w", err)
+		return nil, failed(err)
 	case info.Size != end-off:
 		return nil, errors.Join(fmt.Errorf("%w: asked for %d bytes of %s, got %d", blob.ErrDamaged, end-off, b.key, info.Size), r.Close())
 	}

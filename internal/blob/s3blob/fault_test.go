@@ -78,10 +78,10 @@ func away(t *testing.T, to string) {
 	ref, err := s.Put(t.Context(), readerOf(10), 10)
 	must(t, err)
 	p.set(func(http.ResponseWriter, *http.Request, http.Handler) bool { panic(http.ErrAbortHandler) })
-	if _, err := s.Put(t.Context(), readerOf(10), 10); err == nil {
-		t.Error("a Put into nothing")
+	if _, err := s.Put(t.Context(), readerOf(10), 10); !errors.Is(err, blob.ErrUnavailable) {
+		t.Errorf("a Put into nothing: %v", err)
 	}
-	if _, err := read(t.Context(), s, ref.ID); err == nil || errors.Is(err, blob.ErrNotFound) {
+	if _, err := read(t.Context(), s, ref.ID); !errors.Is(err, blob.ErrUnavailable) || errors.Is(err, blob.ErrNotFound) {
 		t.Errorf("a body that cannot be asked for: %v", err)
 	}
 	if s.Delete(t.Context(), ref.ID) == nil || s.Clear(t.Context(), blobtest.Begin().Add(time.Hour)) == nil {
@@ -126,8 +126,8 @@ func serverErrors(t *testing.T, to string) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
 	failing(1000)
-	if _, err := s.Put(t.Context(), readerOf(10), 10); err == nil {
-		t.Error("a Put without success")
+	if _, err := s.Put(t.Context(), readerOf(10), 10); !errors.Is(err, blob.ErrUnavailable) {
+		t.Errorf("a Put without success: %v", err)
 	}
 	if n := requests.Load(); n > 6 {
 		t.Errorf("%d requests", n)

@@ -18,6 +18,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -182,7 +184,7 @@ func (s *Store) send(ctx context.Context, r io.ReaderAt, size int64, sum []byte)
 		err = s.sendParts(ctx, s.prefix+ref.ID, r, size, opts)
 	}
 	if err != nil {
-		return blob.Ref{}, fmt.Errorf("blob: %w", err)
+		return blob.Ref{}, failed(err)
 	}
 	return ref, nil
 }
@@ -246,7 +248,7 @@ func (s *Store) Open(ctx context.Context, id string) (blob.Body, int64, error) {
 		return nil, 0, blob.ErrNotFound
 	}
 	if err != nil {
-		return nil, 0, fmt.Errorf("blob: %w", err)
+		return nil, 0, failed(err)
 	}
 	return &body{ctx: ctx, s: s, key: s.prefix + id, size: info.Size, sha: info.UserMetadata[shaKey], sum: sha256.New()}, info.Size, nil
 }
@@ -257,6 +259,17 @@ func missing(ctx context.Context) error {
 		return ctx.Err()
 	}
 	return blob.ErrNotFound
+}
+
+// failed returns the error of a request to the endpoint: blob.ErrUnavailable is in its chain when the endpoint could not be asked, or could not do
+// its work.
+func failed(err error) error {
+	var network *url.Error
+	answer := minio.ToErrorResponse(err)
+	if errors.As(err, &network) && !errors.Is(err, context.Canceled) || answer.StatusCode >= http.StatusInternalServerError {
+		return fmt.Errorf("%w: %w", blob.ErrUnavailable, err)
+	}
+	return fmt.Errorf("blob: %w", err)
 }
 
 func isNotFound(err error) bool {
@@ -270,7 +283,7 @@ func (s *Store) Delete(ctx context.Context, id string) error {
 	}
 	err := s.core.RemoveObject(ctx, s.bucket, s.prefix+id, minio.RemoveObjectOptions{})
 	if err != nil && !isNotFound(err) {
-		return fmt.Errorf("blob: %w", err)
+		return failed(err)
 	}
 	return nil
 }
@@ -283,7 +296,7 @@ func (s *Store) List(ctx context.Context, before time.Time) iter.Seq2[blob.Info,
 		defer cancel()
 		for o := range s.core.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: s.prefix, Recursive: true, MaxKeys: listPage}) {
 			if o.Err != nil {
-				yield(blob.Info{}, fmt.Errorf("blob: %w", o.Err))
+				yield(blob.Info{}, failed(o.Err))
 				return
 			}
 			if o.Key >= end { // keys come in order, and ids begin with their time
@@ -307,7 +320,7 @@ func (s *Store) Tidy(ctx context.Context, before time.Time) (aborted int, err er
 	defer cancel()
 	for u := range s.core.ListIncompleteUploads(ctx, s.bucket, s.prefix, true) {
 		if u.Err != nil {
-			return aborted, fmt.Errorf("blob: %w", u.Err)
+			return aborted, failed(u.Err)
 		}
 		begun, ok := blob.Created(strings.TrimPrefix(u.Key, s.prefix))
 		if !ok || !begun.Before(before) {
@@ -315,7 +328,7 @@ func (s *Store) Tidy(ctx context.Context, before time.Time) (aborted int, err er
 		}
 		err := s.core.AbortMultipartUpload(ctx, s.bucket, u.Key, u.UploadID)
 		if err != nil && minio.ToErrorResponse(err).Code != minio.NoSuchUpload {
-			return aborted, fmt.Errorf("blob: %w", err)
+			return aborted, failed(err)
 		}
 		aborted++
 	}
