@@ -1,6 +1,8 @@
 package server
 
 import (
+	"errors"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -74,7 +76,12 @@ func (s *Server) answer(w http.ResponseWriter, r *request, x *wire.Exchange, out
 			_ = conn.SetWriteDeadline(time.Time{})
 		}()
 	}
-	if err := x.Encode(w, r.id, out); err != nil && r.Context().Err() == nil {
+	err := x.Encode(w, r.id, out)
+	var gone *net.OpError
+	if errors.As(err, &gone) && gone.Op == "write" {
+		return // the client went away
+	}
+	if err != nil && r.Context().Err() == nil {
 		s.Log.Error("an answer could not be written", "request", r.id, "operation", x.Op.Name, "err", err)
 	}
 }
