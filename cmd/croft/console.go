@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"croft/internal/logview"
 )
@@ -20,7 +21,35 @@ type console struct {
 func newConsole(out, err *os.File) console {
 	info, e := out.Stat()
 	terminal := e == nil && info.Mode()&os.ModeCharDevice != 0
-	return console{out: out, err: err, terminal: terminal, colour: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	return console{out: &checked{w: out}, err: err, terminal: terminal, colour: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+}
+
+// checked remembers that something could not be written: a result that nobody got is no success.
+type checked struct {
+	w   io.Writer
+	mu  sync.Mutex
+	err error
+}
+
+func (c *checked) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.err = err
+	}
+	return n, err
+}
+
+// lost returns why something that was said did not arrive, or nil.
+func (c console) lost() error {
+	out, ok := c.out.(*checked)
+	if !ok {
+		return nil
+	}
+	out.mu.Lock()
+	defer out.mu.Unlock()
+	return out.err
 }
 
 // coloured applies the flag --color: auto, always or never.

@@ -99,7 +99,9 @@ func run(args []string, c console) int {
 		c.note("croft: %v\nTry: croft --help", err)
 		return 2
 	}
-	err = parsed.Run(c.coloured(app.Color))
+	if err = parsed.Run(c.coloured(app.Color)); err == nil {
+		err = c.lost()
+	}
 	var code exitError
 	switch {
 	case err == nil:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -69,5 +70,19 @@ func TestWrap(t *testing.T) {
 		if got := strings.Join(wrap(c.in, 3), "|"); got != c.want {
 			t.Errorf("%q: %q, want %q", c.in, got, c.want)
 		}
+	}
+}
+
+func TestLostOutput(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("SKIPPED: there is no /dev/full")
+	}
+	defer full.Close()
+	c := newConsole(full, os.Stderr)
+	var notes bytes.Buffer
+	c.err = &notes
+	if exit := run([]string{"version"}, c); exit != 1 || !strings.Contains(notes.String(), "no space left") {
+		t.Errorf("exit %d: %s", exit, notes.String())
 	}
 }
