@@ -105,7 +105,8 @@ func (s *Store) openPebble(o Options) (err error) {
 		if failed := s.Err(); failed != nil {
 			return failed
 		}
-		return fmt.Errorf("pebblekv: cannot open the store in %s: %w", s.dir, err)
+		return fmt.Errorf("pebblekv: cannot open the store in %s, which may be damaged: %w; put a copy of the folder in its place, or begin anew in another folder "+
+			"(croft up --data DIR)", s.dir, err)
 	}
 	err = s.Err()
 	if err == nil {
