@@ -24,7 +24,7 @@ const (
 	// connectTime bounds how long a connection may take to come about, answerTime how long an answer may take to begin and the other side
 	// may then, or while it is sent something, do nothing.
 	connectTime = 10 * time.Second
-	answerTime  = time.Minute
+	answerTime  = 30 * time.Second
 	// metadataTime bounds the wait for the credentials of a machine in AWS: elsewhere, nothing answers.
 	metadataTime = 3 * time.Second
 )
