@@ -436,7 +436,7 @@ func TestBoto3(t *testing.T) {
 // TestAsOrdinaryUser runs these tests again as a user without rights, from a copy of this binary.
 func TestAsOrdinaryUser(t *testing.T) {
 	if os.Geteuid() != 0 || testing.Short() {
-		t.Skip("runs as an ordinary user already")
+		t.Skip("SKIPPED, the tests are not run again as an ordinary user: this is one already, or the run is short")
 	}
 	dir, err := os.MkdirTemp("", "croft-nobody-")
 	if err != nil {
@@ -469,7 +469,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 // TestBoto3IsInstalled is the one test that needs a package index: it asks for a runtime whose interpreter, on most machines, lacks boto3.
 func TestBoto3IsInstalled(t *testing.T) {
 	if testing.Short() {
-		t.Skip("needs a package index")
+		t.Skip("SKIPPED, the installation of boto3 is not tested: it needs a package index, and the run is short")
 	}
 	w := newWorld(t, nil)
 	fn := w.function("import boto3, sys\ndef handler(event, context):\n    boto3.client('sqs')\n    return boto3.__file__\n")
@@ -482,7 +482,7 @@ func TestBoto3IsInstalled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(w.progress) == 0 {
-		t.Skip("python3.12 has boto3 here")
+		t.Skip("SKIPPED, the installation of boto3 is not tested: python3.12 has it here")
 	}
 	w.expect(r, "", `"/var/lang/sdk/boto3/__init__.py"`)
 }

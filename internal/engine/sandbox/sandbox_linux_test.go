@@ -418,7 +418,7 @@ func TestHostUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	if id.hostUID != firstHostUID+5 {
-		t.Skip("for root with all its rights")
+		t.Skip("SKIPPED, users of their own for functions are not tested: this needs root with all its rights")
 	}
 	p, lines := sandboxed(t, func(s *Spec) { s.Slot = 5 }, "family")
 	lines.Scan()
@@ -433,7 +433,7 @@ func TestHostUser(t *testing.T) {
 // TestAsOrdinaryUser runs the tests of this file again as a user without rights.
 func TestAsOrdinaryUser(t *testing.T) {
 	if id, err := chooseIdentity(0); err != nil || id.hostUID == 0 {
-		t.Skipf("runs as an ordinary user already, or cannot become one (%v)", err)
+		t.Skipf("SKIPPED, the tests are not run again as an ordinary user: this is one already, or cannot become one (%v)", err)
 	}
 	dir, err := os.MkdirTemp("", "croft-nobody-")
 	if err != nil {
