@@ -117,7 +117,7 @@ func (s *Store) commit(t *tx) error {
 	}
 	s.marks.advance(seq)
 	s.commits.Add(1)
-	s.watch.notify(t.own.log)
+	wake(&s.watch, t.own.log)
 	_ = batch.Close()
 	return nil
 }

@@ -72,7 +72,7 @@ type Store struct {
 	hist    history
 	gaps    gaps
 	marks   watermark
-	watch   watchers
+	watch   kv.Watchers
 
 	// commitMu orders commits. Below it is what a commit needs to know of those before it.
 	commitMu sync.Mutex
@@ -181,7 +181,7 @@ func (s *Store) settled(r *reader) error {
 }
 
 // Watch implements kv.Store.
-func (s *Store) Watch(prefix []byte) kv.Watch { return s.watch.open(prefix) }
+func (s *Store) Watch(prefix []byte) kv.Watch { return s.watch.Open(prefix) }
 
 // Close implements kv.Store. After a failure of the disk it returns the reason.
 func (s *Store) Close() error {

@@ -131,7 +131,7 @@ func (s *Store) commit(t *tx) error {
 	if err == nil {
 		s.commits.Add(1)
 		changes := changesOf(&t.own)
-		s.watch.poke(changes)
+		wake(&s.watch, changes)
 		s.notify.add(changes)
 	}
 	return err

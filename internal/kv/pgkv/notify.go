@@ -141,7 +141,7 @@ func (s *Store) listen(ctx context.Context, config *pgx.ConnConfig) {
 			}
 			lost = false
 			// What was told meanwhile has not been heard.
-			s.watch.poke(everything())
+			wake(&s.watch, everything())
 		})
 		if ctx.Err() != nil {
 			return
@@ -190,7 +190,7 @@ func (s *Store) hear(ctx context.Context, config *pgx.ConnConfig, connected func
 		if err != nil {
 			return err
 		}
-		s.watch.poke(s.notify.hear(n.Payload))
+		wake(&s.watch, s.notify.hear(n.Payload))
 	}
 }
 
@@ -203,7 +203,7 @@ func ping(ctx context.Context, conn *pgx.Conn) error {
 // pulse wakes all watches now and then, until ctx ends.
 func (s *Store) pulse(ctx context.Context) {
 	for clock.Sleep(ctx, clock.Real(), watchPulse) == nil {
-		s.watch.poke(everything())
+		wake(&s.watch, everything())
 	}
 }
 

@@ -194,7 +194,7 @@ func TestWatchAcrossProcesses(t *testing.T) {
 
 func TestChangesAreTold(t *testing.T) {
 	long := strings.Repeat("x", 200)
-	var ws watchers
+	var ws kv.Watchers
 	for _, c := range []struct {
 		change change
 		prefix string
@@ -205,7 +205,7 @@ func TestChangesAreTold(t *testing.T) {
 		{change{key: "ab", below: true}, "b", false}, {change{key: long + "1"}, long + "1", true}, {change{key: long + "1"}, "y", false},
 		{everything()[0], "anything", true},
 	} {
-		w := ws.open([]byte(c.prefix))
+		w := ws.Open([]byte(c.prefix))
 		n, err := newNotifier()
 		if err != nil {
 			t.Fatal(err)
@@ -219,7 +219,7 @@ func TestChangesAreTold(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ws.poke(other.hear(payload))
+		wake(&ws, other.hear(payload))
 		if got := heard(t, w, 0); got != c.want {
 			t.Errorf("%q, watch of %q: %v", c.change.key, c.prefix, got)
 		}

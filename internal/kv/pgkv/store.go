@@ -40,7 +40,7 @@ type Store struct {
 	where                           string
 
 	queue  queue
-	watch  watchers
+	watch  kv.Watchers
 	notify *notifier
 
 	commits, conflicts, retries atomic.Uint64
@@ -202,7 +202,7 @@ func (s *Store) stale(t *tx) error {
 
 // Watch implements kv.Store. Changes by other processes arrive through the database's notifications, within milliseconds; since those can be
 // lost, and some databases have none, every watch also gets a value about once a second.
-func (s *Store) Watch(prefix []byte) kv.Watch { return s.watch.open(prefix) }
+func (s *Store) Watch(prefix []byte) kv.Watch { return s.watch.Open(prefix) }
 
 // Close implements kv.Store.
 func (s *Store) Close() error {

@@ -2,11 +2,6 @@ package pgkv
 
 import (
 	"bytes"
-	"strings"
-	"sync"
-	"sync/atomic"
-
-	"github.com/tidwall/btree"
 
 	"croft/internal/kv"
 )
@@ -44,95 +39,16 @@ func common(r kv.Range) []byte {
 	return piece{start: r.Start[:min(len(r.Start), deepBytes)], end: end[:min(len(end), deepBytes)]}.prefix()
 }
 
-// watchers finds the watches that a change concerns: for a key, one look-up per length that any watched prefix has.
-type watchers struct {
-	total    atomic.Int64
-	mu       sync.RWMutex
-	byPrefix btree.Map[string, map[*watch]struct{}]
-	// lengths counts the watched prefixes of each length.
-	lengths map[int]int
-}
-
-// watch implements kv.Watch.
-type watch struct {
-	all    *watchers
-	prefix string
-	c      chan struct{}
-}
-
-// C implements kv.Watch.
-func (w *watch) C() <-chan struct{} { return w.c }
-
-func (ws *watchers) open(prefix []byte) *watch {
-	w := &watch{all: ws, prefix: string(prefix), c: make(chan struct{}, 1)}
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	set, ok := ws.byPrefix.Get(w.prefix)
-	if !ok {
-		set = map[*watch]struct{}{}
-		ws.byPrefix.Set(w.prefix, set)
-		if ws.lengths == nil {
-			ws.lengths = map[int]int{}
-		}
-		ws.lengths[len(prefix)]++
-	}
-	set[w] = struct{}{}
-	ws.total.Add(1)
-	return w
-}
-
-// Close implements kv.Watch.
-func (w *watch) Close() {
-	ws := w.all
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	set, _ := ws.byPrefix.Get(w.prefix)
-	if _, ok := set[w]; !ok {
+// wake wakes the watches that changes concern.
+func wake(ws *kv.Watchers, changes []change) {
+	if ws.None() {
 		return
 	}
-	delete(set, w)
-	ws.total.Add(-1)
-	if len(set) > 0 {
-		return
-	}
-	ws.byPrefix.Delete(w.prefix)
-	if ws.lengths[len(w.prefix)]--; ws.lengths[len(w.prefix)] == 0 {
-		delete(ws.lengths, len(w.prefix))
-	}
-}
-
-// poke wakes the watches that changes concern.
-func (ws *watchers) poke(changes []change) {
-	if ws.total.Load() == 0 {
-		return
-	}
-	ws.mu.RLock()
-	defer ws.mu.RUnlock()
 	for _, c := range changes {
-		for l := range ws.lengths {
-			if l <= len(c.key) {
-				set, _ := ws.byPrefix.Get(c.key[:l])
-				wake(set)
-			}
-		}
-		if !c.below {
-			continue
-		}
-		ws.byPrefix.Ascend(c.key, func(prefix string, set map[*watch]struct{}) bool {
-			if !strings.HasPrefix(prefix, c.key) {
-				return false
-			}
-			wake(set)
-			return true
-		})
-	}
-}
-
-func wake(set map[*watch]struct{}) {
-	for w := range set {
-		select {
-		case w.c <- struct{}{}:
-		default:
+		if c.below {
+			ws.PokeRange(kv.PrefixRange([]byte(c.key)))
+		} else {
+			ws.Poke([]byte(c.key))
 		}
 	}
 }
