@@ -38,8 +38,27 @@ type Function struct {
 	CodeSHA, CodeID string
 	// Revision changes with code and configuration. Environments of another revision of the same ARN and Version are retired.
 	Revision string
+	// Layers are the function's layers in the order in which they are merged: of two files of one name the later layer's wins.
+	Layers []Package
+	// TmpMB is the size of /tmp; zero means 512.
+	TmpMB int
+	// Reserved is the function's reserved concurrency, over all its versions; nil when it has none. Zero lets nothing run.
+	Reserved *int
+	// JSONLogs asks for log lines in JSON. AppLogLevel and SystemLogLevel are Lambda's names of levels, empty unless JSONLogs is set.
+	JSONLogs                    bool
+	AppLogLevel, SystemLogLevel string
+	// SnapStart: environments start from a snapshot of one that is initialised.
+	SnapStart bool
 	// MaxConcurrency bounds the function's environments; zero means that only the engine's own bound holds.
 	MaxConcurrency int
+}
+
+// Package is a zip file that Config.Package opens.
+type Package struct {
+	// ID is what it is found by, SHA its SHA-256 in hexadecimal.
+	ID, SHA string
+	// ARN names the layer version, for error messages.
+	ARN string
 }
 
 // Invocation is one event for a function.
@@ -56,6 +75,26 @@ type Invocation struct {
 	TraceID string
 	// Tail asks for Result.LogTail.
 	Tail bool
+	// Identity is the JSON of the Cognito identity that calls; empty when there is none.
+	Identity []byte
+	// Stream receives the answer as it is produced. Result.Payload is then empty unless FunctionError is set. Nil: the answer is collected.
+	Stream Stream
+}
+
+// Stream receives an answer while the function produces it. It is called by one goroutine at a time.
+type Stream interface {
+	// Begin is called once, before anything is written: with the media type that the function gave its answer, and whether the function streams it; a
+	// function that does not is written in one piece.
+	Begin(mediaType string, streamed bool) error
+	io.Writer
+}
+
+// Provision says how provisioned concurrency of a function version stands.
+type Provision struct {
+	// Requested is what was asked for; Allocated environments exist, Available of them are initialised.
+	Requested, Allocated, Available int
+	// Failure is why environments cannot be made; empty while they can.
+	Failure string
 }
 
 // Result is how an invocation ended. A failure of the function is a Result with FunctionError set, not an error.
@@ -122,6 +161,8 @@ type Config struct {
 	Dir string
 	// SDKDir is where SDKs are installed instead; it outlives the engine's data. Dir when empty.
 	SDKDir string
+	// Package opens a layer's zip file. The engine closes it. Nil: functions with layers fail.
+	Package func(ctx context.Context, fn Function, p Package) (io.ReaderAt, int64, io.Closer, error)
 	// Code opens the deployment package (zip) of a function. The engine closes it.
 	Code func(ctx context.Context, fn Function) (io.ReaderAt, int64, io.Closer, error)
 	// Credentials returns temporary credentials of the function's role. Nil starts functions without credentials.
