@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net/http"
@@ -49,8 +50,6 @@ type Function struct {
 	AppLogLevel, SystemLogLevel string
 	// SnapStart: environments start from a snapshot of one that is initialised.
 	SnapStart bool
-	// MaxConcurrency bounds the function's environments; zero means that only the engine's own bound holds.
-	MaxConcurrency int
 }
 
 // Package is a zip file that Config.Package opens.
@@ -178,8 +177,20 @@ type Config struct {
 	Progress func(message string)
 	// Isolation is how far functions are kept apart: fully, unless it says otherwise.
 	Isolation sandbox.Isolation
-	// MaxEnvironments bounds the environments that exist at once; zero means 64.
+	// MaxEnvironments bounds the environments that exist at once; zero means 1,000.
 	MaxEnvironments int
+	// MaxConcurrency bounds the invocations that run at once in one account and region; zero means 1,000, Lambda's default.
+	MaxConcurrency int
+	// AllowHosts are the addresses (HOST:PORT) that functions reach though they are the machine's own or otherwise refused.
+	AllowHosts []string
+	// Names serves the cloud's endpoint, with TLS, under the names of AWS; nil leaves those names to the internet.
+	Names *tls.Config
+	// Certificates is a file with the CA certificates (PEM) that functions trust; empty: the machine's own.
+	Certificates string
+	// NoAhead turns Ahead off.
+	NoAhead bool
+	// MaxResponse bounds a function's answer in bytes; zero means Lambda's 6 MB.
+	MaxResponse int64
 	// IdleTimeout is how long an unused environment is kept; zero means five minutes.
 	IdleTimeout time.Duration
 	// MaxWait is how long a caller waits for an environment before it gets TooManyRequestsException; zero means thirty seconds.

@@ -9,11 +9,13 @@ import (
 	"io"
 	"time"
 
-	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/engine/bundle"
 	"croft/internal/engine/runtimeapi"
 )
+
+// maxTries is how many environments an invocation is offered that turn out to have died while idle.
+const maxTries = 4
 
 // Invoke gives inv to an environment of fn and waits for the answer. When ctx ends first Invoke returns its error, and a function that
 // has begun runs to its end all the same, as on Lambda.
@@ -27,9 +29,13 @@ func (e *Engine) Invoke(ctx context.Context, fn Function, inv Invocation) (*Resu
 	if err != nil {
 		return nil, err
 	}
-	l, err := e.pools.acquire(ctx, fn, e.cfg.MaxWait)
-	if err != nil {
+	if err := e.pools.admit(fn); err != nil {
 		return nil, err
+	}
+	env, err := e.pools.acquire(ctx, fn, e.cfg.MaxWait)
+	if err != nil {
+		e.pools.leave(fn)
+		return nil, e.orClosed(err)
 	}
 	type outcome struct {
 		*Result
@@ -37,7 +43,8 @@ func (e *Engine) Invoke(ctx context.Context, fn Function, inv Invocation) (*Resu
 	}
 	done := make(chan outcome, 1)
 	e.work.Go(func() {
-		r, err := e.run(l, fn, inv)
+		r, err := e.run(env, fn, inv)
+		e.pools.leave(fn)
 		done <- outcome{r, err}
 	})
 	select {
@@ -54,6 +61,9 @@ func withDefaults(fn Function) Function {
 	}
 	if fn.MemoryMB <= 0 {
 		fn.MemoryMB = 128
+	}
+	if fn.TmpMB <= 0 {
+		fn.TmpMB = defaultTmpMB
 	}
 	if fn.LogGroup == "" {
 		fn.LogGroup = "/aws/lambda/" + fn.Name
@@ -82,27 +92,37 @@ func (e *Engine) complete(fn Function, inv Invocation) (Invocation, error) {
 	return inv, nil
 }
 
-// run serves inv with the leased environment, or starts one in its place, and gives the lease back.
-func (e *Engine) run(l lease, fn Function, inv Invocation) (*Result, error) {
-	if l.env != nil {
-		r, keep, err := l.env.serve(inv, coldStart{}, fn.Timeout)
-		if !errors.Is(err, runtimeapi.ErrNotTaken) {
-			e.pools.release(l, keep)
-			return r, err
+// run serves inv with env, or with another in its place when it has died while idle, and gives the environment back.
+func (e *Engine) run(env *environment, fn Function, inv Invocation) (*Result, error) {
+	for try := 1; ; try++ {
+		r, keep, err := env.serve(inv)
+		if err == nil || !errors.Is(err, runtimeapi.ErrNotTaken) || try == maxTries {
+			e.giveBack(env, keep)
+			return r, e.orClosed(err)
 		}
-		// It had died while idle. Its place is this invocation's to start another in.
-		e.end(l.env)
-		l.env = nil
+		e.pools.release(env, false)
+		if env, err = e.pools.acquire(e.ctx, fn, e.cfg.MaxWait); err != nil {
+			return nil, e.orClosed(err)
+		}
 	}
-	env, err := e.prepare(e.ctx, fn)
-	if err != nil {
-		e.pools.release(l, false)
-		return nil, e.orClosed(err)
+}
+
+// giveBack returns an environment to the pools: one with extensions, once they are done with the invocation too.
+func (e *Engine) giveBack(env *environment, keep bool) {
+	if !keep || env.process.settled() || len(env.process.extensions) == 0 {
+		e.pools.release(env, keep)
+		return
 	}
-	l.env = env
-	r, keep, err := env.serveCold(inv)
-	e.pools.release(l, keep)
-	return r, e.orClosed(err)
+	e.work.Go(func() {
+		ctx, cancel := e.bounded(env.process.ctx, env.Function.Timeout)
+		defer cancel()
+		select {
+		case <-env.process.api.Settled():
+			e.pools.release(env, true)
+		case <-ctx.Done():
+			e.pools.release(env, false)
+		}
+	})
 }
 
 // orClosed says that the engine is closing in place of what that leads to.
@@ -111,159 +131,6 @@ func (e *Engine) orClosed(err error) error {
 		return errClosed()
 	}
 	return err
-}
-
-// coldStart is what the start of an environment adds to its first invocation.
-type coldStart struct {
-	cold bool
-	init time.Duration
-}
-
-// serveCold starts the environment's process and serves inv. An initialisation that takes more than Lambda allows is cut short and begun
-// again within the invocation's own time, as on Lambda.
-func (env *environment) serveCold(inv Invocation) (r *Result, keep bool, err error) {
-	now := env.e.cfg.Clock.Now
-	limit, phase, left := env.e.initTime, "init", env.Function.Timeout
-	for {
-		begin := now()
-		ctx, cancel := env.e.bounded(env.e.ctx, limit)
-		if err = env.start(ctx); err == nil {
-			err = env.awaitInit(ctx)
-		}
-		cancel()
-		took := now().Sub(begin)
-		if err == nil {
-			env.process.out.drain() // what was written so far comes before the invocation's own lines
-		}
-		switch {
-		case err == nil && phase == "init":
-			return env.serve(inv, coldStart{true, took}, left)
-		case err == nil:
-			env.logs.add(initReport(took, phase, "success", ""))
-			return env.serve(inv, coldStart{true, took}, left-took)
-		case errors.Is(err, clock.ErrTimeout):
-			env.logs.add(initReport(took, phase, "timeout", ""))
-			if env.process == nil {
-				return nil, false, errSlowStart(env.Function, err)
-			}
-			if phase == "init" {
-				env.process.stop()
-				limit, phase = left, "invoke"
-				continue
-			}
-			env.logs.startTail(inv.Tail)
-			env.logs.add(startLine(inv.RequestID, env.Function.Version))
-			r, keep = env.timedOut(inv, coldStart{cold: true}, took)
-			return r, keep, nil
-		case errors.Is(err, errInitFailed), errors.Is(err, errExited):
-			return env.initFailed(inv, took, phase), false, nil
-		}
-		return nil, false, err
-	}
-}
-
-// initFailed is the result of an invocation whose environment did not come up, by the function's own doing.
-func (env *environment) initFailed(inv Invocation, took time.Duration, phase string) *Result {
-	p := env.process
-	errorType, payload := typeExit, []byte(nil)
-	select {
-	case <-p.api.Failed():
-		answer := p.api.InitError()
-		errorType, payload = answer.ErrorType, withRequestID(answer.Payload, inv.RequestID)
-		p.stop()
-	default:
-		<-p.gone
-		payload = env.exitPayload(inv)
-	}
-	env.logs.add(initReport(took, phase, "error", errorType))
-	env.logs.startTail(inv.Tail)
-	env.logs.add(startLine(inv.RequestID, env.Function.Version))
-	r := &Result{Payload: payload, FunctionError: unhandled, Cold: true, Duration: took}
-	env.finish(inv, r, "error", errorType)
-	return r
-}
-
-// serve gives inv to the environment's process, with at most left time. keep reports whether the environment may serve another.
-func (env *environment) serve(inv Invocation, start coldStart, left time.Duration) (r *Result, keep bool, err error) {
-	p := env.process
-	if p.ctx.Err() != nil && !start.cold {
-		return nil, false, runtimeapi.ErrNotTaken
-	}
-	now := env.e.cfg.Clock.Now
-	begin := now()
-	env.logs.startTail(inv.Tail)
-	env.logs.add(startLine(inv.RequestID, env.Function.Version))
-	ctx, cancel := env.e.bounded(p.ctx, left)
-	defer cancel()
-	answer, err := p.api.Invoke(ctx, runtimeapi.Invocation{
-		RequestID: inv.RequestID, Payload: inv.Payload, Deadline: begin.Add(left), FunctionARN: inv.InvokedARN,
-		TraceID: inv.TraceID, ClientContext: string(inv.ClientContext),
-	})
-	took := now().Sub(begin)
-	switch {
-	case err == nil:
-		drained := p.out.drain()
-		r = &Result{Payload: answer.Payload, Cold: start.cold, Duration: took, Init: start.init}
-		if answer.ErrorType != "" {
-			r.FunctionError = unhandled
-		}
-		env.finish(inv, r, "", "")
-		return r, drained, nil // whose output is not to be trusted gets no other invocation
-	case errors.Is(err, clock.ErrTimeout):
-		r, keep = env.timedOut(inv, start, took)
-		return r, keep, nil
-	case errors.Is(err, runtimeapi.ErrNotTaken) && !start.cold:
-		return nil, false, runtimeapi.ErrNotTaken
-	case errors.Is(err, errExited):
-		<-p.gone
-		r = &Result{Payload: env.exitPayload(inv), FunctionError: unhandled, Cold: start.cold, Duration: took, Init: start.init}
-		env.finish(inv, r, "error", typeExit)
-		return r, false, nil
-	}
-	return nil, false, err
-}
-
-// timedOut ends the process whose invocation took too long.
-func (env *environment) timedOut(inv Invocation, start coldStart, took time.Duration) (*Result, bool) {
-	fn := env.Function
-	r := &Result{
-		Payload:       platformError(typeTimeout, inv.RequestID, timeoutText(fn.Timeout)),
-		FunctionError: unhandled, Cold: start.cold, Duration: min(took, fn.Timeout), Init: start.init,
-	}
-	env.process.stop()
-	env.logs.add(timeoutLine(env.e.cfg.Clock.Now(), inv.RequestID, fn.Timeout))
-	env.finish(inv, r, "timeout", "")
-	return r, false
-}
-
-// exitPayload is the error document, and logs the error, for a process that has ended by itself.
-func (env *environment) exitPayload(inv Invocation) []byte {
-	text := "Runtime exited with error: " + env.process.Exit().String()
-	if exit := env.process.Exit(); exit.Code == 0 && exit.Signal == 0 {
-		text = "Runtime exited without providing a reason"
-	}
-	env.logs.add(fmt.Sprintf("RequestId: %s Error: %s%s%s", inv.RequestID, text, separator, typeExit))
-	return platformError(typeExit, inv.RequestID, text)
-}
-
-// errSlowStart is for a machine that does not manage to start a process in the time that functions have to initialise.
-func errSlowStart(fn Function, cause error) error {
-	return &cloud.Error{
-		Code: "ServiceException", Status: 500, Cause: cause,
-		Message: fmt.Sprintf("No process for %s could be started in %v. The machine is overloaded: try again, or run fewer functions at once.", fn.Name, initTime),
-	}
-}
-
-// finish completes a result and writes the lines that end an invocation's log.
-func (env *environment) finish(inv Invocation, r *Result, status, errorType string) {
-	r.MaxMemoryMB = int((env.process.PeakMemory() + 1<<20 - 1) >> 20)
-	r.Billed = (r.Duration + r.Init + time.Millisecond - 1).Truncate(time.Millisecond)
-	env.logs.add(endLine(inv.RequestID))
-	env.logs.add(withIsolation(reportLine(inv.RequestID, env.Function.MemoryMB, r, status, errorType), env.spec.Isolation))
-	if inv.Tail {
-		r.LogTail = env.logs.takeTail()
-	}
-	env.logs.flush()
 }
 
 // opener returns what opens the function's package.

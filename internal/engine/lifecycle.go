@@ -5,13 +5,16 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"croft/internal/clock"
 	"croft/internal/engine/bundle"
+	"croft/internal/engine/relay"
 	"croft/internal/engine/runtimes"
+	"croft/internal/engine/sandbox"
 )
 
 // Engine runs functions. It is safe for concurrent use.
@@ -19,7 +22,15 @@ type Engine struct {
 	cfg      Config
 	bundles  *bundle.Store
 	runtimes *runtimes.Set
+	relay    *relay.Relay // nil when sandboxes have no network device
 	pools    *pools
+	spares   *spares
+	resting  *resting
+	streams  *logStreams
+	// starts has a token for each start that uses the processors.
+	starts chan struct{}
+	// early is what Ahead was asked for.
+	early chan Function
 	// initTime is the constant of that name, except in tests.
 	initTime time.Duration
 	// slots numbers the sandboxes.
@@ -53,7 +64,7 @@ func New(cfg Config) (*Engine, error) {
 	if err := ensureDir(filepath.Join(cfg.Dir, "root")); err != nil {
 		return nil, err
 	}
-	bundles, err := bundle.NewStore(filepath.Join(cfg.Dir, "code"))
+	bundles, err := bundle.NewStore(stock(cfg))
 	if err != nil {
 		return nil, err
 	}
@@ -62,11 +73,32 @@ func New(cfg Config) (*Engine, error) {
 		bundles:  bundles,
 		initTime: initTime,
 		runtimes: runtimes.NewSet(runtimes.Host{Clock: cfg.Clock, Log: cfg.Log, Dir: cfg.Dir, SDKDir: cfg.SDKDir, Progress: cfg.Progress}),
+		streams:  newLogStreams(),
+		starts:   make(chan struct{}, max(4, 2*runtime.GOMAXPROCS(0))),
+		early:    make(chan Function, maxEarly),
 	}
-	e.pools = newPools(cfg.Clock, cfg.MaxEnvironments, e.end)
+	if e.relay, err = newRelay(cfg); err != nil {
+		return nil, err
+	}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
-	e.work.Go(e.sweepOften)
+	e.spares = newSpares(e)
+	e.resting = newResting(cfg.Clock)
+	e.pools = newPools(cfg.Clock, limits{cfg.MaxEnvironments, cfg.MaxConcurrency}, e.begin, e.end)
+	for _, f := range []func(){e.sweepOften, e.tendOften, e.startEarly, e.freezeOften, e.spares.refillOften} {
+		e.work.Go(f)
+	}
 	return e, nil
+}
+
+// stock is the folder with unpacked code.
+func stock(cfg Config) string { return filepath.Join(cfg.Dir, "code") }
+
+// newRelay makes what answers on the sandboxes' network devices.
+func newRelay(cfg Config) (*relay.Relay, error) {
+	if cfg.Isolation != sandbox.Full {
+		return nil, nil
+	}
+	return relay.New(relay.Config{Clock: cfg.Clock, Log: cfg.Log, Allow: cfg.AllowHosts, Names: endpointNames(cfg)})
 }
 
 func configDefaults(cfg Config) Config {
@@ -83,7 +115,10 @@ func configDefaults(cfg Config) Config {
 		cfg.EndpointAddr = "127.0.0.1:4566"
 	}
 	if cfg.MaxEnvironments <= 0 {
-		cfg.MaxEnvironments = 64
+		cfg.MaxEnvironments = 1000
+	}
+	if cfg.MaxConcurrency <= 0 {
+		cfg.MaxConcurrency = 1000
 	}
 	if cfg.IdleTimeout <= 0 {
 		cfg.IdleTimeout = 5 * time.Minute
@@ -110,6 +145,7 @@ func (e *Engine) end(env *environment) { e.work.Go(env.close) }
 func (e *Engine) sweepOften() {
 	for clock.Sleep(e.ctx, e.cfg.Clock, e.cfg.IdleTimeout/5) == nil {
 		e.pools.sweep(e.cfg.IdleTimeout)
+		e.spares.sweep(e.cfg.IdleTimeout)
 	}
 }
 
@@ -122,14 +158,8 @@ func (e *Engine) Retire(functionARN string) {
 	}
 }
 
-// Ahead initialises an environment of fn that nobody has asked for yet, if there is room. It does not wait.
-func (e *Engine) Ahead(Function) {}
-
-// Provision keeps n environments of fn initialised, from now on; zero ends that. It does not wait. Nothing of it outlives the engine.
-func (e *Engine) Provision(Function, int) {}
-
-// Provisioned says how Provision stands.
-func (e *Engine) Provisioned(functionARN, version string) Provision { return Provision{} }
+// FlushLogs stores the log lines that wait to be stored, and returns when they are.
+func (e *Engine) FlushLogs() { e.streams.flush() }
 
 // Close ends all environments, also those in use, and waits until nothing of them is left.
 func (e *Engine) Close() error {
@@ -138,6 +168,11 @@ func (e *Engine) Close() error {
 	e.mu.Unlock()
 	e.pools.close()
 	e.cancel()
+	e.spares.close()
 	e.work.Wait()
+	e.runtimes.Close()
+	if e.relay != nil {
+		e.relay.Close()
+	}
 	return nil
 }

@@ -1,17 +1,11 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"io"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"croft/internal/clock"
 )
@@ -22,11 +16,9 @@ const (
 	// maxPending bounds the lines, and their bytes, that wait to be stored. A function that writes faster than that waits.
 	maxPendingLines = 5000
 	maxPendingBytes = 1 << 20
-	// flushEvery is how long a line waits while an invocation runs. The end of an invocation does not wait.
-	flushEvery = 200 * time.Millisecond
+	// flushEvery is how long a line waits to be stored. Who reads logs does not wait: see FlushLogs.
+	flushEvery = 100 * time.Millisecond
 	maxTail    = 4 << 10
-	// drainTime bounds the wait for what a function has written before it answered.
-	drainTime = 3 * time.Second
 	// separator stands for a line break inside one event: bootstraps write it.
 	separator = "\x1e"
 )
@@ -74,7 +66,7 @@ func (l *logStream) run(ctx context.Context) {
 
 // add appends an event. Events without text are left out: CloudWatch Logs has none.
 func (l *logStream) add(text string) {
-	text = strings.TrimRight(strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), separator, "\n"), "\r\n")
+	text = strings.TrimRight(clean(text), "\r\n")
 	if text == "" {
 		return
 	}
@@ -95,6 +87,15 @@ func (l *logStream) add(text string) {
 	case l.waiting <- struct{}{}:
 	default:
 	}
+}
+
+// clean makes text valid and puts line breaks where a bootstrap wanted them.
+func clean(text string) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	if strings.Contains(text, separator) {
+		text = strings.ReplaceAll(text, separator, "\n")
+	}
+	return text
 }
 
 // flush stores what is pending, and returns when it is stored.
@@ -134,126 +135,35 @@ func (l *logStream) takeTail() []byte {
 	return out
 }
 
-// output reads the standard output of an environment's processes into its log stream.
-type output struct {
-	to   *logStream
-	read *os.File
-	// write is the end that the processes have too.
-	write *os.File
-	// mark is a text that no process knows. Written into the pipe it tells, when it comes out, that all that was written before is logged.
-	mark    []byte
-	marked  chan struct{} // has a token when the mark has come out
-	marking sync.WaitGroup
-	done    chan struct{}
-	rest    []byte
+// logStreams is every stream of a living environment.
+type logStreams struct {
+	mu  sync.Mutex
+	all map[*logStream]struct{}
 }
 
-func newOutput(to *logStream) (*output, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	nonce := make([]byte, 16)
-	if _, err := rand.Read(nonce); err != nil {
-		return nil, err
-	}
-	o := &output{
-		to: to, read: r, write: w, mark: []byte("\x00" + hex.EncodeToString(nonce)), marked: make(chan struct{}, 1), done: make(chan struct{}),
-	}
-	return o, nil
+func newLogStreams() *logStreams { return &logStreams{all: map[*logStream]struct{}{}} }
+
+func (s *logStreams) add(l *logStream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all[l] = struct{}{}
 }
 
-// run reads until every writer has closed the pipe.
-func (o *output) run() {
-	defer close(o.done)
-	defer o.read.Close()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := o.read.Read(buf)
-		o.take(buf[:n])
-		if err != nil {
-			if err != io.EOF {
-				o.to.log.Warn("the output of an environment cannot be read", "stream", o.to.batch.Stream, "error", err)
-			}
-			o.add(o.rest)
-			return
-		}
-	}
+func (s *logStreams) remove(l *logStream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, l)
 }
 
-// take splits what came into lines.
-func (o *output) take(p []byte) {
-	for len(p) > 0 {
-		line, after, ended := bytes.Cut(p, []byte{'\n'})
-		o.rest = append(o.rest, line...)
-		p = after
-		if ended {
-			text, isMark := bytes.CutSuffix(o.rest, o.mark)
-			o.add(text)
-			o.rest = o.rest[:0]
-			if isMark {
-				select {
-				case o.marked <- struct{}{}:
-				default: // nobody waits: a function has repeated it
-				}
-			}
-			continue
-		}
-		// Not a byte of what may be the beginning of the mark.
-		for len(o.rest) >= maxLine+len(o.mark) {
-			n := cut(o.rest)
-			o.to.add(string(o.rest[:n]))
-			o.rest = append(o.rest[:0], o.rest[n:]...)
-		}
+// flush stores what is pending in any of them.
+func (s *logStreams) flush() {
+	s.mu.Lock()
+	var busy []*logStream
+	for l := range s.all {
+		busy = append(busy, l)
 	}
-}
-
-// add logs one line, in pieces if need be.
-func (o *output) add(line []byte) {
-	for len(line) > maxLine {
-		n := cut(line)
-		o.to.add(string(line[:n]))
-		line = line[n:]
+	s.mu.Unlock()
+	for _, l := range busy {
+		l.flush()
 	}
-	o.to.add(string(line))
-}
-
-// cut returns where a line longer than maxLine is cut, which is not within a character.
-func cut(line []byte) int {
-	for n := maxLine; n > maxLine-utf8.UTFMax; n-- {
-		if utf8.RuneStart(line[n]) {
-			return n
-		}
-	}
-	return maxLine
-}
-
-// drain returns when everything that was written before is in the log stream, or when that takes too long: a function can open its output
-// for reading and take the mark out of it. It reports which of both it was. It is called by one goroutine at a time, while run runs.
-func (o *output) drain() bool {
-	select {
-	case <-o.marked: // one too many, or too late
-	default:
-	}
-	limit := o.to.clock.NewTimer(drainTime)
-	defer limit.Stop()
-	o.marking.Go(func() {
-		// When the pipe is broken nothing comes out of it any more, and done tells.
-		_, _ = o.write.Write(append(bytes.Clone(o.mark), '\n'))
-	})
-	select {
-	case <-o.marked:
-		return true
-	case <-o.done:
-		return true
-	case <-limit.C():
-		return false
-	}
-}
-
-// close gives up the server's write end once the processes are gone; run then ends.
-func (o *output) close() {
-	o.marking.Wait()
-	o.write.Close()
-	<-o.done
 }

@@ -3,15 +3,20 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/net/netutil"
 
+	"croft/internal/clock"
+	"croft/internal/engine/relay"
 	"croft/internal/engine/runtimeapi"
 	"croft/internal/engine/sandbox"
 )
@@ -19,59 +24,142 @@ import (
 // A function's connections are descriptors of the server, which all functions share: further ones wait until one is closed. A runtime
 // keeps its connections open for as long as it likes, the endpoint's clients connect again.
 const (
-	maxRuntimeConns  = 16
+	maxRuntimeConns  = 64
 	maxEndpointConns = 256
 	headerTime       = 30 * time.Second
 	idleTime         = 5 * time.Minute
+	// maxExtensions is Lambda's quota.
+	maxExtensions = 10
+	// shutdownTime is how long extensions may take to end. Source: Lambda Developer Guide, "Shutdown phase".
+	shutdownTime = 2 * time.Second
 )
 
-// errExited is why an invocation's context ends when the function's process does.
-var errExited = errors.New("engine: the function's process has ended")
+// errExited is why an invocation's context ends when the runtime's process does.
+var errExited = errors.New("engine: the runtime's process has ended")
 
-// process is the running half of an environment: a sandbox, and the servers behind its listeners.
+// extensionFault is why it ends when an extension fails.
+type extensionFault struct{ name, kind string }
+
+func (f *extensionFault) Error() string { return "engine: the extension " + f.name + ": " + f.kind }
+
+// process is the running half of an environment: a sandbox with its programs, and the servers behind its listeners.
 type process struct {
-	sandbox.Process
-	api     *runtimeapi.Server
-	out     *output
+	sandbox.Running
+	clock clock.Clock
+	api   *runtimeapi.Server
+	// main is the runtime's process, and extensions those of the external extensions.
+	main       *sandbox.Child
+	extensions []*sandbox.Child
+	// outs are the outputs: the runtime's, then the extensions'.
+	outs    []*output
+	conn    net.Conn // frames; nil without
 	servers []*http.Server
-	// serving counts the servers' goroutines and the requests they handle.
+	link    *relay.Link // nil without a network device
+	packets []net.PacketConn
+	log     *slog.Logger
+	// serving counts the goroutines that belong to the process.
 	serving sync.WaitGroup
-	// ctx ends with the process, with errExited as its cause.
+	// ctx ends with the runtime or an extension; its cause says with which.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	// gone closes when nothing is left of the process and all that it wrote is logged.
 	gone chan struct{}
+	once sync.Once
 }
 
-// startProcess starts spec with the Runtime API behind its first listener and endpoint, unless it is nil, behind its second. start bounds
-// the start, and life the process's requests to the server.
-func startProcess(start, life context.Context, spec sandbox.Spec, endpoint http.Handler, logs *logStream) (*process, error) {
-	out, err := newOutput(logs)
+// start starts the environment's processes, within ctx: everything until its runtime initialises.
+func (env *environment) start(ctx context.Context) error {
+	names, err := env.externalExtensions()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p := &process{api: runtimeapi.New(), out: out, gone: make(chan struct{})}
-	p.Process, err = sandbox.Start(start, spec, out.write)
-	go out.run()
+	sp, err := env.e.spares.take(ctx, env.launch)
 	if err != nil {
-		out.close()
-		return nil, err
+		return err
 	}
-	p.ctx, p.cancel = context.WithCancelCause(life)
-	for i, l := range p.Listeners() {
-		if i == 0 {
-			p.serve(netutil.LimitListener(l, maxRuntimeConns), &http.Server{Handler: p.api.Handler()}, logs.log)
-		} else {
-			p.serve(netutil.LimitListener(l, maxEndpointConns), &http.Server{
-				Handler: endpoint, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime,
-			}, logs.log)
+	programs := len(names)
+	if !sp.booted {
+		programs++
+	}
+	running, err := sp.shell.Start(ctx, env.work(programs))
+	if err != nil {
+		sp.discard()
+		return err
+	}
+	p := env.newProcess(sp, running, names)
+	env.process = p
+	p.serveAll(env, sp)
+	if err := env.startPrograms(ctx, sp, names); err != nil {
+		p.stop("failure")
+		return err
+	}
+	return nil
+}
+
+func (env *environment) newProcess(sp *spare, running sandbox.Running, extensions []string) *process {
+	e, fn := env.e, env.Function
+	p := &process{Running: running, clock: e.cfg.Clock, log: e.cfg.Log, conn: sp.conn, gone: make(chan struct{})}
+	p.ctx, p.cancel = context.WithCancelCause(e.ctx)
+	if sp.out != nil {
+		p.outs = append(p.outs, sp.out)
+	}
+	o := runtimeapi.Options{
+		Clock: e.cfg.Clock, Log: e.cfg.Log, Extensions: extensions, MaxResponse: e.cfg.MaxResponse, Dial: running.Dial,
+	}
+	o.Function.Name, o.Function.Version, o.Function.Handler, o.Function.Account = fn.Name, fn.Version, fn.Handler, fn.Account
+	p.api = runtimeapi.New(o)
+	return p
+}
+
+// serveAll starts the servers behind the sandbox's listeners.
+func (p *process) serveAll(env *environment, sp *spare) {
+	e := env.e
+	listeners := sp.shell.Listeners()
+	p.serve(netutil.LimitListener(listeners[0], maxRuntimeConns), &http.Server{Handler: p.api.Handler()})
+	listeners = listeners[1:]
+	if e.cfg.Endpoint != nil {
+		endpoint := e.cfg.Endpoint(env.Environment)
+		p.serve(netutil.LimitListener(listeners[0], maxEndpointConns), endpointServer(endpoint))
+		listeners = listeners[1:]
+		if e.relay != nil {
+			listeners = p.serveNames(e, listeners, endpoint)
 		}
 	}
-	go p.watch()
-	return p, nil
+	p.packets = sp.shell.Packets()
+	if e.relay == nil {
+		return
+	}
+	for i, addr := range e.relay.Local() {
+		p.join(e.relay, listeners[i], addr)
+	}
+	if t := sp.shell.Tunnel(); t != nil {
+		p.link = e.relay.Attach(t)
+	}
 }
 
-func (p *process) serve(l net.Listener, srv *http.Server, log *slog.Logger) {
+func endpointServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime}
+}
+
+// join connects what the function connects to one of its own addresses with the machine's.
+func (p *process) join(r *relay.Relay, l net.Listener, addr string) {
+	l = netutil.LimitListener(l, maxEndpointConns)
+	p.serving.Go(func() {
+		<-p.ctx.Done()
+		l.Close()
+	})
+	p.serving.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			p.serving.Go(func() { r.Join(p.ctx, conn, addr) })
+		}
+	})
+}
+
+func (p *process) serve(l net.Listener, srv *http.Server) {
 	h := srv.Handler
 	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.serving.Add(1)
@@ -80,34 +168,199 @@ func (p *process) serve(l net.Listener, srv *http.Server, log *slog.Logger) {
 	})
 	srv.BaseContext = func(net.Listener) context.Context { return p.ctx }
 	srv.MaxHeaderBytes = 64 << 10
-	srv.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
+	srv.ErrorLog = slog.NewLogLogger(p.log.Handler(), slog.LevelDebug)
 	p.servers = append(p.servers, srv)
-	p.serving.Add(1)
-	go func() {
-		defer p.serving.Done()
-		// It ends with ErrServerClosed, when watch closes it.
+	p.serving.Go(func() {
+		// It ends with ErrServerClosed.
 		_ = srv.Serve(l)
-	}()
+	})
 }
 
-// watch waits for the end of the sandbox and clears up behind it.
-func (p *process) watch() {
-	<-p.Done()
-	p.cancel(errExited)
-	for _, s := range p.servers {
-		// What it returns is about a listener that is of no use any more.
-		_ = s.Close()
+// startPrograms starts the extensions, waits until they have registered, and lets the runtime begin.
+func (env *environment) startPrograms(ctx context.Context, sp *spare, extensions []string) error {
+	p := env.process
+	variables := env.variables()
+	for _, name := range extensions {
+		if err := env.startExtension(ctx, name, variables); err != nil {
+			return err
+		}
 	}
-	p.serving.Wait()
-	p.out.close()
-	close(p.gone)
+	select {
+	case <-p.api.Registered():
+	case <-p.ctx.Done():
+		return context.Cause(p.ctx)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if sp.booted {
+		p.main = p.Booted()
+	} else if err := env.runMain(ctx, variables); err != nil {
+		return err
+	}
+	p.outs[0].connect(env.functionOutput)
+	p.serving.Go(func() { p.watchMain(env) })
+	if p.conn == nil {
+		return nil
+	}
+	p.serving.Go(func() { p.api.ServeFrames(p.conn) })
+	return p.api.Assign(runtimeapi.Assignment{Env: variables, Handler: env.Function.Handler, SDK: env.launch.SDK})
 }
 
-// stop ends the process and returns when nothing is left of it.
-func (p *process) stop() {
-	p.PeakMemory() // reads it while there is something to read
-	p.Kill()
+// runMain starts a runtime that was not waiting.
+func (env *environment) runMain(ctx context.Context, variables map[string]string) error {
+	p := env.process
+	out, err := newOutput()
+	if err != nil {
+		return err
+	}
+	p.outs = append([]*output{out}, p.outs...)
+	go out.run()
+	program := sandbox.Program{Args: env.launch.Args, Env: assignments(variables), Dir: "/var/task", Output: out.write}
+	if env.launch.Frames {
+		conn, theirs, err := framePair()
+		if err != nil {
+			return err
+		}
+		defer theirs.Close()
+		p.conn = conn
+		program.Files = []*os.File{theirs}
+	}
+	p.main, err = p.Run(ctx, program)
+	return err
+}
+
+// startExtension starts an external extension. Its output goes into the function's log.
+func (env *environment) startExtension(ctx context.Context, name string, variables map[string]string) error {
+	p := env.process
+	out, err := newOutput()
+	if err != nil {
+		return err
+	}
+	p.outs = append(p.outs, out)
+	out.connect(env.extensionOutput)
+	go out.run()
+	child, err := p.Run(ctx, sandbox.Program{
+		Args: []string{layersRoot + "/extensions/" + name}, Env: assignments(variables), Dir: "/", Output: out.write,
+	})
+	if err != nil {
+		var bad *sandbox.ProgramError
+		if errors.As(err, &bad) {
+			return &extensionFault{name, "Extension.LaunchError"}
+		}
+		return err
+	}
+	p.extensions = append(p.extensions, child)
+	p.serving.Go(func() {
+		select {
+		case <-child.Done():
+			p.cancel(&extensionFault{name, "Extension.Crash"})
+		case <-p.Running.Done():
+		}
+	})
+	return nil
+}
+
+// watchMain ends the process's context with the runtime, an extension that gives up, or the sandbox.
+func (p *process) watchMain(env *environment) {
+	select {
+	case <-p.main.Done():
+		p.cancel(errExited)
+	case f := <-p.api.Broken():
+		p.cancel(&extensionFault{f.Extension, f.Type})
+	case <-p.Running.Done():
+		p.cancel(errExited)
+	case <-p.ctx.Done():
+	}
+	env.e.pools.died(env)
+}
+
+// settled reports whether runtime and extensions have nothing left to do.
+func (p *process) settled() bool {
+	select {
+	case <-p.api.Settled():
+		return true
+	default:
+		return false
+	}
+}
+
+// stop ends the processes and returns when nothing is left of them. reason is what extensions are told.
+func (p *process) stop(reason string) {
+	p.once.Do(func() {
+		p.farewell(reason)
+		p.Usage() // reads it while there is something to read
+		p.cancel(errExited)
+		p.Kill()
+		<-p.Running.Done()
+		for _, s := range p.servers {
+			// What it returns is about a listener that is of no use any more.
+			_ = s.Close()
+		}
+		p.api.Close()
+		if p.conn != nil {
+			p.conn.Close()
+		}
+		if p.link != nil {
+			p.link.Close()
+		}
+		for _, c := range p.packets {
+			c.Close()
+		}
+		p.serving.Wait()
+		for _, o := range p.outs {
+			o.close()
+		}
+		close(p.gone)
+	})
 	<-p.gone
+}
+
+// farewell gives extensions their time to end.
+func (p *process) farewell(reason string) {
+	if len(p.api.Extensions()) == 0 {
+		return
+	}
+	deadline := p.clock.Now().Add(shutdownTime)
+	if p.main != nil {
+		// A process that has ended needs no signal.
+		_ = p.main.Signal(int(syscall.SIGTERM))
+	}
+	p.api.Shutdown(reason, deadline)
+	limit := p.clock.NewTimer(shutdownTime)
+	defer limit.Stop()
+	for _, c := range p.extensions {
+		select {
+		case <-c.Done():
+		case <-p.Running.Done():
+			return
+		case <-limit.C():
+			return
+		}
+	}
+}
+
+// drain logs everything that the runtime has written so far.
+func (p *process) drain() { p.outs[0].drain() }
+
+// filesIn returns the names of the files in a folder, none when there is no such folder.
+func filesIn(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			out = append(out, e.Name())
+		}
+	}
+	if len(out) > maxExtensions {
+		return nil, fmt.Errorf("engine: the layers bring %d extensions; Lambda runs at most %d", len(out), maxExtensions)
+	}
+	return out, nil
 }
 
 // ensureDir makes a folder of the engine's own, for the server's user alone: what is in it has the modes that functions need.

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -14,12 +12,6 @@ import (
 
 // The texts in this file are Lambda's: what its logs and error documents say, which tools and people match on. Source: Lambda Developer
 // Guide, "Working with Lambda function logs" and "Using the Lambda runtime API".
-
-func initStart(fn Function, version string) string {
-	sum := sha256.Sum256([]byte(fn.Runtime + " " + version))
-	return fmt.Sprintf("INIT_START Runtime Version: %s.v%s\tRuntime Version ARN: arn:aws:lambda:%s::runtime:%s",
-		runtimeLabel(fn.Runtime), version, fn.Region, hex.EncodeToString(sum[:]))
-}
 
 // runtimeLabel writes python3.12 as python:3.12.
 func runtimeLabel(runtime string) string {
@@ -81,9 +73,10 @@ func timeoutText(timeout time.Duration) string {
 }
 
 const (
-	typeTimeout = "Sandbox.Timedout"
-	typeExit    = "Runtime.ExitError"
-	unhandled   = "Unhandled"
+	typeTimeout     = "Sandbox.Timedout"
+	typeExit        = "Runtime.ExitError"
+	typeOutOfMemory = "Runtime.OutOfMemory"
+	unhandled       = "Unhandled"
 )
 
 // platformError is the payload for what ended the invocation from outside the handler.
@@ -94,11 +87,16 @@ func platformError(errorType, requestID, text string) []byte {
 	}{errorType, "RequestId: " + requestID + " Error: " + text})
 }
 
+// platformDocument is the same for what happened before the request was known.
+func platformDocument(errorType, text string) []byte {
+	return encode(functionError{Type: errorType, Message: text})
+}
+
 // functionError is the document that a runtime sends for an error in the function's code.
 type functionError struct {
 	Message    string          `json:"errorMessage"`
 	Type       string          `json:"errorType"`
-	RequestID  string          `json:"requestId"`
+	RequestID  string          `json:"requestId,omitempty"`
 	StackTrace json.RawMessage `json:"stackTrace,omitempty"`
 }
 
