@@ -57,7 +57,7 @@ func (e *Engine) prepare(ctx context.Context, fn Function) (*environment, error)
 		return nil, unusableCode(fn, err)
 	}
 	env.cleanup = release
-	if env.launch, err = e.runtimes.Prepare(ctx, fn.Runtime, code); err != nil {
+	if env.launch, err = e.runtimes.Prepare(ctx, runtimes.Request{Runtime: fn.Runtime, Handler: fn.Handler, Code: code, Env: fn.Env}); err != nil {
 		release()
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func New(cfg Config) (*Engine, error) {
 		cfg:      cfg,
 		bundles:  bundles,
 		initTime: initTime,
-		runtimes: runtimes.NewSet(runtimes.Host{Clock: cfg.Clock, Log: cfg.Log, Dir: cfg.Dir, SDKDir: cfg.SDKDir, Progress: cfg.Progress}),
+		runtimes: runtimes.NewSet(runtimes.Host{Clock: cfg.Clock, Log: cfg.Log, Dir: cfg.Dir, SDKDir: cfg.SDKDir, Isolation: cfg.Isolation, Progress: cfg.Progress}),
 	}
 	e.pools = newPools(cfg.Clock, cfg.MaxEnvironments, e.end)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
