@@ -30,6 +30,7 @@ func (a *App) engineConfig() engine.Config {
 		Dir:         filepath.Join(a.dir, "engine"),
 		SDKDir:      a.sdkDir(),
 		Code:        a.code,
+		Package:     a.layer,
 		Credentials: a.roleCredentials,
 		Logs:        a.storeLogs,
 		Endpoint: func(env engine.Environment) http.Handler {
@@ -52,6 +53,15 @@ func (a *App) code(ctx context.Context, fn engine.Function) (io.ReaderAt, int64,
 	body, size, err := a.blobs.Open(ctx, fn.CodeID)
 	if errors.Is(err, blob.ErrNotFound) {
 		return nil, 0, nil, cloud.Errorf("CodeArtifactNotFound", "The deployment package of %s is not among the bodies. Deploy the function again.", fn.Name)
+	}
+	return body, size, body, err
+}
+
+// layer opens a layer of a function.
+func (a *App) layer(ctx context.Context, fn engine.Function, p engine.Package) (io.ReaderAt, int64, io.Closer, error) {
+	body, size, err := a.blobs.Open(ctx, p.ID)
+	if errors.Is(err, blob.ErrNotFound) {
+		return nil, 0, nil, cloud.Errorf("CodeArtifactNotFound", "The layer %s of %s is not among the bodies.", p.ARN, fn.Name)
 	}
 	return body, size, body, err
 }

@@ -9,6 +9,7 @@ import (
 
 	"croft/internal/cloud"
 	"croft/internal/identity"
+	"croft/internal/service"
 	"croft/internal/sigv4"
 	"croft/internal/wire"
 )
@@ -26,20 +27,46 @@ const developmentKey = "test"
 func (s *Server) authenticate(
 	r *request, api *wire.Service, x *wire.Exchange, scope sigv4.Scope, verify func(time.Time, sigv4.Keys) *cloud.Error,
 ) (*cloud.Call, *cloud.Error) {
-	if scope.AccessKey == "" {
-		return nil, s.spell(x, s.unsigned(r, nil))
-	}
-	if cerr := checkScope(scope, api); cerr != nil {
+	call, cerr := s.identify(r, api.SigningName, scope, verify)
+	if cerr != nil {
 		return nil, s.spell(x, cerr)
+	}
+	return call, nil
+}
+
+// identify is authenticate with errors that are spelled as sigv4 does. signing is the service that the signature must be scoped to.
+func (s *Server) identify(r *request, signing string, scope sigv4.Scope, verify func(time.Time, sigv4.Keys) *cloud.Error) (*cloud.Call, *cloud.Error) {
+	if scope.AccessKey == "" {
+		return nil, s.unsigned(r, nil)
+	}
+	if cerr := checkScope(scope, signing); cerr != nil {
+		return nil, cerr
 	}
 	call := s.call(r)
 	call.Region = scope.Region
 	keys := &keyRing{server: s, scope: scope, env: r.env, account: s.Account}
 	if cerr := verify(call.Now, keys); cerr != nil {
-		return nil, s.spell(x, cerr)
+		return nil, cerr
 	}
 	call.Account, call.Principal = keys.account, keys.principal
 	return call, nil
+}
+
+// visitor finds out who signed a request to a front door.
+func (s *Server) visitor(r *request) service.Authenticator {
+	return func(body []byte, signing string) (*cloud.Call, error) {
+		scope, _ := sigv4.Parse(r.Request)
+		call, cerr := s.identify(r, signing, scope, func(now time.Time, keys sigv4.Keys) *cloud.Error {
+			_, cerr := s.verifier.Verify(r.Request, body, now, keys)
+			return cerr
+		})
+		if cerr != nil {
+			named := *cerr
+			named.Code = jsonSpelling(cerr.Code)
+			return nil, &named
+		}
+		return call, nil
+	}
 }
 
 // unsigned says what is wrong with a request that presents no complete signature.
@@ -52,12 +79,12 @@ func (s *Server) unsigned(r *request, body []byte) *cloud.Error {
 }
 
 // checkScope checks the region and service of a signature's scope.
-func checkScope(scope sigv4.Scope, api *wire.Service) *cloud.Error {
+func checkScope(scope sigv4.Scope, signing string) *cloud.Error {
 	if !isRegion(scope.Region) {
 		return cloud.Errorf(sigv4.SignatureDoesNotMatch, "Credential should be scoped to a valid region.").WithStatus(http.StatusForbidden)
 	}
-	if scope.Service != api.SigningName {
-		return cloud.Errorf(sigv4.SignatureDoesNotMatch, "Credential should be scoped to correct service: '%s'. ", api.SigningName).WithStatus(http.StatusForbidden)
+	if scope.Service != signing {
+		return cloud.Errorf(sigv4.SignatureDoesNotMatch, "Credential should be scoped to correct service: '%s'. ", signing).WithStatus(http.StatusForbidden)
 	}
 	return nil
 }

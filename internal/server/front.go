@@ -20,7 +20,7 @@ func (s *Server) serveFront(w http.ResponseWriter, r *request, next func()) {
 		next()
 		return
 	}
-	ctx := cloud.WithCall(r.Context(), s.call(r))
+	ctx := service.WithAuthenticator(cloud.WithCall(r.Context(), s.call(r)), s.visitor(r))
 	if foreign(r.Request) && !front.AllowOrigin(ctx, id, r.Header.Get("Origin")) {
 		s.refuse(w, r, forbidden("The API %s does not allow web pages of the origin %q. Name it in the API's CORS configuration.", id, r.Header.Get("Origin")))
 		return
@@ -67,6 +67,9 @@ func (w *sandboxedWriter) Write(p []byte) (int, error) {
 	}
 	return w.ResponseWriter.Write(p)
 }
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *sandboxedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // findFront returns the front door that a request is for, the API's id and the escaped path below it. shared says that the address is
 // that of the cloud itself, and not a host of the API's own.

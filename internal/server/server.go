@@ -43,8 +43,8 @@ func New(c Config) *Server {
 	s := &Server{Config: c, fronts: map[string]*service.Front{}, memory: newBudget(maxBuffered, nil)}
 	s.index = newIndex(c.Dispatcher.All())
 	for _, d := range c.Dispatcher.All() {
-		if d.Front != nil {
-			s.fronts[d.Front.Label] = d.Front
+		for _, f := range d.Fronts {
+			s.fronts[f.Label] = f
 		}
 	}
 	return s

@@ -49,11 +49,11 @@ func newWorld(t *testing.T) *world {
 	timers := timer.New(store, w.clock, log)
 	deps := service.Deps{Clock: w.clock, Store: store, Caller: d, Log: log, Timers: timers, Outbox: outbox.New(store, timers, w.clock, log)}
 	queues := sqs.New(deps).Descriptor()
-	queues.Front = &service.Front{
+	queues.Fronts = []*service.Front{{
 		Label:       "execute-api",
 		Serve:       func(w http.ResponseWriter, r *http.Request, id string) { io.WriteString(w, id+" "+r.URL.EscapedPath()) },
 		AllowOrigin: func(_ context.Context, _, origin string) bool { return origin == "http://friend.example" },
-	}
+	}}
 	d.Add(queues)
 	d.Add(sns.New(deps).Descriptor())
 	w.Server = New(Config{

@@ -78,8 +78,8 @@ type Descriptor struct {
 	// Run is background work: it starts when the cloud serves and returns when ctx ends. Nil for none. It runs in every process on the
 	// store; what one alone should do takes a lease.
 	Run func(ctx context.Context)
-	// Front is the HTTP front door of a service that has one beside its API. Nil for none.
-	Front *Front
+	// Fronts are the HTTP front doors of a service that has some beside its API.
+	Fronts []*Front
 }
 
 // Front serves requests that are not AWS calls: those for the APIs that users publish. A request belongs to it when its host is

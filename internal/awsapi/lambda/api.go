@@ -7,25 +7,39 @@ import "croft/internal/wire"
 
 // API is the service: one method per operation.
 type API interface {
+	AddLayerVersionPermission(context.Context, *AddLayerVersionPermissionInput) (*AddLayerVersionPermissionOutput, error)
 	AddPermission(context.Context, *AddPermissionInput) (*AddPermissionOutput, error)
 	CreateEventSourceMapping(context.Context, *CreateEventSourceMappingInput) (*CreateEventSourceMappingOutput, error)
 	CreateFunction(context.Context, *CreateFunctionInput) (*CreateFunctionOutput, error)
 	DeleteEventSourceMapping(context.Context, *DeleteEventSourceMappingInput) (*DeleteEventSourceMappingOutput, error)
 	DeleteFunction(context.Context, *DeleteFunctionInput) (*DeleteFunctionOutput, error)
+	DeleteFunctionEventInvokeConfig(context.Context, *DeleteFunctionEventInvokeConfigInput) (*DeleteFunctionEventInvokeConfigOutput, error)
+	DeleteLayerVersion(context.Context, *DeleteLayerVersionInput) (*DeleteLayerVersionOutput, error)
 	GetEventSourceMapping(context.Context, *GetEventSourceMappingInput) (*GetEventSourceMappingOutput, error)
 	GetFunction(context.Context, *GetFunctionInput) (*GetFunctionOutput, error)
 	GetFunctionConfiguration(context.Context, *GetFunctionConfigurationInput) (*GetFunctionConfigurationOutput, error)
+	GetFunctionEventInvokeConfig(context.Context, *GetFunctionEventInvokeConfigInput) (*GetFunctionEventInvokeConfigOutput, error)
+	GetLayerVersion(context.Context, *GetLayerVersionInput) (*GetLayerVersionOutput, error)
+	GetLayerVersionByArn(context.Context, *GetLayerVersionByArnInput) (*GetLayerVersionByArnOutput, error)
+	GetLayerVersionPolicy(context.Context, *GetLayerVersionPolicyInput) (*GetLayerVersionPolicyOutput, error)
 	GetPolicy(context.Context, *GetPolicyInput) (*GetPolicyOutput, error)
 	Invoke(context.Context, *InvokeInput) (*InvokeOutput, error)
 	ListEventSourceMappings(context.Context, *ListEventSourceMappingsInput) (*ListEventSourceMappingsOutput, error)
+	ListFunctionEventInvokeConfigs(context.Context, *ListFunctionEventInvokeConfigsInput) (*ListFunctionEventInvokeConfigsOutput, error)
 	ListFunctions(context.Context, *ListFunctionsInput) (*ListFunctionsOutput, error)
+	ListLayerVersions(context.Context, *ListLayerVersionsInput) (*ListLayerVersionsOutput, error)
+	ListLayers(context.Context, *ListLayersInput) (*ListLayersOutput, error)
 	ListTags(context.Context, *ListTagsInput) (*ListTagsOutput, error)
+	PublishLayerVersion(context.Context, *PublishLayerVersionInput) (*PublishLayerVersionOutput, error)
+	PutFunctionEventInvokeConfig(context.Context, *PutFunctionEventInvokeConfigInput) (*PutFunctionEventInvokeConfigOutput, error)
+	RemoveLayerVersionPermission(context.Context, *RemoveLayerVersionPermissionInput) (*RemoveLayerVersionPermissionOutput, error)
 	RemovePermission(context.Context, *RemovePermissionInput) (*RemovePermissionOutput, error)
 	TagResource(context.Context, *TagResourceInput) (*TagResourceOutput, error)
 	UntagResource(context.Context, *UntagResourceInput) (*UntagResourceOutput, error)
 	UpdateEventSourceMapping(context.Context, *UpdateEventSourceMappingInput) (*UpdateEventSourceMappingOutput, error)
 	UpdateFunctionCode(context.Context, *UpdateFunctionCodeInput) (*UpdateFunctionCodeOutput, error)
 	UpdateFunctionConfiguration(context.Context, *UpdateFunctionConfigurationInput) (*UpdateFunctionConfigurationOutput, error)
+	UpdateFunctionEventInvokeConfig(context.Context, *UpdateFunctionEventInvokeConfigInput) (*UpdateFunctionEventInvokeConfigOutput, error)
 }
 
 // Unimplemented answers every operation with an error that names it. Services embed it, so that an operation without a
@@ -33,6 +47,11 @@ type API interface {
 type Unimplemented struct{}
 
 var _ API = Unimplemented{}
+
+// AddLayerVersionPermission answers NotImplemented.
+func (Unimplemented) AddLayerVersionPermission(context.Context, *AddLayerVersionPermissionInput) (*AddLayerVersionPermissionOutput, error) {
+	return nil, wire.NotImplemented("lambda", "AddLayerVersionPermission")
+}
 
 // AddPermission answers NotImplemented.
 func (Unimplemented) AddPermission(context.Context, *AddPermissionInput) (*AddPermissionOutput, error) {
@@ -59,6 +78,16 @@ func (Unimplemented) DeleteFunction(context.Context, *DeleteFunctionInput) (*Del
 	return nil, wire.NotImplemented("lambda", "DeleteFunction")
 }
 
+// DeleteFunctionEventInvokeConfig answers NotImplemented.
+func (Unimplemented) DeleteFunctionEventInvokeConfig(context.Context, *DeleteFunctionEventInvokeConfigInput) (*DeleteFunctionEventInvokeConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "DeleteFunctionEventInvokeConfig")
+}
+
+// DeleteLayerVersion answers NotImplemented.
+func (Unimplemented) DeleteLayerVersion(context.Context, *DeleteLayerVersionInput) (*DeleteLayerVersionOutput, error) {
+	return nil, wire.NotImplemented("lambda", "DeleteLayerVersion")
+}
+
 // GetEventSourceMapping answers NotImplemented.
 func (Unimplemented) GetEventSourceMapping(context.Context, *GetEventSourceMappingInput) (*GetEventSourceMappingOutput, error) {
 	return nil, wire.NotImplemented("lambda", "GetEventSourceMapping")
@@ -72,6 +101,26 @@ func (Unimplemented) GetFunction(context.Context, *GetFunctionInput) (*GetFuncti
 // GetFunctionConfiguration answers NotImplemented.
 func (Unimplemented) GetFunctionConfiguration(context.Context, *GetFunctionConfigurationInput) (*GetFunctionConfigurationOutput, error) {
 	return nil, wire.NotImplemented("lambda", "GetFunctionConfiguration")
+}
+
+// GetFunctionEventInvokeConfig answers NotImplemented.
+func (Unimplemented) GetFunctionEventInvokeConfig(context.Context, *GetFunctionEventInvokeConfigInput) (*GetFunctionEventInvokeConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetFunctionEventInvokeConfig")
+}
+
+// GetLayerVersion answers NotImplemented.
+func (Unimplemented) GetLayerVersion(context.Context, *GetLayerVersionInput) (*GetLayerVersionOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetLayerVersion")
+}
+
+// GetLayerVersionByArn answers NotImplemented.
+func (Unimplemented) GetLayerVersionByArn(context.Context, *GetLayerVersionByArnInput) (*GetLayerVersionByArnOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetLayerVersionByArn")
+}
+
+// GetLayerVersionPolicy answers NotImplemented.
+func (Unimplemented) GetLayerVersionPolicy(context.Context, *GetLayerVersionPolicyInput) (*GetLayerVersionPolicyOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetLayerVersionPolicy")
 }
 
 // GetPolicy answers NotImplemented.
@@ -89,14 +138,44 @@ func (Unimplemented) ListEventSourceMappings(context.Context, *ListEventSourceMa
 	return nil, wire.NotImplemented("lambda", "ListEventSourceMappings")
 }
 
+// ListFunctionEventInvokeConfigs answers NotImplemented.
+func (Unimplemented) ListFunctionEventInvokeConfigs(context.Context, *ListFunctionEventInvokeConfigsInput) (*ListFunctionEventInvokeConfigsOutput, error) {
+	return nil, wire.NotImplemented("lambda", "ListFunctionEventInvokeConfigs")
+}
+
 // ListFunctions answers NotImplemented.
 func (Unimplemented) ListFunctions(context.Context, *ListFunctionsInput) (*ListFunctionsOutput, error) {
 	return nil, wire.NotImplemented("lambda", "ListFunctions")
 }
 
+// ListLayerVersions answers NotImplemented.
+func (Unimplemented) ListLayerVersions(context.Context, *ListLayerVersionsInput) (*ListLayerVersionsOutput, error) {
+	return nil, wire.NotImplemented("lambda", "ListLayerVersions")
+}
+
+// ListLayers answers NotImplemented.
+func (Unimplemented) ListLayers(context.Context, *ListLayersInput) (*ListLayersOutput, error) {
+	return nil, wire.NotImplemented("lambda", "ListLayers")
+}
+
 // ListTags answers NotImplemented.
 func (Unimplemented) ListTags(context.Context, *ListTagsInput) (*ListTagsOutput, error) {
 	return nil, wire.NotImplemented("lambda", "ListTags")
+}
+
+// PublishLayerVersion answers NotImplemented.
+func (Unimplemented) PublishLayerVersion(context.Context, *PublishLayerVersionInput) (*PublishLayerVersionOutput, error) {
+	return nil, wire.NotImplemented("lambda", "PublishLayerVersion")
+}
+
+// PutFunctionEventInvokeConfig answers NotImplemented.
+func (Unimplemented) PutFunctionEventInvokeConfig(context.Context, *PutFunctionEventInvokeConfigInput) (*PutFunctionEventInvokeConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "PutFunctionEventInvokeConfig")
+}
+
+// RemoveLayerVersionPermission answers NotImplemented.
+func (Unimplemented) RemoveLayerVersionPermission(context.Context, *RemoveLayerVersionPermissionInput) (*RemoveLayerVersionPermissionOutput, error) {
+	return nil, wire.NotImplemented("lambda", "RemoveLayerVersionPermission")
 }
 
 // RemovePermission answers NotImplemented.
@@ -127,4 +206,9 @@ func (Unimplemented) UpdateFunctionCode(context.Context, *UpdateFunctionCodeInpu
 // UpdateFunctionConfiguration answers NotImplemented.
 func (Unimplemented) UpdateFunctionConfiguration(context.Context, *UpdateFunctionConfigurationInput) (*UpdateFunctionConfigurationOutput, error) {
 	return nil, wire.NotImplemented("lambda", "UpdateFunctionConfiguration")
+}
+
+// UpdateFunctionEventInvokeConfig answers NotImplemented.
+func (Unimplemented) UpdateFunctionEventInvokeConfig(context.Context, *UpdateFunctionEventInvokeConfigInput) (*UpdateFunctionEventInvokeConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "UpdateFunctionEventInvokeConfig")
 }

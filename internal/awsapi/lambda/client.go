@@ -11,6 +11,11 @@ type Client struct{ caller wire.Caller }
 // NewClient returns a client whose calls go through caller.
 func NewClient(caller wire.Caller) Client { return Client{caller} }
 
+// AddLayerVersionPermission calls the operation of that name.
+func (c Client) AddLayerVersionPermission(ctx context.Context, in *AddLayerVersionPermissionInput) (*AddLayerVersionPermissionOutput, error) {
+	return wire.Call[AddLayerVersionPermissionOutput](ctx, c.caller, &service, &opAddLayerVersionPermission, in)
+}
+
 // AddPermission calls the operation of that name.
 func (c Client) AddPermission(ctx context.Context, in *AddPermissionInput) (*AddPermissionOutput, error) {
 	return wire.Call[AddPermissionOutput](ctx, c.caller, &service, &opAddPermission, in)
@@ -36,6 +41,16 @@ func (c Client) DeleteFunction(ctx context.Context, in *DeleteFunctionInput) (*D
 	return wire.Call[DeleteFunctionOutput](ctx, c.caller, &service, &opDeleteFunction, in)
 }
 
+// DeleteFunctionEventInvokeConfig calls the operation of that name.
+func (c Client) DeleteFunctionEventInvokeConfig(ctx context.Context, in *DeleteFunctionEventInvokeConfigInput) (*DeleteFunctionEventInvokeConfigOutput, error) {
+	return wire.Call[DeleteFunctionEventInvokeConfigOutput](ctx, c.caller, &service, &opDeleteFunctionEventInvokeConfig, in)
+}
+
+// DeleteLayerVersion calls the operation of that name.
+func (c Client) DeleteLayerVersion(ctx context.Context, in *DeleteLayerVersionInput) (*DeleteLayerVersionOutput, error) {
+	return wire.Call[DeleteLayerVersionOutput](ctx, c.caller, &service, &opDeleteLayerVersion, in)
+}
+
 // GetEventSourceMapping calls the operation of that name.
 func (c Client) GetEventSourceMapping(ctx context.Context, in *GetEventSourceMappingInput) (*GetEventSourceMappingOutput, error) {
 	return wire.Call[GetEventSourceMappingOutput](ctx, c.caller, &service, &opGetEventSourceMapping, in)
@@ -49,6 +64,26 @@ func (c Client) GetFunction(ctx context.Context, in *GetFunctionInput) (*GetFunc
 // GetFunctionConfiguration calls the operation of that name.
 func (c Client) GetFunctionConfiguration(ctx context.Context, in *GetFunctionConfigurationInput) (*GetFunctionConfigurationOutput, error) {
 	return wire.Call[GetFunctionConfigurationOutput](ctx, c.caller, &service, &opGetFunctionConfiguration, in)
+}
+
+// GetFunctionEventInvokeConfig calls the operation of that name.
+func (c Client) GetFunctionEventInvokeConfig(ctx context.Context, in *GetFunctionEventInvokeConfigInput) (*GetFunctionEventInvokeConfigOutput, error) {
+	return wire.Call[GetFunctionEventInvokeConfigOutput](ctx, c.caller, &service, &opGetFunctionEventInvokeConfig, in)
+}
+
+// GetLayerVersion calls the operation of that name.
+func (c Client) GetLayerVersion(ctx context.Context, in *GetLayerVersionInput) (*GetLayerVersionOutput, error) {
+	return wire.Call[GetLayerVersionOutput](ctx, c.caller, &service, &opGetLayerVersion, in)
+}
+
+// GetLayerVersionByArn calls the operation of that name.
+func (c Client) GetLayerVersionByArn(ctx context.Context, in *GetLayerVersionByArnInput) (*GetLayerVersionByArnOutput, error) {
+	return wire.Call[GetLayerVersionByArnOutput](ctx, c.caller, &service, &opGetLayerVersionByArn, in)
+}
+
+// GetLayerVersionPolicy calls the operation of that name.
+func (c Client) GetLayerVersionPolicy(ctx context.Context, in *GetLayerVersionPolicyInput) (*GetLayerVersionPolicyOutput, error) {
+	return wire.Call[GetLayerVersionPolicyOutput](ctx, c.caller, &service, &opGetLayerVersionPolicy, in)
 }
 
 // GetPolicy calls the operation of that name.
@@ -66,14 +101,44 @@ func (c Client) ListEventSourceMappings(ctx context.Context, in *ListEventSource
 	return wire.Call[ListEventSourceMappingsOutput](ctx, c.caller, &service, &opListEventSourceMappings, in)
 }
 
+// ListFunctionEventInvokeConfigs calls the operation of that name.
+func (c Client) ListFunctionEventInvokeConfigs(ctx context.Context, in *ListFunctionEventInvokeConfigsInput) (*ListFunctionEventInvokeConfigsOutput, error) {
+	return wire.Call[ListFunctionEventInvokeConfigsOutput](ctx, c.caller, &service, &opListFunctionEventInvokeConfigs, in)
+}
+
 // ListFunctions calls the operation of that name.
 func (c Client) ListFunctions(ctx context.Context, in *ListFunctionsInput) (*ListFunctionsOutput, error) {
 	return wire.Call[ListFunctionsOutput](ctx, c.caller, &service, &opListFunctions, in)
 }
 
+// ListLayerVersions calls the operation of that name.
+func (c Client) ListLayerVersions(ctx context.Context, in *ListLayerVersionsInput) (*ListLayerVersionsOutput, error) {
+	return wire.Call[ListLayerVersionsOutput](ctx, c.caller, &service, &opListLayerVersions, in)
+}
+
+// ListLayers calls the operation of that name.
+func (c Client) ListLayers(ctx context.Context, in *ListLayersInput) (*ListLayersOutput, error) {
+	return wire.Call[ListLayersOutput](ctx, c.caller, &service, &opListLayers, in)
+}
+
 // ListTags calls the operation of that name.
 func (c Client) ListTags(ctx context.Context, in *ListTagsInput) (*ListTagsOutput, error) {
 	return wire.Call[ListTagsOutput](ctx, c.caller, &service, &opListTags, in)
+}
+
+// PublishLayerVersion calls the operation of that name.
+func (c Client) PublishLayerVersion(ctx context.Context, in *PublishLayerVersionInput) (*PublishLayerVersionOutput, error) {
+	return wire.Call[PublishLayerVersionOutput](ctx, c.caller, &service, &opPublishLayerVersion, in)
+}
+
+// PutFunctionEventInvokeConfig calls the operation of that name.
+func (c Client) PutFunctionEventInvokeConfig(ctx context.Context, in *PutFunctionEventInvokeConfigInput) (*PutFunctionEventInvokeConfigOutput, error) {
+	return wire.Call[PutFunctionEventInvokeConfigOutput](ctx, c.caller, &service, &opPutFunctionEventInvokeConfig, in)
+}
+
+// RemoveLayerVersionPermission calls the operation of that name.
+func (c Client) RemoveLayerVersionPermission(ctx context.Context, in *RemoveLayerVersionPermissionInput) (*RemoveLayerVersionPermissionOutput, error) {
+	return wire.Call[RemoveLayerVersionPermissionOutput](ctx, c.caller, &service, &opRemoveLayerVersionPermission, in)
 }
 
 // RemovePermission calls the operation of that name.
@@ -104,4 +169,9 @@ func (c Client) UpdateFunctionCode(ctx context.Context, in *UpdateFunctionCodeIn
 // UpdateFunctionConfiguration calls the operation of that name.
 func (c Client) UpdateFunctionConfiguration(ctx context.Context, in *UpdateFunctionConfigurationInput) (*UpdateFunctionConfigurationOutput, error) {
 	return wire.Call[UpdateFunctionConfigurationOutput](ctx, c.caller, &service, &opUpdateFunctionConfiguration, in)
+}
+
+// UpdateFunctionEventInvokeConfig calls the operation of that name.
+func (c Client) UpdateFunctionEventInvokeConfig(ctx context.Context, in *UpdateFunctionEventInvokeConfigInput) (*UpdateFunctionEventInvokeConfigOutput, error) {
+	return wire.Call[UpdateFunctionEventInvokeConfigOutput](ctx, c.caller, &service, &opUpdateFunctionEventInvokeConfig, in)
 }

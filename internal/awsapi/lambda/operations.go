@@ -5,9 +5,22 @@ package lambda
 import "context"
 import "croft/internal/wire"
 
+var opAddLayerVersionPermission = wire.Operation{
+	Name: "AddLayerVersionPermission", Status: 201, Route: wire.Route{Method: "POST", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions", "{VersionNumber}", "policy"}},
+	Input: 2, Output: 3, Schema: &schema,
+	New: func() any { return new(AddLayerVersionPermissionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).AddLayerVersionPermission(ctx, in.(*AddLayerVersionPermissionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opAddPermission = wire.Operation{
 	Name: "AddPermission", Status: 201, Route: wire.Route{Method: "POST", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "policy"}},
-	Input: 2, Output: 3, Schema: &schema,
+	Input: 4, Output: 5, Schema: &schema,
 	New: func() any { return new(AddPermissionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).AddPermission(ctx, in.(*AddPermissionInput))
@@ -20,7 +33,7 @@ var opAddPermission = wire.Operation{
 
 var opCreateEventSourceMapping = wire.Operation{
 	Name: "CreateEventSourceMapping", Status: 202, Route: wire.Route{Method: "POST", Segments: []string{"2015-03-31", "event-source-mappings"}},
-	Input: 21, Output: 59, Schema: &schema,
+	Input: 25, Output: 65, Schema: &schema,
 	New: func() any { return new(CreateEventSourceMappingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateEventSourceMapping(ctx, in.(*CreateEventSourceMappingInput))
@@ -33,7 +46,7 @@ var opCreateEventSourceMapping = wire.Operation{
 
 var opCreateFunction = wire.Operation{
 	Name: "CreateFunction", Status: 201, Route: wire.Route{Method: "POST", Segments: []string{"2015-03-31", "functions"}},
-	Input: 22, Output: 83, Schema: &schema,
+	Input: 26, Output: 89, Schema: &schema,
 	New: func() any { return new(CreateFunctionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateFunction(ctx, in.(*CreateFunctionInput))
@@ -46,7 +59,7 @@ var opCreateFunction = wire.Operation{
 
 var opDeleteEventSourceMapping = wire.Operation{
 	Name: "DeleteEventSourceMapping", Status: 202, Route: wire.Route{Method: "DELETE", Segments: []string{"2015-03-31", "event-source-mappings", "{UUID}"}},
-	Input: 26, Output: 59, Schema: &schema,
+	Input: 30, Output: 65, Schema: &schema,
 	New: func() any { return new(DeleteEventSourceMappingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteEventSourceMapping(ctx, in.(*DeleteEventSourceMappingInput))
@@ -59,7 +72,7 @@ var opDeleteEventSourceMapping = wire.Operation{
 
 var opDeleteFunction = wire.Operation{
 	Name: "DeleteFunction", Status: 200, Route: wire.Route{Method: "DELETE", Segments: []string{"2015-03-31", "functions", "{FunctionName}"}},
-	Input: 27, Output: 28, Schema: &schema,
+	Input: 32, Output: 33, Schema: &schema,
 	New: func() any { return new(DeleteFunctionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteFunction(ctx, in.(*DeleteFunctionInput))
@@ -70,9 +83,35 @@ var opDeleteFunction = wire.Operation{
 	},
 }
 
+var opDeleteFunctionEventInvokeConfig = wire.Operation{
+	Name: "DeleteFunctionEventInvokeConfig", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2019-09-25", "functions", "{FunctionName}", "event-invoke-config"}},
+	Input: 31, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteFunctionEventInvokeConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteFunctionEventInvokeConfig(ctx, in.(*DeleteFunctionEventInvokeConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opDeleteLayerVersion = wire.Operation{
+	Name: "DeleteLayerVersion", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions", "{VersionNumber}"}},
+	Input: 34, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteLayerVersionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteLayerVersion(ctx, in.(*DeleteLayerVersionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetEventSourceMapping = wire.Operation{
 	Name: "GetEventSourceMapping", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "event-source-mappings", "{UUID}"}},
-	Input: 92, Output: 59, Schema: &schema,
+	Input: 100, Output: 65, Schema: &schema,
 	New: func() any { return new(GetEventSourceMappingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetEventSourceMapping(ctx, in.(*GetEventSourceMappingInput))
@@ -85,7 +124,7 @@ var opGetEventSourceMapping = wire.Operation{
 
 var opGetFunction = wire.Operation{
 	Name: "GetFunction", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "functions", "{FunctionName}"}},
-	Input: 94, Output: 95, Schema: &schema,
+	Input: 103, Output: 104, Schema: &schema,
 	New: func() any { return new(GetFunctionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetFunction(ctx, in.(*GetFunctionInput))
@@ -98,7 +137,7 @@ var opGetFunction = wire.Operation{
 
 var opGetFunctionConfiguration = wire.Operation{
 	Name: "GetFunctionConfiguration", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "configuration"}},
-	Input: 93, Output: 83, Schema: &schema,
+	Input: 101, Output: 89, Schema: &schema,
 	New: func() any { return new(GetFunctionConfigurationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetFunctionConfiguration(ctx, in.(*GetFunctionConfigurationInput))
@@ -109,9 +148,61 @@ var opGetFunctionConfiguration = wire.Operation{
 	},
 }
 
+var opGetFunctionEventInvokeConfig = wire.Operation{
+	Name: "GetFunctionEventInvokeConfig", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2019-09-25", "functions", "{FunctionName}", "event-invoke-config"}},
+	Input: 102, Output: 90, Schema: &schema,
+	New: func() any { return new(GetFunctionEventInvokeConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetFunctionEventInvokeConfig(ctx, in.(*GetFunctionEventInvokeConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetLayerVersion = wire.Operation{
+	Name: "GetLayerVersion", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions", "{VersionNumber}"}},
+	Input: 108, Output: 109, Schema: &schema,
+	New: func() any { return new(GetLayerVersionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetLayerVersion(ctx, in.(*GetLayerVersionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetLayerVersionByArn = wire.Operation{
+	Name: "GetLayerVersionByArn", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2018-10-31", "layers"}, Query: []string{"find=LayerVersion"}},
+	Input: 105, Output: 109, Schema: &schema,
+	New: func() any { return new(GetLayerVersionByArnInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetLayerVersionByArn(ctx, in.(*GetLayerVersionByArnInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetLayerVersionPolicy = wire.Operation{
+	Name: "GetLayerVersionPolicy", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions", "{VersionNumber}", "policy"}},
+	Input: 106, Output: 107, Schema: &schema,
+	New: func() any { return new(GetLayerVersionPolicyInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetLayerVersionPolicy(ctx, in.(*GetLayerVersionPolicyInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetPolicy = wire.Operation{
 	Name: "GetPolicy", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "policy"}},
-	Input: 96, Output: 97, Schema: &schema,
+	Input: 110, Output: 111, Schema: &schema,
 	New: func() any { return new(GetPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetPolicy(ctx, in.(*GetPolicyInput))
@@ -124,7 +215,7 @@ var opGetPolicy = wire.Operation{
 
 var opInvoke = wire.Operation{
 	Name: "Invoke", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "invocations"}},
-	Input: 110, Output: 111, Schema: &schema,
+	Input: 124, Output: 125, Schema: &schema,
 	ContentType: "application/json",
 	New:         func() any { return new(InvokeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -138,7 +229,7 @@ var opInvoke = wire.Operation{
 
 var opListEventSourceMappings = wire.Operation{
 	Name: "ListEventSourceMappings", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "event-source-mappings"}},
-	Input: 134, Output: 135, Schema: &schema,
+	Input: 160, Output: 161, Schema: &schema,
 	New: func() any { return new(ListEventSourceMappingsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListEventSourceMappings(ctx, in.(*ListEventSourceMappingsInput))
@@ -149,9 +240,22 @@ var opListEventSourceMappings = wire.Operation{
 	},
 }
 
+var opListFunctionEventInvokeConfigs = wire.Operation{
+	Name: "ListFunctionEventInvokeConfigs", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2019-09-25", "functions", "{FunctionName}", "event-invoke-config", "list"}},
+	Input: 162, Output: 163, Schema: &schema,
+	New: func() any { return new(ListFunctionEventInvokeConfigsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListFunctionEventInvokeConfigs(ctx, in.(*ListFunctionEventInvokeConfigsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListFunctions = wire.Operation{
 	Name: "ListFunctions", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "functions"}},
-	Input: 136, Output: 137, Schema: &schema,
+	Input: 164, Output: 165, Schema: &schema,
 	New: func() any { return new(ListFunctionsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListFunctions(ctx, in.(*ListFunctionsInput))
@@ -162,9 +266,35 @@ var opListFunctions = wire.Operation{
 	},
 }
 
+var opListLayerVersions = wire.Operation{
+	Name: "ListLayerVersions", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions"}},
+	Input: 166, Output: 167, Schema: &schema,
+	New: func() any { return new(ListLayerVersionsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListLayerVersions(ctx, in.(*ListLayerVersionsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opListLayers = wire.Operation{
+	Name: "ListLayers", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2018-10-31", "layers"}},
+	Input: 168, Output: 169, Schema: &schema,
+	New: func() any { return new(ListLayersInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListLayers(ctx, in.(*ListLayersInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListTags = wire.Operation{
 	Name: "ListTags", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2017-03-31", "tags", "{Resource}"}},
-	Input: 138, Output: 139, Schema: &schema,
+	Input: 170, Output: 171, Schema: &schema,
 	New: func() any { return new(ListTagsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTags(ctx, in.(*ListTagsInput))
@@ -175,9 +305,48 @@ var opListTags = wire.Operation{
 	},
 }
 
+var opPublishLayerVersion = wire.Operation{
+	Name: "PublishLayerVersion", Status: 201, Route: wire.Route{Method: "POST", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions"}},
+	Input: 210, Output: 211, Schema: &schema,
+	New: func() any { return new(PublishLayerVersionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PublishLayerVersion(ctx, in.(*PublishLayerVersionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutFunctionEventInvokeConfig = wire.Operation{
+	Name: "PutFunctionEventInvokeConfig", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2019-09-25", "functions", "{FunctionName}", "event-invoke-config"}},
+	Input: 212, Output: 90, Schema: &schema,
+	New: func() any { return new(PutFunctionEventInvokeConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutFunctionEventInvokeConfig(ctx, in.(*PutFunctionEventInvokeConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opRemoveLayerVersionPermission = wire.Operation{
+	Name: "RemoveLayerVersionPermission", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions", "{VersionNumber}", "policy", "{StatementId}"}},
+	Input: 216, Output: 0, Schema: &schema,
+	New: func() any { return new(RemoveLayerVersionPermissionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).RemoveLayerVersionPermission(ctx, in.(*RemoveLayerVersionPermissionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opRemovePermission = wire.Operation{
 	Name: "RemovePermission", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "policy", "{StatementId}"}},
-	Input: 176, Output: 0, Schema: &schema,
+	Input: 217, Output: 0, Schema: &schema,
 	New: func() any { return new(RemovePermissionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).RemovePermission(ctx, in.(*RemovePermissionInput))
@@ -190,7 +359,7 @@ var opRemovePermission = wire.Operation{
 
 var opTagResource = wire.Operation{
 	Name: "TagResource", Status: 204, Route: wire.Route{Method: "POST", Segments: []string{"2017-03-31", "tags", "{Resource}"}},
-	Input: 229, Output: 0, Schema: &schema,
+	Input: 270, Output: 0, Schema: &schema,
 	New: func() any { return new(TagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TagResource(ctx, in.(*TagResourceInput))
@@ -203,7 +372,7 @@ var opTagResource = wire.Operation{
 
 var opUntagResource = wire.Operation{
 	Name: "UntagResource", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2017-03-31", "tags", "{Resource}"}},
-	Input: 251, Output: 0, Schema: &schema,
+	Input: 292, Output: 0, Schema: &schema,
 	New: func() any { return new(UntagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UntagResource(ctx, in.(*UntagResourceInput))
@@ -216,7 +385,7 @@ var opUntagResource = wire.Operation{
 
 var opUpdateEventSourceMapping = wire.Operation{
 	Name: "UpdateEventSourceMapping", Status: 202, Route: wire.Route{Method: "PUT", Segments: []string{"2015-03-31", "event-source-mappings", "{UUID}"}},
-	Input: 252, Output: 59, Schema: &schema,
+	Input: 293, Output: 65, Schema: &schema,
 	New: func() any { return new(UpdateEventSourceMappingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateEventSourceMapping(ctx, in.(*UpdateEventSourceMappingInput))
@@ -229,7 +398,7 @@ var opUpdateEventSourceMapping = wire.Operation{
 
 var opUpdateFunctionCode = wire.Operation{
 	Name: "UpdateFunctionCode", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "code"}},
-	Input: 253, Output: 83, Schema: &schema,
+	Input: 294, Output: 89, Schema: &schema,
 	New: func() any { return new(UpdateFunctionCodeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateFunctionCode(ctx, in.(*UpdateFunctionCodeInput))
@@ -242,10 +411,23 @@ var opUpdateFunctionCode = wire.Operation{
 
 var opUpdateFunctionConfiguration = wire.Operation{
 	Name: "UpdateFunctionConfiguration", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "configuration"}},
-	Input: 254, Output: 83, Schema: &schema,
+	Input: 295, Output: 89, Schema: &schema,
 	New: func() any { return new(UpdateFunctionConfigurationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateFunctionConfiguration(ctx, in.(*UpdateFunctionConfigurationInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opUpdateFunctionEventInvokeConfig = wire.Operation{
+	Name: "UpdateFunctionEventInvokeConfig", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"2019-09-25", "functions", "{FunctionName}", "event-invoke-config"}},
+	Input: 296, Output: 90, Schema: &schema,
+	New: func() any { return new(UpdateFunctionEventInvokeConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).UpdateFunctionEventInvokeConfig(ctx, in.(*UpdateFunctionEventInvokeConfigInput))
 		if err != nil {
 			return nil, err
 		}

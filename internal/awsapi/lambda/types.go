@@ -4,6 +4,23 @@ package lambda
 
 import "time"
 
+// AddLayerVersionPermissionInput is the model's AddLayerVersionPermissionRequest.
+type AddLayerVersionPermissionInput struct {
+	LayerName      string
+	VersionNumber  int64
+	StatementId    string
+	Action         string
+	Principal      string
+	OrganizationId *string
+	RevisionId     *string
+}
+
+// AddLayerVersionPermissionOutput is the model's AddLayerVersionPermissionResponse.
+type AddLayerVersionPermissionOutput struct {
+	Statement  *string
+	RevisionId *string
+}
+
 // AddPermissionInput is the model's AddPermissionRequest.
 type AddPermissionInput struct {
 	FunctionName          string
@@ -115,6 +132,12 @@ type DeleteEventSourceMappingInput struct {
 	UUID string
 }
 
+// DeleteFunctionEventInvokeConfigInput is the model's DeleteFunctionEventInvokeConfigRequest.
+type DeleteFunctionEventInvokeConfigInput struct {
+	FunctionName string
+	Qualifier    *string
+}
+
 // DeleteFunctionInput is the model's DeleteFunctionRequest.
 type DeleteFunctionInput struct {
 	FunctionName string
@@ -124,6 +147,12 @@ type DeleteFunctionInput struct {
 // DeleteFunctionOutput is the model's DeleteFunctionResponse.
 type DeleteFunctionOutput struct {
 	StatusCode *int32
+}
+
+// DeleteLayerVersionInput is the model's DeleteLayerVersionRequest.
+type DeleteLayerVersionInput struct {
+	LayerName     string
+	VersionNumber int64
 }
 
 // DestinationConfig is the model's DestinationConfig.
@@ -299,6 +328,15 @@ type FunctionConfiguration struct {
 	TenancyConfig              *TenancyConfig
 }
 
+// FunctionEventInvokeConfig is the model's FunctionEventInvokeConfig.
+type FunctionEventInvokeConfig struct {
+	LastModified             *time.Time
+	FunctionArn              *string
+	MaximumRetryAttempts     *int32
+	MaximumEventAgeInSeconds *int32
+	DestinationConfig        *DestinationConfig
+}
+
 // GetEventSourceMappingInput is the model's GetEventSourceMappingRequest.
 type GetEventSourceMappingInput struct {
 	UUID string
@@ -306,6 +344,12 @@ type GetEventSourceMappingInput struct {
 
 // GetFunctionConfigurationInput is the model's GetFunctionConfigurationRequest.
 type GetFunctionConfigurationInput struct {
+	FunctionName string
+	Qualifier    *string
+}
+
+// GetFunctionEventInvokeConfigInput is the model's GetFunctionEventInvokeConfigRequest.
+type GetFunctionEventInvokeConfigInput struct {
 	FunctionName string
 	Qualifier    *string
 }
@@ -323,6 +367,42 @@ type GetFunctionOutput struct {
 	Tags          map[string]string
 	TagsError     *TagsError
 	Concurrency   *Concurrency
+}
+
+// GetLayerVersionByArnInput is the model's GetLayerVersionByArnRequest.
+type GetLayerVersionByArnInput struct {
+	Arn string
+}
+
+// GetLayerVersionPolicyInput is the model's GetLayerVersionPolicyRequest.
+type GetLayerVersionPolicyInput struct {
+	LayerName     string
+	VersionNumber int64
+}
+
+// GetLayerVersionPolicyOutput is the model's GetLayerVersionPolicyResponse.
+type GetLayerVersionPolicyOutput struct {
+	Policy     *string
+	RevisionId *string
+}
+
+// GetLayerVersionInput is the model's GetLayerVersionRequest.
+type GetLayerVersionInput struct {
+	LayerName     string
+	VersionNumber int64
+}
+
+// GetLayerVersionResponse is the model's GetLayerVersionResponse.
+type GetLayerVersionResponse struct {
+	Content                 *LayerVersionContentOutput
+	LayerArn                *string
+	LayerVersionArn         *string
+	Description             *string
+	CreatedDate             *string
+	Version                 *int64
+	CompatibleRuntimes      []string
+	LicenseInfo             *string
+	CompatibleArchitectures []string
 }
 
 // GetPolicyInput is the model's GetPolicyRequest.
@@ -412,6 +492,41 @@ type Layer struct {
 	SigningJobArn            *string
 }
 
+// LayerVersionContentInput is the model's LayerVersionContentInput.
+type LayerVersionContentInput struct {
+	S3Bucket        *string
+	S3Key           *string
+	S3ObjectVersion *string
+	ZipFile         []byte
+}
+
+// LayerVersionContentOutput is the model's LayerVersionContentOutput.
+type LayerVersionContentOutput struct {
+	Location                 *string
+	CodeSha256               *string
+	CodeSize                 *int64
+	SigningProfileVersionArn *string
+	SigningJobArn            *string
+}
+
+// LayerVersionsListItem is the model's LayerVersionsListItem.
+type LayerVersionsListItem struct {
+	LayerVersionArn         *string
+	Version                 *int64
+	Description             *string
+	CreatedDate             *string
+	CompatibleRuntimes      []string
+	LicenseInfo             *string
+	CompatibleArchitectures []string
+}
+
+// LayersListItem is the model's LayersListItem.
+type LayersListItem struct {
+	LayerName             *string
+	LayerArn              *string
+	LatestMatchingVersion *LayerVersionsListItem
+}
+
 // ListEventSourceMappingsInput is the model's ListEventSourceMappingsRequest.
 type ListEventSourceMappingsInput struct {
 	EventSourceArn *string
@@ -426,6 +541,19 @@ type ListEventSourceMappingsOutput struct {
 	EventSourceMappings []EventSourceMappingConfiguration
 }
 
+// ListFunctionEventInvokeConfigsInput is the model's ListFunctionEventInvokeConfigsRequest.
+type ListFunctionEventInvokeConfigsInput struct {
+	FunctionName string
+	Marker       *string
+	MaxItems     *int32
+}
+
+// ListFunctionEventInvokeConfigsOutput is the model's ListFunctionEventInvokeConfigsResponse.
+type ListFunctionEventInvokeConfigsOutput struct {
+	FunctionEventInvokeConfigs []FunctionEventInvokeConfig
+	NextMarker                 *string
+}
+
 // ListFunctionsInput is the model's ListFunctionsRequest.
 type ListFunctionsInput struct {
 	MasterRegion    *string
@@ -438,6 +566,35 @@ type ListFunctionsInput struct {
 type ListFunctionsOutput struct {
 	NextMarker *string
 	Functions  []FunctionConfiguration
+}
+
+// ListLayerVersionsInput is the model's ListLayerVersionsRequest.
+type ListLayerVersionsInput struct {
+	CompatibleRuntime      *string
+	LayerName              string
+	Marker                 *string
+	MaxItems               *int32
+	CompatibleArchitecture *string
+}
+
+// ListLayerVersionsOutput is the model's ListLayerVersionsResponse.
+type ListLayerVersionsOutput struct {
+	NextMarker    *string
+	LayerVersions []LayerVersionsListItem
+}
+
+// ListLayersInput is the model's ListLayersRequest.
+type ListLayersInput struct {
+	CompatibleRuntime      *string
+	Marker                 *string
+	MaxItems               *int32
+	CompatibleArchitecture *string
+}
+
+// ListLayersOutput is the model's ListLayersResponse.
+type ListLayersOutput struct {
+	NextMarker *string
+	Layers     []LayersListItem
 }
 
 // ListTagsInput is the model's ListTagsRequest.
@@ -473,6 +630,46 @@ type ProvisionedPollerConfig struct {
 	MinimumPollers  *int32
 	MaximumPollers  *int32
 	PollerGroupName *string
+}
+
+// PublishLayerVersionInput is the model's PublishLayerVersionRequest.
+type PublishLayerVersionInput struct {
+	LayerName               string
+	Description             *string
+	Content                 *LayerVersionContentInput // required
+	CompatibleRuntimes      []string
+	LicenseInfo             *string
+	CompatibleArchitectures []string
+}
+
+// PublishLayerVersionOutput is the model's PublishLayerVersionResponse.
+type PublishLayerVersionOutput struct {
+	Content                 *LayerVersionContentOutput
+	LayerArn                *string
+	LayerVersionArn         *string
+	Description             *string
+	CreatedDate             *string
+	Version                 *int64
+	CompatibleRuntimes      []string
+	LicenseInfo             *string
+	CompatibleArchitectures []string
+}
+
+// PutFunctionEventInvokeConfigInput is the model's PutFunctionEventInvokeConfigRequest.
+type PutFunctionEventInvokeConfigInput struct {
+	FunctionName             string
+	Qualifier                *string
+	MaximumRetryAttempts     *int32
+	MaximumEventAgeInSeconds *int32
+	DestinationConfig        *DestinationConfig
+}
+
+// RemoveLayerVersionPermissionInput is the model's RemoveLayerVersionPermissionRequest.
+type RemoveLayerVersionPermissionInput struct {
+	LayerName     string
+	VersionNumber int64
+	StatementId   string
+	RevisionId    *string
 }
 
 // RemovePermissionInput is the model's RemovePermissionRequest.
@@ -628,6 +825,15 @@ type UpdateFunctionConfigurationInput struct {
 	DurableConfig          *DurableConfig
 }
 
+// UpdateFunctionEventInvokeConfigInput is the model's UpdateFunctionEventInvokeConfigRequest.
+type UpdateFunctionEventInvokeConfigInput struct {
+	FunctionName             string
+	Qualifier                *string
+	MaximumRetryAttempts     *int32
+	MaximumEventAgeInSeconds *int32
+	DestinationConfig        *DestinationConfig
+}
+
 // VpcConfig is the model's VpcConfig.
 type VpcConfig struct {
 	SubnetIds               []string
@@ -652,11 +858,32 @@ type CreateFunctionOutput = FunctionConfiguration
 // DeleteEventSourceMappingOutput is the output of DeleteEventSourceMapping.
 type DeleteEventSourceMappingOutput = EventSourceMappingConfiguration
 
+// DeleteFunctionEventInvokeConfigOutput is the output of DeleteFunctionEventInvokeConfig.
+type DeleteFunctionEventInvokeConfigOutput struct{}
+
+// DeleteLayerVersionOutput is the output of DeleteLayerVersion.
+type DeleteLayerVersionOutput struct{}
+
 // GetEventSourceMappingOutput is the output of GetEventSourceMapping.
 type GetEventSourceMappingOutput = EventSourceMappingConfiguration
 
 // GetFunctionConfigurationOutput is the output of GetFunctionConfiguration.
 type GetFunctionConfigurationOutput = FunctionConfiguration
+
+// GetFunctionEventInvokeConfigOutput is the output of GetFunctionEventInvokeConfig.
+type GetFunctionEventInvokeConfigOutput = FunctionEventInvokeConfig
+
+// GetLayerVersionOutput is the output of GetLayerVersion.
+type GetLayerVersionOutput = GetLayerVersionResponse
+
+// GetLayerVersionByArnOutput is the output of GetLayerVersionByArn.
+type GetLayerVersionByArnOutput = GetLayerVersionResponse
+
+// PutFunctionEventInvokeConfigOutput is the output of PutFunctionEventInvokeConfig.
+type PutFunctionEventInvokeConfigOutput = FunctionEventInvokeConfig
+
+// RemoveLayerVersionPermissionOutput is the output of RemoveLayerVersionPermission.
+type RemoveLayerVersionPermissionOutput struct{}
 
 // RemovePermissionOutput is the output of RemovePermission.
 type RemovePermissionOutput struct{}
@@ -675,3 +902,6 @@ type UpdateFunctionCodeOutput = FunctionConfiguration
 
 // UpdateFunctionConfigurationOutput is the output of UpdateFunctionConfiguration.
 type UpdateFunctionConfigurationOutput = FunctionConfiguration
+
+// UpdateFunctionEventInvokeConfigOutput is the output of UpdateFunctionEventInvokeConfig.
+type UpdateFunctionEventInvokeConfigOutput = FunctionEventInvokeConfig

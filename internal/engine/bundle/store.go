@@ -68,17 +68,29 @@ func (s *Store) Acquire(ctx context.Context, sha string, open Opener) (dir strin
 	if !isHash(sha) {
 		return "", nil, fmt.Errorf("bundle: %.80q is not a SHA-256 in hexadecimal", sha)
 	}
+	return s.acquire(ctx, sha, func(ctx context.Context, dir string) error {
+		r, size, closer, err := open(ctx)
+		if err != nil {
+			return err
+		}
+		defer closer.Close()
+		return Unpack(ctx, r, size, dir)
+	})
+}
+
+// acquire returns the folder of that name, which fill fills if need be.
+func (s *Store) acquire(ctx context.Context, name string, fill func(ctx context.Context, dir string) error) (dir string, release func(), err error) {
 	s.mu.Lock()
-	p, ok := s.packages[sha]
+	p, ok := s.packages[name]
 	if !ok {
 		p = &unpacked{ready: make(chan struct{})}
-		s.packages[sha] = p
+		s.packages[name] = p
 	}
 	s.clock++
 	p.refs, p.used = p.refs+1, s.clock
 	s.mu.Unlock()
 	if !ok {
-		p.err = s.unpack(ctx, sha, open)
+		p.err = s.make(ctx, name, fill)
 		close(p.ready)
 	}
 	select {
@@ -88,28 +100,28 @@ func (s *Store) Acquire(ctx context.Context, sha string, open Opener) (dir strin
 		err = ctx.Err()
 	}
 	if err != nil {
-		s.release(sha, p)
+		s.release(name, p)
 		return "", nil, err
 	}
-	return filepath.Join(s.dir, sha), sync.OnceFunc(func() { s.release(sha, p) }), nil
+	return filepath.Join(s.dir, name), sync.OnceFunc(func() { s.release(name, p) }), nil
 }
 
 // release gives up one use. A failed unpacking is forgotten with its last use, so that the next caller tries anew, and
 // the oldest unused package goes when there are too many.
-func (s *Store) release(sha string, p *unpacked) {
+func (s *Store) release(name string, p *unpacked) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.refs--
 	if p.refs == 0 && p.err != nil {
-		delete(s.packages, sha)
+		delete(s.packages, name)
 	}
 	if len(s.packages) <= maxKept {
 		return
 	}
 	oldest := ""
-	for name, q := range s.packages {
+	for other, q := range s.packages {
 		if q.refs == 0 && (oldest == "" || q.used < s.packages[oldest].used) {
-			oldest = name
+			oldest = other
 		}
 	}
 	if oldest == "" {
@@ -121,19 +133,15 @@ func (s *Store) release(sha string, p *unpacked) {
 	}
 }
 
-func (s *Store) unpack(ctx context.Context, sha string, open Opener) error {
-	r, size, closer, err := open(ctx)
-	if err != nil {
-		return err
-	}
-	defer closer.Close()
+// make fills a folder beside the others and gives it its name once it is complete.
+func (s *Store) make(ctx context.Context, name string, fill func(ctx context.Context, dir string) error) error {
 	tmp, err := os.MkdirTemp(s.dir, "unpacking-")
 	if err != nil {
 		return err
 	}
-	err = Unpack(ctx, r, size, tmp)
+	err = fill(ctx, tmp)
 	if err == nil {
-		err = os.Rename(tmp, filepath.Join(s.dir, sha))
+		err = os.Rename(tmp, filepath.Join(s.dir, name))
 	}
 	if err != nil {
 		// What cannot be removed now is removed at the next start.

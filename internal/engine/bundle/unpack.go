@@ -26,7 +26,12 @@ func Unpack(ctx context.Context, r io.ReaderAt, size int64, dir string) error {
 		return err
 	}
 	defer root.Close()
-	u := &unpacker{ctx: ctx, root: root, made: map[string]bool{".": true}, left: MaxUnzipped}
+	left := int64(MaxUnzipped)
+	return writeAll(&unpacker{ctx: ctx, root: root, made: map[string]bool{".": true}, left: &left}, entries)
+}
+
+// writeAll writes the entries of one package.
+func writeAll(u *unpacker, entries []entry) error {
 	for _, e := range entries {
 		if err := u.write(e); err != nil {
 			return faultOf(e, err)
@@ -41,7 +46,7 @@ func Unpack(ctx context.Context, r io.ReaderAt, size int64, dir string) error {
 			return faultOf(e, err)
 		}
 	}
-	return root.Chmod(".", 0o755)
+	return u.root.Chmod(".", 0o755)
 }
 
 // faultOf blames the zip file for an error unless the machine or the caller is at fault.
@@ -68,10 +73,18 @@ type unpacker struct {
 	ctx  context.Context
 	root *os.Root
 	made map[string]bool
-	left int64
+	left *int64
+	// over says that the folder holds other packages already, and wrote what this one has put in their place.
+	over  bool
+	wrote map[string]bool
 }
 
 func (u *unpacker) write(e entry) error {
+	if u.over && e.kind != fs.ModeSymlink {
+		if err := u.clear(e); err != nil {
+			return err
+		}
+	}
 	switch e.kind {
 	case fs.ModeDir:
 		return u.mkdir(e.name)
@@ -135,6 +148,11 @@ func (u *unpacker) link(e entry) error {
 	if err := checkLink(e.name, string(target)); err != nil {
 		return err
 	}
+	if u.over {
+		if err := u.clear(e); err != nil {
+			return err
+		}
+	}
 	if err := u.mkdir(path.Dir(e.name)); err != nil {
 		return err
 	}
@@ -151,7 +169,7 @@ func (b budget) Write(p []byte) (int, error) {
 	if err := b.u.ctx.Err(); err != nil {
 		return 0, err
 	}
-	if b.u.left -= int64(len(p)); b.u.left < 0 {
+	if *b.u.left -= int64(len(p)); *b.u.left < 0 {
 		return 0, errTooLarge()
 	}
 	return b.w.Write(p)

@@ -54,7 +54,8 @@ func (p *python) Names() []string {
 }
 
 // Prepare implements Runtime.
-func (p *python) Prepare(ctx context.Context, name, code string) (*Launch, error) {
+func (p *python) Prepare(ctx context.Context, r Request) (*Launch, error) {
+	name, code := r.Runtime, r.Code
 	minor, err := strconv.Atoi(strings.TrimPrefix(name, "python3."))
 	if err != nil {
 		return nil, fmt.Errorf("runtimes: %q: %w", name, err)
@@ -64,6 +65,7 @@ func (p *python) Prepare(ctx context.Context, name, code string) (*Launch, error
 		return nil, err
 	}
 	l := &Launch{
+		Key:     "python " + in.Executable,
 		Args:    []string{in.Executable, "-s", RuntimeDir + "/bootstrap.py"},
 		Binds:   append(in.binds(), sandbox.Bind{Source: bootstrap, Target: RuntimeDir}),
 		Version: in.Version,
@@ -82,10 +84,15 @@ func (p *python) Prepare(ctx context.Context, name, code string) (*Launch, error
 	if err != nil || dir == "" {
 		return l, err
 	}
+	l.Key += " " + dir
+	l.SDK = sdkPath
 	l.Args = append(l.Args, sdkPath)
 	l.Binds = append(l.Binds, sandbox.Bind{Source: dir, Target: sdkPath})
 	return l, nil
 }
+
+// Close implements Runtime.
+func (p *python) Close() {}
 
 // ready returns the interpreter for a minor version and the folder with the bootstrap, both found once.
 func (p *python) ready(ctx context.Context, minor int) (*interpreter, string, error) {

@@ -29,36 +29,75 @@ type Host struct {
 	Dir string
 	// SDKDir is where SDKs are installed; Dir when empty.
 	SDKDir string
+	// Isolation is that of the sandboxes. With sandbox.Reduced everything starts fresh.
+	Isolation sandbox.Isolation
 	// Progress shows a message to the person at the terminal.
 	Progress func(message string)
 }
 
-// Launch is how a function's process starts.
-type Launch struct {
-	Args  []string
-	Binds []sandbox.Bind
-	// Env are variables that the language brings; the function's own win over them.
+// Request is a function that is to be started.
+type Request struct {
+	// Runtime and Handler are as the Lambda API has them.
+	Runtime, Handler string
+	// Code is the folder of the machine with the unpacked package, Layers that with the merged layers; Layers is empty when there are none.
+	Code, Layers string
+	// Env holds the function's own variables.
 	Env map[string]string
+	// Architecture is x86_64 or arm64; empty means the machine's.
+	Architecture string
+}
+
+// Launch is how a function's process starts. It is shared and not changed.
+type Launch struct {
+	// Key is never empty. Launches with equal keys have equal Binds and Boot: a process that was started for one may serve the other.
+	Key string
 	// Version is that of the interpreter, such as "3.12.1".
 	Version string
+	Binds   []sandbox.Bind
+	// Env are variables that the language brings; the function's own win over them.
+	Env map[string]string
+	// Frames says that the program speaks frames on descriptor 3; otherwise it speaks HTTP to the Runtime API.
+	Frames bool
+	// SDK is the folder, in the sandbox, of the SDK that the engine installed: for the assign frame. Empty without one.
+	SDK string
+	// Args is the program that starts fresh, with its environment complete at its start.
+	Args []string
+	// Boot is how a process is started before its function is known; nil when this function must start fresh.
+	Boot *Boot
+}
+
+// Boot starts processes that wait for their function.
+type Boot struct {
+	// Parent returns the fork server, which it starts at the first use, and again when it has ended; that takes about a second. Nil: Args is executed.
+	Parent func(ctx context.Context) (*sandbox.Parent, error)
+	Args   []string
+	// Env is the complete environment of a process that waits. Its function's comes with the assign frame.
+	Env []string
+	// Memory is what a waiting process costs in bytes, about.
+	Memory int64
 }
 
 // Runtime is one language. Its methods are safe for concurrent use.
 type Runtime interface {
 	// Names returns the identifiers that the Lambda API has for the language's versions.
 	Names() []string
-	// Prepare returns how to start a function of the runtime called name whose unpacked package is the folder code. It may
-	// take long the first time, when something must be installed. The error is a *cloud.Error when the machine lacks something.
-	Prepare(ctx context.Context, name, code string) (*Launch, error)
+	// Prepare returns how to start a function. It may take long the first time, when something must be installed. The error is a *cloud.Error when
+	// the machine lacks something.
+	Prepare(ctx context.Context, r Request) (*Launch, error)
+	// Close ends the processes that the runtime keeps. Prepare is not called any more.
+	Close()
 }
 
 // Set is all runtimes.
-type Set struct{ byName map[string]Runtime }
+type Set struct {
+	all    []Runtime
+	byName map[string]Runtime
+}
 
 // NewSet returns the runtimes of All.
 func NewSet(h Host) *Set {
-	s := &Set{byName: map[string]Runtime{}}
-	for _, r := range All(h) {
+	s := &Set{all: All(h), byName: map[string]Runtime{}}
+	for _, r := range s.all {
 		for _, name := range r.Names() {
 			s.byName[name] = r
 		}
@@ -75,17 +114,24 @@ func Names() []string {
 	return out
 }
 
-// Prepare is Runtime.Prepare of the runtime called name. For a runtime that croft does not have the error names it.
-func (s *Set) Prepare(ctx context.Context, name, code string) (*Launch, error) {
-	r, ok := s.byName[name]
+// Prepare is Runtime.Prepare of the runtime that r names. For one that croft does not have the error names it.
+func (s *Set) Prepare(ctx context.Context, r Request) (*Launch, error) {
+	rt, ok := s.byName[r.Runtime]
 	if !ok {
 		return nil, &cloud.Error{
 			Code:    "InvalidRuntimeException",
 			Status:  502,
-			Message: fmt.Sprintf("The runtime %s is not implemented; these are: %s", name, strings.Join(Names(), ", ")),
+			Message: fmt.Sprintf("The runtime %s is not implemented; these are: %s", r.Runtime, strings.Join(Names(), ", ")),
 		}
 	}
-	return r.Prepare(ctx, name, code)
+	return rt.Prepare(ctx, r)
+}
+
+// Close ends the processes that the runtimes keep.
+func (s *Set) Close() {
+	for _, r := range s.all {
+		r.Close()
+	}
 }
 
 // lacking is the error for something that the machine does not have.

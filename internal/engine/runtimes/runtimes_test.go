@@ -65,7 +65,7 @@ func (m *machine) writeCode(text string) {
 }
 
 func TestUnknownRuntime(t *testing.T) {
-	_, err := NewSet(Host{}).Prepare(t.Context(), "ruby3.3", "")
+	_, err := NewSet(Host{}).Prepare(t.Context(), Request{Runtime: "ruby3.3", Code: ""})
 	if cloud.Code(err) != "InvalidRuntimeException" || !strings.Contains(err.Error(), "ruby3.3") || !strings.Contains(err.Error(), "python3.13") {
 		t.Errorf("got %v", err)
 	}
@@ -75,7 +75,7 @@ func TestInterpreterIsFound(t *testing.T) {
 	m := newMachine(t)
 	m.add("python3.10", 10, false, "")
 	exact := m.add("python3.12", 12, false, "")
-	l, err := m.python.Prepare(t.Context(), "python3.12", m.code)
+	l, err := m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestInterpreterWithSDKIsPreferred(t *testing.T) {
 		m.python.probed[path] = &interpreter{Minor: 12, Executable: path, SDK: i == 1}
 	}
 	m.writeCode("import boto3")
-	l, err := m.python.Prepare(t.Context(), "python3.12", m.code)
+	l, err := m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code})
 	if err != nil || filepath.Dir(l.Args[0]) != dirs[1] || len(l.Args) != 3 {
 		t.Errorf("%v, %v", l, err)
 	}
@@ -125,7 +125,7 @@ func TestNearestInterpreter(t *testing.T) {
 			m.add("python3."+minor, n, false, "")
 		}
 		for range 2 {
-			l, err := m.python.Prepare(t.Context(), c.want, m.code)
+			l, err := m.python.Prepare(t.Context(), Request{Runtime: c.want, Code: m.code})
 			if c.gets == "" {
 				if cloud.Code(err) != "ServiceException" || !strings.Contains(err.Error(), "pyenv install 3.11") {
 					t.Errorf("%+v: %v", c, err)
@@ -147,13 +147,13 @@ func TestSDKIsInstalledOnce(t *testing.T) {
 	m := newMachine(t)
 	path := m.add("python3.12", 12, false, `mkdir -p "$target/boto3" && umask 077 && touch "$target/boto3/__init__.py"`)
 	m.writeCode("print('no SDK here')")
-	l, err := m.python.Prepare(t.Context(), "python3.12", m.code)
+	l, err := m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code})
 	if err != nil || len(l.Args) != 3 || len(m.progress) != 0 {
 		t.Fatalf("without need: %v, %v, %q", l, err, m.progress)
 	}
 	m.writeCode("def f():\n  import boto3")
 	for range 2 {
-		l, err = m.python.Prepare(t.Context(), "python3.12", m.code)
+		l, err = m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code})
 		if err != nil || l.Args[3] != sdkPath {
 			t.Fatalf("%v, %v", l, err)
 		}
@@ -170,7 +170,7 @@ func TestSDKIsInstalledOnce(t *testing.T) {
 	}
 	// Once it is there, every function has it, as on Lambda.
 	m.writeCode("print('no SDK here')")
-	if l, err = m.python.Prepare(t.Context(), "python3.12", m.code); err != nil || len(l.Args) != 4 {
+	if l, err = m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code}); err != nil || len(l.Args) != 4 {
 		t.Errorf("%v, %v", l, err)
 	}
 	entries, err := os.ReadDir(filepath.Dir(source))
@@ -184,14 +184,14 @@ func TestSDKCannotBeInstalled(t *testing.T) {
 	path := m.add("python3.12", 12, false, `mkdir -p "$target/half"; echo "No matching distribution" >&2; exit 1`)
 	m.writeCode("import botocore")
 	for range 2 {
-		_, err := m.python.Prepare(t.Context(), "python3.12", m.code)
+		_, err := m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code})
 		want := path + " -m pip install --only-binary=:all: --target " + filepath.Join(m.python.host.Dir, "python/3.12") + " boto3"
 		if cloud.Code(err) != "ServiceException" || !strings.Contains(err.Error(), "No matching distribution") || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("got %v", err)
 		}
 	}
 	m.clock.Advance(retryAfter)
-	if _, err := m.python.Prepare(t.Context(), "python3.12", m.code); err == nil {
+	if _, err := m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code}); err == nil {
 		t.Error("no error")
 	}
 	if calls, err := os.ReadFile(path + ".calls"); err != nil || bytes.Count(calls, []byte("\n")) != 2 {
@@ -209,7 +209,7 @@ func TestFunctionThatBringsTheSDK(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(m.code, "boto3/__init__.py"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := m.python.Prepare(t.Context(), "python3.12", m.code); err != nil || len(l.Args) != 3 {
+	if l, err := m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code}); err != nil || len(l.Args) != 3 {
 		t.Errorf("%v, %v", l, err)
 	}
 }
@@ -217,7 +217,7 @@ func TestFunctionThatBringsTheSDK(t *testing.T) {
 // TestThisMachine takes whatever interpreter there is.
 func TestThisMachine(t *testing.T) {
 	p := newPython(Host{Clock: clock.Real(), Dir: t.TempDir(), Log: slog.New(slog.DiscardHandler), Progress: func(string) {}})
-	l, err := p.Prepare(t.Context(), "python3.11", t.TempDir())
+	l, err := p.Prepare(t.Context(), Request{Runtime: "python3.11", Code: t.TempDir()})
 	if err != nil {
 		t.Skipf("NO PYTHON HERE: %v", err)
 	}

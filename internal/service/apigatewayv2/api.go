@@ -29,7 +29,7 @@ func (s *Service) describe(ctx context.Context, a *apiRow) api.Api {
 	return api.Api{
 		ApiId: wire.Ptr(a.ID), Name: a.Name, ProtocolType: protocolHTTP, ApiEndpoint: wire.Ptr(s.endpoint(ctx, a.ID)),
 		ApiKeySelectionExpression: wire.Ptr(keySelection), RouteSelectionExpression: routeSelection,
-		CorsConfiguration: a.CORS.describe(), CreatedDate: wire.Ptr(a.Created), Description: optional(a.Description),
+		CorsConfiguration: describeCORS(a.CORS), CreatedDate: wire.Ptr(a.Created), Description: optional(a.Description),
 		DisableExecuteApiEndpoint: wire.Ptr(a.Disabled), IpAddressType: wire.Ptr(ipv4), Tags: maps.Clone(a.Tags), Version: optional(a.Version),
 	}
 }

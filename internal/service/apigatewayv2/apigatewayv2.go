@@ -37,7 +37,7 @@ func New(deps service.Deps) *Service {
 func (s *Service) Descriptor() service.Descriptor {
 	return service.Descriptor{
 		API: api.Service(), Impl: s, Resources: s.resources(),
-		Front: &service.Front{Label: frontLabel, Serve: s.serve, AllowOrigin: s.allowOrigin},
+		Fronts: []*service.Front{{Label: frontLabel, Serve: s.serve, AllowOrigin: s.allowOrigin}},
 	}
 }
 

@@ -56,7 +56,7 @@ func start(t *testing.T) *world {
 	})
 	w.api = api.NewClient(w.Dispatcher)
 	desc, _ := w.Dispatcher.Service("apigatewayv2")
-	w.front = desc.Front
+	w.front = desc.Fronts[0]
 	return w
 }
 

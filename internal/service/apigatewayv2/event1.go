@@ -3,7 +3,7 @@ package apigatewayv2
 import (
 	"net/http"
 
-	"croft/internal/cloud"
+	"croft/internal/httpevent"
 )
 
 // event1 is the event of payload format 1.0 as HTTP APIs send it. Source: API Gateway Developer Guide, "Create AWS Lambda proxy integrations
@@ -59,6 +59,7 @@ type identity1 struct {
 }
 
 func (x *exchange) event1() *event1 {
+	r := x.request()
 	resource := x.route.path
 	if x.route.method == "" {
 		resource = routeDefault
@@ -66,20 +67,20 @@ func (x *exchange) event1() *event1 {
 	e := &event1{
 		Version: format1, Resource: resource, Path: x.path, HTTPMethod: x.r.Method,
 		Headers: map[string]string{}, MultiValueHeaders: map[string][]string{},
-		MultiValueQueryStringParameters: query(x.r.URL.RawQuery), PathParameters: x.pathValues, StageVariables: x.stage.Variables,
+		MultiValueQueryStringParameters: r.Query(), PathParameters: x.pathValues, StageVariables: x.stage.Variables,
 		RequestContext: context1{
-			AccountID: x.account, APIID: x.api.row.ID, DomainName: x.domain(), DomainPrefix: x.api.row.ID,
+			AccountID: x.account, APIID: x.api.row.ID, DomainName: r.Domain(), DomainPrefix: x.api.row.ID,
 			ExtendedRequestID: x.id, HTTPMethod: x.r.Method, Path: x.path, Protocol: x.r.Proto, RequestID: x.id,
-			Identity:    identity1{SourceIP: cloud.CallOf(x.r.Context()).SourceIP, UserAgent: x.r.UserAgent()},
-			RequestTime: x.now.UTC().Format(timeForm), RequestTimeEpoch: x.now.UnixMilli(), ResourcePath: resource, Stage: x.stage.Name,
+			Identity:    identity1{SourceIP: r.SourceIP, UserAgent: x.r.UserAgent()},
+			RequestTime: x.now.UTC().Format(httpevent.TimeForm), RequestTimeEpoch: x.now.UnixMilli(), ResourcePath: resource, Stage: x.stage.Name,
 		},
 	}
-	for _, h := range x.headers() {
+	for _, h := range r.Headers() {
 		// Those that API Gateway sets keep the form with capitals that REST APIs gave them.
-		if h.own {
-			h.name = http.CanonicalHeaderKey(h.name)
+		if h.Own {
+			h.Name = http.CanonicalHeaderKey(h.Name)
 		}
-		e.Headers[h.name], e.MultiValueHeaders[h.name] = h.values[len(h.values)-1], h.values
+		e.Headers[h.Name], e.MultiValueHeaders[h.Name] = h.Values[len(h.Values)-1], h.Values
 	}
 	if q := e.MultiValueQueryStringParameters; q != nil {
 		e.QueryStringParameters = make(map[string]string, len(q))
@@ -87,7 +88,7 @@ func (x *exchange) event1() *event1 {
 			e.QueryStringParameters[name] = values[len(values)-1]
 		}
 	}
-	if body, encoded := x.text(); len(x.body) > 0 {
+	if body, encoded := r.Text(); len(x.body) > 0 {
 		e.Body, e.IsBase64Encoded = &body, encoded
 	}
 	return e

@@ -12,6 +12,7 @@ import (
 	"croft/internal/awsapi/lambda"
 	"croft/internal/clock"
 	"croft/internal/cloud"
+	"croft/internal/httpevent"
 	"croft/internal/kv"
 	"croft/internal/wire"
 )
@@ -53,25 +54,25 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, id string) {
 	}
 	x.api, x.account, x.region = live, at.Account, at.Region
 	cors, origin := live.row.CORS, r.Header.Get("Origin")
-	if cors != nil && isPreflight(r) {
-		cors.preflight(w.Header(), origin)
+	if cors != nil && httpevent.IsPreflight(r) {
+		cors.Preflight(w.Header(), origin)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	answer := s.answer(x)
 	h := w.Header()
-	for name, values := range answer.header {
+	for name, values := range answer.Header {
 		h[name] = values
 	}
-	cors.set(h, origin)
-	w.WriteHeader(answer.status)
-	if _, err := w.Write(answer.body); err != nil && !errors.Is(err, http.ErrBodyNotAllowed) {
+	cors.Set(h, origin)
+	w.WriteHeader(answer.Status)
+	if _, err := w.Write(answer.Body); err != nil && !errors.Is(err, http.ErrBodyNotAllowed) {
 		s.log.DebugContext(r.Context(), "the client of an API went away", "api", id, "error", err)
 	}
 }
 
 // answer finds the route, calls its function and reads its answer.
-func (s *Service) answer(x *exchange) *response {
+func (s *Service) answer(x *exchange) *httpevent.Response {
 	if headerSize(x.r) > maxHeaders {
 		return messageResponse(http.StatusRequestHeaderFieldsTooLarge, "Request Header Fields Too Large")
 	}
@@ -100,11 +101,11 @@ func (s *Service) answer(x *exchange) *response {
 	if failed != nil {
 		return failed
 	}
-	var out *response
+	var out *httpevent.Response
 	if x.route.integration.Format == format1 {
-		out, err = parseResponse1(payload)
+		out, err = httpevent.Parse1(payload)
 	} else {
-		out, err = parseResponse2(payload)
+		out, err = httpevent.Parse2(payload)
 	}
 	if err != nil {
 		s.warn(x, "a function's answer is not of the form that its integration's payload format demands", err)
@@ -114,7 +115,7 @@ func (s *Service) answer(x *exchange) *response {
 }
 
 // invoke calls the route's function and returns its payload, or the answer that stands for its failure.
-func (s *Service) invoke(x *exchange) ([]byte, *response) {
+func (s *Service) invoke(x *exchange) ([]byte, *httpevent.Response) {
 	payload, err := x.event()
 	if err != nil {
 		s.warn(x, "a request cannot be written as an event", err)

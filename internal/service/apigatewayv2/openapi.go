@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"croft/internal/cloud"
+	"croft/internal/httpevent"
 )
 
 // extension begins the names of API Gateway's own elements in an OpenAPI document. All of them but those below are refused.
@@ -86,9 +87,9 @@ func (a *apiRow) importDocument(text string) error {
 		a.Tags[t.Name] = t.Value
 	}
 	if c := doc.CORS; c != nil {
-		row := corsRow{Credentials: c.AllowCredentials, Headers: c.AllowHeaders, Methods: c.AllowMethods, Origins: c.AllowOrigins,
+		row := httpevent.CORS{Credentials: c.AllowCredentials, Headers: c.AllowHeaders, Methods: c.AllowMethods, Origins: c.AllowOrigins,
 			Expose: c.ExposeHeaders, MaxAge: c.MaxAge}
-		if err := row.check(); err != nil {
+		if err := checkCORS(&row); err != nil {
 			return err
 		}
 		a.CORS = &row
@@ -96,13 +97,13 @@ func (a *apiRow) importDocument(text string) error {
 	return a.importPaths(doc.Paths)
 }
 
-// scalarOf is scalar for JSON decoded without json.Number.
+// scalarOf is httpevent.Scalar for JSON decoded without json.Number.
 func scalarOf(v any) (string, bool) {
 	if n, ok := v.(float64); ok {
 		raw, err := json.Marshal(n)
 		return string(raw), err == nil
 	}
-	return scalar(v)
+	return httpevent.Scalar(v)
 }
 
 // checkElements refuses elements that would change what the API does: API Gateway's own other than those in known, and

@@ -9,6 +9,7 @@ import (
 
 	api "croft/internal/awsapi/apigatewayv2"
 	"croft/internal/cloud"
+	"croft/internal/httpevent"
 	"croft/internal/kv"
 )
 
@@ -20,22 +21,12 @@ type apiRow struct {
 	Version     string            `json:"version,omitempty"`
 	Created     time.Time         `json:"created"`
 	Tags        map[string]string `json:"tags,omitempty"`
-	CORS        *corsRow          `json:"cors,omitempty"`
+	CORS        *httpevent.CORS   `json:"cors,omitempty"`
 	// Disabled APIs are not served at their own address.
 	Disabled     bool             `json:"disabled,omitempty"`
 	Routes       []routeRow       `json:"routes,omitempty"`
 	Integrations []integrationRow `json:"integrations,omitempty"`
 	Stages       []stageRow       `json:"stages,omitempty"`
-}
-
-type corsRow struct {
-	Credentials *bool    `json:"credentials,omitempty"`
-	Headers     []string `json:"headers,omitempty"`
-	Methods     []string `json:"methods,omitempty"`
-	Origins     []string `json:"origins,omitempty"`
-	Expose      []string `json:"expose,omitempty"`
-	// MaxAge is in seconds.
-	MaxAge *int32 `json:"maxAge,omitempty"`
 }
 
 type routeRow struct {

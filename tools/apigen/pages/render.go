@@ -170,7 +170,7 @@ func properties(list []cfn.Property) (out []string) {
 func (p *page) handlers(t *text) {
 	messages := slices.Sorted(maps.Keys(p.desc.Outbox))
 	timers := slices.Sorted(maps.Keys(p.desc.Timers))
-	if len(messages)+len(timers) == 0 && p.desc.Run == nil && p.desc.Front == nil {
+	if len(messages)+len(timers) == 0 && p.desc.Run == nil && len(p.desc.Fronts) == 0 {
 		return
 	}
 	t.f("\n## Beside the API\n\n| what | |\n| --- | --- |\n")
@@ -183,7 +183,7 @@ func (p *page) handlers(t *text) {
 	if p.desc.Run != nil {
 		t.f("| work in the background | yes |\n")
 	}
-	if f := p.desc.Front; f != nil {
+	for _, f := range p.desc.Fronts {
 		t.f("| requests from outside | `/_aws/%s/ID/…` and the host `ID.%s.…` |\n", f.Label, f.Label)
 	}
 }

@@ -1,19 +1,9 @@
-package apigatewayv2
+package httpevent
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 )
-
-func mustJSON(t testing.TB, v any) []byte {
-	t.Helper()
-	raw, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
-}
 
 func TestResponses(t *testing.T) {
 	for _, c := range []struct {
@@ -34,9 +24,9 @@ func TestResponses(t *testing.T) {
 		{payload: `{"statusCode":200,"multiValueHeaders":{"X-A":["1","2"]},"headers":{"X-B":true},"body":null}`, format1: true, status: 200,
 			header: "content-type: text/plain; charset=utf-8\r\nx-a: 1\r\nx-a: 2\r\nx-b: true\r\n"},
 	} {
-		parse := parseResponse2
+		parse := Parse2
 		if c.format1 {
-			parse = parseResponse1
+			parse = Parse1
 		}
 		got, err := parse([]byte(c.payload))
 		if err != nil {
@@ -44,23 +34,23 @@ func TestResponses(t *testing.T) {
 			continue
 		}
 		var header strings.Builder
-		if err := got.header.Write(&header); err != nil {
+		if err := got.Header.Write(&header); err != nil {
 			t.Fatal(err)
 		}
-		if got.status != c.status || string(got.body) != c.body || !strings.EqualFold(header.String(), c.header) {
-			t.Errorf("%s: got %d %q\n%s", c.payload, got.status, got.body, header.String())
+		if got.Status != c.status || string(got.Body) != c.body || !strings.EqualFold(header.String(), c.header) {
+			t.Errorf("%s: got %d %q\n%s", c.payload, got.Status, got.Body, header.String())
 		}
 	}
 	for _, bad := range []string{
 		`{"statusCode":200,"body":{}}`, `{"statusCode":"x"}`, `{"statusCode":100}`, `{"statusCode":600}`, `{"statusCode":200,"headers":{"a":[]}}`,
 		`{"statusCode":200,"body":"~","isBase64Encoded":true}`, `{"statusCode":200,"headers":[]}`,
 	} {
-		if got, err := parseResponse2([]byte(bad)); err == nil {
+		if got, err := Parse2([]byte(bad)); err == nil {
 			t.Errorf("%s: got %+v", bad, got)
 		}
 	}
 	for _, bad := range []string{`{"orderId":"1"}`, `"hello"`, `null`, ``} {
-		if got, err := parseResponse1([]byte(bad)); err == nil {
+		if got, err := Parse1([]byte(bad)); err == nil {
 			t.Errorf("%s: got %+v", bad, got)
 		}
 	}
@@ -71,24 +61,39 @@ func FuzzResponse(f *testing.F) {
 	f.Add([]byte(`{"statusCode":201,"body":"x","headers":{"X-A":"1"},"cookies":["a=b"]}`))
 	f.Add([]byte(`[]`))
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		for _, parse := range []func([]byte) (*response, error){parseResponse1, parseResponse2} {
-			if got, err := parse(payload); err == nil && (got.status < 200 || got.status > 599 || got.header.Get("Content-Type") == "") {
+		for _, parse := range []func([]byte) (*Response, error){Parse1, Parse2, ParseURL, ParsePrelude} {
+			if got, err := parse(payload); err == nil && (got.Status < 200 || got.Status > 599 || got.Header.Get("Content-Type") == "") {
 				t.Errorf("got %+v", got)
 			}
 		}
 	})
 }
 
-// FuzzImport checks that no definition does harm.
-func FuzzImport(f *testing.F) {
-	f.Add(`{"openapi":"3.0.1","info":{"title":"t"},"paths":{"/a":{"get":{"x-amazon-apigateway-integration":{"type":"aws_proxy"}}}}}`)
-	f.Fuzz(func(t *testing.T, text string) {
-		a := &apiRow{ID: "x"}
-		if a.importDocument(text) != nil {
-			return
+func TestURLResponses(t *testing.T) {
+	for _, c := range []struct{ payload, body, media string }{
+		{`{"statusCode":200,"body":"body123"}`, "body123", "application/json"},
+		{`{"statusCode":200,"body":"x","headers":{"Content-Type":"text/html"}}`, "x", "text/html"},
+		{`{"hello":"world"}`, `{"hello":"world"}`, "application/json"},
+		{`["hello",3,true]`, `["hello",3,true]`, "application/json"},
+		{`"hello"`, "hello", "application/json"},
+		{`"a\"b"`, `a"b`, "application/json"},
+		{`3.1`, "3.1", "application/json"},
+		{`null`, "null", "application/json"},
+	} {
+		got, err := ParseURL([]byte(c.payload))
+		if err != nil || got.Status != 200 || string(got.Body) != c.body || got.Header.Get("Content-Type") != c.media {
+			t.Errorf("%s: got %+v, %v", c.payload, got, err)
 		}
-		if _, err := newLive(mustJSON(t, a)); err != nil {
-			t.Errorf("what was imported cannot be served: %v", err)
-		}
-	})
+	}
+	if got, err := ParseURL([]byte(`{"statusCode":"418","body":"i'm a teapot"}`)); err != nil || got.Status != 418 {
+		t.Errorf("a status in quotes: %+v, %v", got, err)
+	}
+	got, err := ParsePrelude([]byte(`{"headers":{"x-a":"1"},"cookies":["a=b"]}`))
+	if err != nil || got.Status != 200 || got.Header.Get("X-A") != "1" || got.Header.Get("Set-Cookie") != "a=b" ||
+		got.Header.Get("Content-Type") != "application/octet-stream" {
+		t.Errorf("a prelude: %+v, %v", got, err)
+	}
+	if got, err := ParsePrelude([]byte(`{"statusCode":99}`)); err == nil {
+		t.Errorf("got %+v", got)
+	}
 }
