@@ -21,19 +21,21 @@ import (
 const stopWithin = 10 * time.Second
 
 type upCmd struct {
-	Apps      []string          `arg:"" optional:"" name:"app" help:"Folders with a template.yaml, or template files. None: only start." predict:"file"`
-	Parameter map[string]string `short:"p" help:"A parameter of the template, when there is one app; repeat for more." placeholder:"NAME=VALUE"`
-	Listen    string            `help:"Loopback address to serve on; port 0 takes a free one." default:"127.0.0.1:4566" placeholder:"ADDR"`
-	Data      string            `help:"Data folder. Default: croft in the XDG data folder (~/.local/share/croft)." placeholder:"DIR" xor:"data" predict:"file"`
-	Ephemeral bool              `help:"Keep everything in memory and forget it at the end." xor:"data"`
-	Store     string            `help:"PostgreSQL database, postgres://USER:PW@HOST/DB, that other croft may share, instead of the data folder. A password is better given in the environment." env:"CROFT_STORE" placeholder:"URL"`
-	Blobs     string            `help:"Where large bodies lie: a folder, or s3://BUCKET/PREFIX?endpoint=URL; with --store one that all nodes share. Default: in the data folder." env:"CROFT_BLOBS" placeholder:"DIR|s3://…" predict:"file"`
-	Account   string            `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
-	Fsync     bool              `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
-	Watch     bool              `short:"w" help:"Redeploy the apps whenever their files are saved."`
-	Isolation string            `help:"How functions are kept apart: auto (fully on Linux), required (fully, or do not start), none (reduced)." enum:"auto,required,none" default:"auto" placeholder:"HOW"`
-	Child     bool              `help:"For test fixtures: print one line of JSON when it serves, and stop when standard input ends."`
-	Verbose   bool              `short:"v" help:"Show the server's own messages."`
+	Apps            []string          `arg:"" optional:"" name:"app" help:"Folders with a template.yaml, or template files. None: only start." predict:"file"`
+	Parameter       map[string]string `short:"p" help:"A parameter of the template, when there is one app; repeat for more." placeholder:"NAME=VALUE"`
+	Listen          string            `help:"Loopback address to serve on; port 0 takes a free one." default:"127.0.0.1:4566" placeholder:"ADDR"`
+	Data            string            `help:"Data folder. Default: croft in the XDG data folder (~/.local/share/croft)." placeholder:"DIR" xor:"data" predict:"file"`
+	Ephemeral       bool              `help:"Keep everything in memory and forget it at the end." xor:"data"`
+	Store           string            `help:"PostgreSQL database, postgres://USER:PW@HOST/DB, that other croft may share, instead of the data folder. A password is better given in the environment." env:"CROFT_STORE" placeholder:"URL"`
+	Blobs           string            `help:"Where large bodies lie: a folder, or s3://BUCKET/PREFIX?endpoint=URL; with --store one that all nodes share. Default: in the data folder." env:"CROFT_BLOBS" placeholder:"DIR|s3://…" predict:"file"`
+	Account         string            `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
+	Fsync           bool              `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
+	Watch           bool              `short:"w" help:"Redeploy the apps whenever their files are saved."`
+	Isolation       string            `help:"How functions are kept apart: auto (fully on Linux), required (fully, or do not start), none (reduced)." enum:"auto,required,none" default:"auto" placeholder:"HOW"`
+	AllowHost       []string          `help:"An address that functions reach though it is this machine's own, such as localhost:6379; repeat for more." placeholder:"HOST:PORT" sep:"none"`
+	NoProactiveInit bool              `help:"Do not initialise deployed functions before their first invocation."`
+	Child           bool              `help:"For test fixtures: print one line of JSON when it serves, and stop when standard input ends."`
+	Verbose         bool              `short:"v" help:"Show the server's own messages."`
 }
 
 func (u *upCmd) Help() string {
@@ -43,6 +45,8 @@ func (u *upCmd) Help() string {
   croft up examples/orders      deploy the app, show its outputs and logs
   croft up --watch app/         deploy again what you save
   croft up app/ -p Stage=dev    give the template a parameter
+  croft up app/ --allow-host localhost:6379 --allow-host localhost:5432
+                                let functions reach a Redis and a PostgreSQL of this machine
   croft up --ephemeral --listen 127.0.0.1:0 app/
                                 a throw-away cloud on a free port
   CROFT_STORE=postgres://croft:secret@db/croft croft up --blobs /mnt/croft
@@ -117,7 +121,7 @@ func (u *upCmd) start(ctx context.Context, c console) (*app.App, error) {
 	}
 	return app.Start(ctx, app.Options{
 		Dir: dir, SDKDir: sdks, Store: u.Store, Blobs: u.Blobs, Ephemeral: u.Ephemeral, Fsync: u.Fsync, Listen: u.Listen, Account: u.Account, Version: version,
-		Isolation: app.Isolation(u.Isolation),
+		Isolation: app.Isolation(u.Isolation), AllowHosts: u.AllowHost, NoProactiveInit: u.NoProactiveInit,
 		Log:       slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime})),
 		Progress:  func(s string) { c.note("%s", s) },
 	})

@@ -50,6 +50,10 @@ type Options struct {
 	Account string
 	// Isolation says how far functions are kept apart. IsolationAuto when empty.
 	Isolation Isolation
+	// AllowHosts are addresses (HOST:PORT) of this machine, or otherwise refused, that functions reach.
+	AllowHosts []string
+	// NoProactiveInit keeps functions from being initialised before their first invocation.
+	NoProactiveInit bool
 	// Version is what health and status report.
 	Version string
 	Clock   clock.Clock
@@ -200,6 +204,7 @@ func (a *App) compose() (err error) {
 	if a.functions, err = engine.New(a.engineConfig()); err != nil {
 		return err
 	}
+	a.deps.SettleLogs = a.functions.FlushLogs
 	for _, d := range Services(a.deps, a.keys, a.functions) {
 		a.dispatch.Add(d)
 	}

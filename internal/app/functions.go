@@ -17,6 +17,7 @@ import (
 	"croft/internal/cloud"
 	"croft/internal/engine"
 	"croft/internal/identity"
+	"croft/internal/intercept"
 	"croft/internal/server"
 )
 
@@ -36,9 +37,21 @@ func (a *App) engineConfig() engine.Config {
 		Endpoint: func(env engine.Environment) http.Handler {
 			return a.server.FunctionHandler(server.Environment{Function: env.Function.ARN})
 		},
-		Progress:  a.opts.Progress,
-		Isolation: a.sandboxes,
+		Trust:      a.trust,
+		AllowHosts: a.opts.AllowHosts,
+		NoAhead:    a.opts.NoProactiveInit,
+		Progress:   a.opts.Progress,
+		Isolation:  a.sandboxes,
 	}
+}
+
+// trust lets functions reach the cloud under the names of AWS, with certificates of an authority that only they know.
+func (a *App) trust() (engine.Trust, error) {
+	inside, err := intercept.NewInside(a.opts.Clock)
+	if err != nil {
+		return engine.Trust{}, err
+	}
+	return engine.Trust{TLS: inside.TLS(), Certificates: inside.Bundle()}, nil
 }
 
 // sdkDir returns where SDKs for functions are installed: with the data, or, when that is not kept, where Options say.

@@ -41,6 +41,8 @@ type Function struct {
 	Revision string
 	// Layers are the function's layers in the order in which they are merged: of two files of one name the later layer's wins.
 	Layers []Package
+	// Architecture is x86_64 or arm64; empty means the machine's.
+	Architecture string
 	// TmpMB is the size of /tmp; zero means 512.
 	TmpMB int
 	// Reserved is the function's reserved concurrency, over all its versions; nil when it has none. Zero lets nothing run.
@@ -151,6 +153,14 @@ type LogBatch struct {
 	Lines           []LogLine
 }
 
+// Trust lets functions reach the endpoint under the names of AWS.
+type Trust struct {
+	// TLS is the server's side of such connections.
+	TLS *tls.Config
+	// Certificates are the CA certificates (PEM) that functions trust.
+	Certificates []byte
+}
+
 // Config is what an engine needs of its surroundings. Clock, Dir and Code are required.
 type Config struct {
 	Clock clock.Clock
@@ -183,10 +193,9 @@ type Config struct {
 	MaxConcurrency int
 	// AllowHosts are the addresses (HOST:PORT) that functions reach though they are the machine's own or otherwise refused.
 	AllowHosts []string
-	// Names serves the cloud's endpoint, with TLS, under the names of AWS; nil leaves those names to the internet.
-	Names *tls.Config
-	// Certificates is a file with the CA certificates (PEM) that functions trust; empty: the machine's own.
-	Certificates string
+	// Trust is called once, before the first function starts, and says how functions reach the endpoint under the names of AWS. Nil leaves those names
+	// to the internet.
+	Trust func() (Trust, error)
 	// NoAhead turns Ahead off.
 	NoAhead bool
 	// MaxResponse bounds a function's answer in bytes; zero means Lambda's 6 MB.

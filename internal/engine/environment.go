@@ -93,7 +93,7 @@ func (env *environment) gather(ctx context.Context) error {
 		return err
 	}
 	env.launch, err = e.runtimes.Prepare(ctx, runtimes.Request{
-		Runtime: fn.Runtime, Handler: fn.Handler, Code: code, Layers: env.layers, Env: fn.Env,
+		Runtime: fn.Runtime, Handler: fn.Handler, Code: code, Layers: env.layers, Env: fn.Env, Architecture: fn.Architecture,
 	})
 	if err != nil {
 		return err
@@ -156,6 +156,7 @@ func (env *environment) variables() map[string]string {
 	if env.e.cfg.Endpoint != nil {
 		all["AWS_ENDPOINT_URL"] = "http://" + env.e.cfg.EndpointAddr
 	}
+	maps.Copy(all, env.e.names().variables())
 	maps.Copy(all, fn.Env)
 	maps.Copy(all, map[string]string{
 		"_HANDLER":                        fn.Handler,

@@ -27,6 +27,8 @@ type Engine struct {
 	spares   *spares
 	resting  *resting
 	streams  *logStreams
+	// names is made once, at the first start.
+	names func() names
 	// starts has a token for each start that uses the processors.
 	starts chan struct{}
 	// early is what Ahead was asked for.
@@ -80,6 +82,7 @@ func New(cfg Config) (*Engine, error) {
 	if e.relay, err = newRelay(cfg); err != nil {
 		return nil, err
 	}
+	e.names = sync.OnceValue(e.makeNames)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.spares = newSpares(e)
 	e.resting = newResting(cfg.Clock)

@@ -121,9 +121,7 @@ func (p *process) serveAll(env *environment, sp *spare) {
 		endpoint := e.cfg.Endpoint(env.Environment)
 		p.serve(netutil.LimitListener(listeners[0], maxEndpointConns), endpointServer(endpoint))
 		listeners = listeners[1:]
-		if e.relay != nil {
-			listeners = p.serveNames(e, listeners, endpoint)
-		}
+		listeners = p.serveNames(e.names(), listeners, endpoint)
 	}
 	p.packets = sp.shell.Packets()
 	if e.relay == nil {

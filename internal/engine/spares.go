@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -145,8 +146,8 @@ func (s *spares) make(ctx context.Context, launch *runtimes.Launch) (*spare, err
 func (s *spares) base(launch *runtimes.Launch, slot int) sandbox.Base {
 	cfg := s.e.cfg
 	b := sandbox.Base{
-		Anchor: filepath.Join(cfg.Dir, "root"), Binds: launch.Binds, Stock: stock(cfg),
-		Listen: []string{runtimeAPIAddr}, Certificates: cfg.Certificates,
+		Anchor: filepath.Join(cfg.Dir, "root"), Binds: slices.Concat(launch.Binds, s.e.names().binds()), Stock: stock(cfg),
+		Listen: []string{runtimeAPIAddr}, Certificates: s.e.names().certificates,
 		Slot: slot, Isolation: cfg.Isolation,
 	}
 	if cfg.Endpoint != nil {
@@ -154,7 +155,7 @@ func (s *spares) base(launch *runtimes.Launch, slot int) sandbox.Base {
 	}
 	if s.e.relay != nil {
 		b.Tunnel = true
-		b.Listen = append(b.Listen, s.e.nameAddrs()...)
+		b.Listen = append(b.Listen, s.e.names().addrs()...)
 		b.Listen = append(b.Listen, s.e.relay.Local()...)
 	}
 	return b
@@ -172,7 +173,7 @@ func (s *spares) boot(ctx context.Context, sp *spare, launch *runtimes.Launch) e
 		return err
 	}
 	go sp.out.run()
-	p := sandbox.Program{Args: launch.Boot.Args, Env: launch.Boot.Env, Dir: "/", Files: []*os.File{theirs}, Output: sp.out.write}
+	p := sandbox.Program{Args: launch.Boot.Args, Env: slices.Concat(launch.Boot.Env, assignments(s.e.names().variables())), Dir: "/", Files: []*os.File{theirs}, Output: sp.out.write}
 	if launch.Boot.Parent == nil {
 		err = sp.shell.Boot(ctx, p)
 	} else {

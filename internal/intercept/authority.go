@@ -39,7 +39,8 @@ type authority struct {
 	leaves map[string]*tls.Certificate
 }
 
-func newAuthority(clk clock.Clock) (*authority, error) {
+// newAuthority makes an authority whose certificates carry its name and are good for as long as it says.
+func newAuthority(clk clock.Clock, name string, good time.Duration) (*authority, error) {
 	var keys [3]*ecdsa.PrivateKey
 	for i := range keys {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -49,11 +50,11 @@ func newAuthority(clk clock.Clock) (*authority, error) {
 		keys[i] = key
 	}
 	now := clk.Now()
-	root, err := sign(constrained("croft exec", 1, now), nil, keys[0], keys[0])
+	root, err := sign(constrained(name, 1, now, good), nil, keys[0], keys[0])
 	if err != nil {
 		return nil, err
 	}
-	issuer, err := sign(constrained("croft exec, issuer", 0, now), root, keys[1], keys[0])
+	issuer, err := sign(constrained(name+", issuer", 0, now, good), root, keys[1], keys[0])
 	if err != nil {
 		return nil, err
 	}
@@ -61,10 +62,10 @@ func newAuthority(clk clock.Clock) (*authority, error) {
 }
 
 // constrained returns what an authority's certificate says. below is how many authorities may stand below it.
-func constrained(name string, below int, now time.Time) *x509.Certificate {
+func constrained(name string, below int, now time.Time, good time.Duration) *x509.Certificate {
 	return &x509.Certificate{
 		Subject:   pkix.Name{CommonName: name, Organization: []string{"Cloudcroft, this run alone"}},
-		NotBefore: now.Add(-backdated), NotAfter: now.Add(validFor),
+		NotBefore: now.Add(-backdated), NotAfter: now.Add(good),
 		IsCA: true, BasicConstraintsValid: true, MaxPathLen: below, MaxPathLenZero: below == 0, KeyUsage: x509.KeyUsageCertSign,
 		ExtKeyUsage:                 []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		PermittedDNSDomainsCritical: true, PermittedDNSDomains: cloud.AWSSuffixes(), ExcludedIPRanges: allAddresses(),

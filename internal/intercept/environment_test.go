@@ -69,7 +69,7 @@ func TestEnvironmentOfTheTool(t *testing.T) {
 }
 
 func newTestRoot(t *testing.T) []byte {
-	a, err := newAuthority(clock.Real())
+	a, err := newAuthority(clock.Real(), "croft exec", validFor)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func TestOnlyHTTP2IsTurnedAway(t *testing.T) {
 }
 
 func TestTheAuthorityIsGoodForAWSAlone(t *testing.T) {
-	a, err := newAuthority(clock.Real())
+	a, err := newAuthority(clock.Real(), "croft exec", validFor)
 	if err != nil {
 		t.Fatal(err)
 	}

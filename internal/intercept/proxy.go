@@ -78,7 +78,7 @@ type Proxy struct {
 
 // Start starts a proxy on a free loopback port. The caller closes it.
 func Start(cfg Config) (*Proxy, error) {
-	ca, err := newAuthority(cfg.Clock)
+	ca, err := newAuthority(cfg.Clock, "croft exec", validFor)
 	if err != nil {
 		return nil, err
 	}

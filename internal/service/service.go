@@ -38,6 +38,8 @@ type Deps struct {
 	Log    *slog.Logger
 	// BaseURL is under which the cloud can be reached from its own machine, without a trailing slash.
 	BaseURL string
+	// SettleLogs stores the log lines of functions that wait to be stored: who reads logs finds what has happened before. Nil when nothing logs.
+	SettleLogs func()
 	// Warned remembers the warnings that Account has given.
 	Warned *Warnings
 }

@@ -22,6 +22,7 @@ const maxSearched = 200_000
 
 // FilterLogEvents implements the operation: the events of a group's streams in order of time.
 func (s *Service) FilterLogEvents(ctx context.Context, in *logs.FilterLogEventsInput) (*logs.FilterLogEventsOutput, error) {
+	s.settle()
 	groupName, err := s.resolve(ctx, in.LogGroupName, in.LogGroupIdentifier)
 	if err != nil {
 		return nil, err

@@ -15,6 +15,7 @@ import (
 // GetLogEvents implements the operation. Without a token it answers with the newest events, or with the oldest ones when
 // startFromHead is set; its tokens lead on from there in either direction, without end.
 func (s *Service) GetLogEvents(ctx context.Context, in *logs.GetLogEventsInput) (*logs.GetLogEventsOutput, error) {
+	s.settle()
 	groupName, err := s.resolve(ctx, in.LogGroupName, in.LogGroupIdentifier)
 	if err != nil {
 		return nil, err

@@ -80,6 +80,7 @@ func (s *Service) DeleteLogGroup(ctx context.Context, in *logs.DeleteLogGroupInp
 
 // DescribeLogGroups implements the operation.
 func (s *Service) DescribeLogGroups(ctx context.Context, in *logs.DescribeLogGroupsInput) (*logs.DescribeLogGroupsOutput, error) {
+	s.settle()
 	match, err := s.groupFilter(ctx, in)
 	if err != nil {
 		return nil, err

@@ -88,3 +88,10 @@ func (s *Service) resolve(ctx context.Context, name, identifier *string) (string
 }
 
 func nowMillis(ctx context.Context) int64 { return cloud.CallOf(ctx).Now.UnixMilli() }
+
+// settle makes what functions have logged readable.
+func (s *Service) settle() {
+	if s.deps.SettleLogs != nil {
+		s.deps.SettleLogs()
+	}
+}

@@ -44,6 +44,7 @@ type namedStream struct {
 
 // DescribeLogStreams implements the operation.
 func (s *Service) DescribeLogStreams(ctx context.Context, in *logs.DescribeLogStreamsInput) (*logs.DescribeLogStreamsOutput, error) {
+	s.settle()
 	groupName, err := s.resolve(ctx, in.LogGroupName, in.LogGroupIdentifier)
 	if err != nil {
 		return nil, err
