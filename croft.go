@@ -47,6 +47,8 @@ type Options struct {
 	Listen string
 	// Account is the account of requests whose access key names none: twelve digits. Empty means 000000000000.
 	Account string
+	// AllowHosts are addresses (HOST:PORT) that functions reach though they are this machine's own, such as localhost:6379.
+	AllowHosts []string
 	// Log receives the cloud's own messages. Nil means none.
 	Log *slog.Logger
 }
@@ -75,7 +77,7 @@ func New(ctx context.Context, o Options) (*Cloud, error) {
 		return nil, fmt.Errorf("croft: the account id %q is not twelve digits", o.Account)
 	}
 	a, err := app.Start(ctx, app.Options{
-		Dir: o.Dir, Ephemeral: o.Dir == "", SDKDir: sdkDir(o.Dir), Listen: o.Listen, Account: o.Account, Version: "embedded", Log: o.Log,
+		Dir: o.Dir, Ephemeral: o.Dir == "", SDKDir: sdkDir(o.Dir), Listen: o.Listen, Account: o.Account, Version: "embedded", Log: o.Log, AllowHosts: o.AllowHosts,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("croft: %w", err)

@@ -154,6 +154,7 @@ func (w *world) try(fn Function, payload string) (*Result, error) {
 func requestID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 func (w *world) log() string {
+	w.engine.FlushLogs()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return strings.Join(w.lines, "\n")

@@ -88,9 +88,7 @@ def handler(event, context):
     return n
 `)
 	w.expect(w.invoke(fn, `{"die": true}`), "", "1")
-	w.engine.pools.mu.Lock()
-	env := w.engine.pools.poolOf(fn).idle[0]
-	w.engine.pools.mu.Unlock()
+	env := w.idle(fn)
 	<-env.process.gone
 	w.expect(w.invoke(fn, "{}"), "", "1")
 	w.expect(w.invoke(fn, "{}"), "", "2")
@@ -136,7 +134,8 @@ def handler(event, context):
 func TestTooMany(t *testing.T) {
 	w := newWorld(t, func(c *Config) { c.MaxWait = 50 * time.Millisecond })
 	fn := w.function("import time\ndef handler(event, context):\n    print('in')\n    time.sleep(1)\n    return 1\n")
-	fn.MaxConcurrency = 1
+	fn.Reserved = new(int)
+	*fn.Reserved = 1
 	done := make(chan *Result, 1)
 	go func() {
 		r, err := w.try(fn, "{}")
@@ -196,7 +195,7 @@ func TestRevisionsAndRetire(t *testing.T) {
 	w.expect(w.invoke(two, "{}"), "", "2")
 	<-old.process.gone
 	published := one
-	published.Version, published.MaxConcurrency = "1", 1
+	published.Version = "1"
 	w.expect(w.invoke(published, "{}"), "", "1")
 	if r := w.invoke(two, "{}"); r.Cold {
 		t.Error("another version retired $LATEST")

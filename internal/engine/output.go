@@ -109,6 +109,12 @@ func (o *output) drain() {
 		for ; left > 0 && o.some(fd) == nil; left-- {
 		}
 	})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.rest) > 0 { // a line that has no end belongs to what wrote it
+		o.log(o.rest)
+		o.rest = o.rest[:0]
+	}
 }
 
 // take splits what came into lines.

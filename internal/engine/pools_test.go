@@ -146,12 +146,12 @@ func TestPoolServesTheFirst(t *testing.T) {
 	if w.granted(t, first) != busy {
 		t.Error("the first in the queue does not get what comes back")
 	}
+	if len(w.started) != 2 || w.finish(t, nil) != nil {
+		t.Error("a start for nobody")
+	}
 	env := w.finish(t, nil)
 	if w.granted(t, second) != env {
 		t.Error("the second does not get what started")
-	}
-	if len(w.started) != 1 || w.finish(t, nil) != nil {
-		t.Error("a start for nobody")
 	}
 	if w.live != 2 {
 		t.Errorf("%d live", w.live)
