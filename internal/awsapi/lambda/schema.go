@@ -99,7 +99,7 @@ var schema = wire.Schema{
 			{Name: "Message", Wire: "Message", Shape: 342},
 		}},
 		33: {Name: "CollectionName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 57, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "(^(?!(system\\x2e)))(^[_a-zA-Z0-9])([^$]*)", Go: "[_a-rt-zA-Z0-9][^$]*|s(?:[^$y][^$]*|y(?:[^$s][^$]*|s(?:[^$t][^$]*|t(?:[^$e][^$]*|e(?:[^$m][^$]*|m(?:[^$.][^$]*)?)?)?)?)?)?"}},
-		34: {Name: "CompatibleArchitectures", Kind: wire.List, Elem: 19, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 0, Max: 2, HasMin: true, HasMax: true}},
+		34: {Name: "CompatibleArchitectures", Kind: wire.List, Elem: 342, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 0, Max: 2, HasMin: true, HasMax: true}},
 		35: {Name: "CompatibleRuntimes", Kind: wire.List, Elem: 307, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 0, Max: 15, HasMin: true, HasMax: true}},
 		36: {Name: "Concurrency", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ReservedConcurrentExecutions", Wire: "ReservedConcurrentExecutions", Shape: 298},
@@ -740,7 +740,7 @@ var schema = wire.Schema{
 		197: {Name: "LayerName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 140, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "(arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+)|[a-zA-Z0-9-_]+"}},
 		198: {Name: "LayerPermissionAllowedAction", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 22, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "lambda:GetLayerVersion"}},
 		199: {Name: "LayerPermissionAllowedPrincipal", Kind: wire.String, Checked: true, Pattern: &wire.Pattern{Source: "\\d{12}|\\*|arn:(aws[a-zA-Z-]*):iam::\\d{12}:root"}},
-		200: {Name: "LayerVersionArn", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 140, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "arn:[a-zA-Z0-9-]+:lambda:[a-zA-Z0-9-]+:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+"}},
+		200: {Name: "LayerVersionArn", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 2048, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)", Go: "(arn:(aws[a-zA-Z-]*)?:lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{1,12}:layer:[a-zA-Z0-9-_]+:[0-9]+)|(arn:[a-zA-Z0-9-]+:lambda:::awslayer:[a-zA-Z0-9-_]+)"}},
 		201: {Name: "LayerVersionContentInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "S3Bucket", Wire: "S3Bucket", Shape: 311},
 			{Name: "S3Key", Wire: "S3Key", Shape: 315},
