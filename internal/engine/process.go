@@ -50,7 +50,7 @@ func startProcess(start, life context.Context, spec sandbox.Spec, endpoint http.
 	if err != nil {
 		return nil, err
 	}
-	p := &process{api: runtimeapi.New(), out: out, gone: make(chan struct{})}
+	p := &process{api: runtimeapi.New(runtimeapi.Options{}), out: out, gone: make(chan struct{})}
 	p.Process, err = sandbox.Start(start, spec, out.write)
 	go out.run()
 	if err != nil {
