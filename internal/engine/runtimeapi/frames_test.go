@@ -331,3 +331,8 @@ func BenchmarkFrames(b *testing.B) {
 		}
 	}
 }
+
+func clockless(t *testing.T) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	return ctx, func() { cancel(errors.New("why")) }
+}
