@@ -9,37 +9,64 @@ import "croft/internal/wire"
 type API interface {
 	AddLayerVersionPermission(context.Context, *AddLayerVersionPermissionInput) (*AddLayerVersionPermissionOutput, error)
 	AddPermission(context.Context, *AddPermissionInput) (*AddPermissionOutput, error)
+	CreateAlias(context.Context, *CreateAliasInput) (*CreateAliasOutput, error)
 	CreateEventSourceMapping(context.Context, *CreateEventSourceMappingInput) (*CreateEventSourceMappingOutput, error)
 	CreateFunction(context.Context, *CreateFunctionInput) (*CreateFunctionOutput, error)
+	CreateFunctionUrlConfig(context.Context, *CreateFunctionUrlConfigInput) (*CreateFunctionUrlConfigOutput, error)
+	DeleteAlias(context.Context, *DeleteAliasInput) (*DeleteAliasOutput, error)
 	DeleteEventSourceMapping(context.Context, *DeleteEventSourceMappingInput) (*DeleteEventSourceMappingOutput, error)
 	DeleteFunction(context.Context, *DeleteFunctionInput) (*DeleteFunctionOutput, error)
+	DeleteFunctionConcurrency(context.Context, *DeleteFunctionConcurrencyInput) (*DeleteFunctionConcurrencyOutput, error)
 	DeleteFunctionEventInvokeConfig(context.Context, *DeleteFunctionEventInvokeConfigInput) (*DeleteFunctionEventInvokeConfigOutput, error)
+	DeleteFunctionUrlConfig(context.Context, *DeleteFunctionUrlConfigInput) (*DeleteFunctionUrlConfigOutput, error)
 	DeleteLayerVersion(context.Context, *DeleteLayerVersionInput) (*DeleteLayerVersionOutput, error)
+	DeleteProvisionedConcurrencyConfig(context.Context, *DeleteProvisionedConcurrencyConfigInput) (*DeleteProvisionedConcurrencyConfigOutput, error)
+	GetAccountSettings(context.Context, *GetAccountSettingsInput) (*GetAccountSettingsOutput, error)
+	GetAlias(context.Context, *GetAliasInput) (*GetAliasOutput, error)
 	GetEventSourceMapping(context.Context, *GetEventSourceMappingInput) (*GetEventSourceMappingOutput, error)
 	GetFunction(context.Context, *GetFunctionInput) (*GetFunctionOutput, error)
+	GetFunctionCodeSigningConfig(context.Context, *GetFunctionCodeSigningConfigInput) (*GetFunctionCodeSigningConfigOutput, error)
+	GetFunctionConcurrency(context.Context, *GetFunctionConcurrencyInput) (*GetFunctionConcurrencyOutput, error)
 	GetFunctionConfiguration(context.Context, *GetFunctionConfigurationInput) (*GetFunctionConfigurationOutput, error)
 	GetFunctionEventInvokeConfig(context.Context, *GetFunctionEventInvokeConfigInput) (*GetFunctionEventInvokeConfigOutput, error)
+	GetFunctionRecursionConfig(context.Context, *GetFunctionRecursionConfigInput) (*GetFunctionRecursionConfigOutput, error)
+	GetFunctionUrlConfig(context.Context, *GetFunctionUrlConfigInput) (*GetFunctionUrlConfigOutput, error)
 	GetLayerVersion(context.Context, *GetLayerVersionInput) (*GetLayerVersionOutput, error)
 	GetLayerVersionByArn(context.Context, *GetLayerVersionByArnInput) (*GetLayerVersionByArnOutput, error)
 	GetLayerVersionPolicy(context.Context, *GetLayerVersionPolicyInput) (*GetLayerVersionPolicyOutput, error)
 	GetPolicy(context.Context, *GetPolicyInput) (*GetPolicyOutput, error)
+	GetProvisionedConcurrencyConfig(context.Context, *GetProvisionedConcurrencyConfigInput) (*GetProvisionedConcurrencyConfigOutput, error)
+	GetRuntimeManagementConfig(context.Context, *GetRuntimeManagementConfigInput) (*GetRuntimeManagementConfigOutput, error)
 	Invoke(context.Context, *InvokeInput) (*InvokeOutput, error)
+	InvokeAsync(context.Context, *InvokeAsyncInput) (*InvokeAsyncOutput, error)
+	InvokeWithResponseStream(context.Context, *InvokeWithResponseStreamInput) (*InvokeWithResponseStreamOutput, error)
+	ListAliases(context.Context, *ListAliasesInput) (*ListAliasesOutput, error)
 	ListEventSourceMappings(context.Context, *ListEventSourceMappingsInput) (*ListEventSourceMappingsOutput, error)
 	ListFunctionEventInvokeConfigs(context.Context, *ListFunctionEventInvokeConfigsInput) (*ListFunctionEventInvokeConfigsOutput, error)
+	ListFunctionUrlConfigs(context.Context, *ListFunctionUrlConfigsInput) (*ListFunctionUrlConfigsOutput, error)
 	ListFunctions(context.Context, *ListFunctionsInput) (*ListFunctionsOutput, error)
 	ListLayerVersions(context.Context, *ListLayerVersionsInput) (*ListLayerVersionsOutput, error)
 	ListLayers(context.Context, *ListLayersInput) (*ListLayersOutput, error)
+	ListProvisionedConcurrencyConfigs(context.Context, *ListProvisionedConcurrencyConfigsInput) (*ListProvisionedConcurrencyConfigsOutput, error)
 	ListTags(context.Context, *ListTagsInput) (*ListTagsOutput, error)
+	ListVersionsByFunction(context.Context, *ListVersionsByFunctionInput) (*ListVersionsByFunctionOutput, error)
 	PublishLayerVersion(context.Context, *PublishLayerVersionInput) (*PublishLayerVersionOutput, error)
+	PublishVersion(context.Context, *PublishVersionInput) (*PublishVersionOutput, error)
+	PutFunctionConcurrency(context.Context, *PutFunctionConcurrencyInput) (*PutFunctionConcurrencyOutput, error)
 	PutFunctionEventInvokeConfig(context.Context, *PutFunctionEventInvokeConfigInput) (*PutFunctionEventInvokeConfigOutput, error)
+	PutFunctionRecursionConfig(context.Context, *PutFunctionRecursionConfigInput) (*PutFunctionRecursionConfigOutput, error)
+	PutProvisionedConcurrencyConfig(context.Context, *PutProvisionedConcurrencyConfigInput) (*PutProvisionedConcurrencyConfigOutput, error)
+	PutRuntimeManagementConfig(context.Context, *PutRuntimeManagementConfigInput) (*PutRuntimeManagementConfigOutput, error)
 	RemoveLayerVersionPermission(context.Context, *RemoveLayerVersionPermissionInput) (*RemoveLayerVersionPermissionOutput, error)
 	RemovePermission(context.Context, *RemovePermissionInput) (*RemovePermissionOutput, error)
 	TagResource(context.Context, *TagResourceInput) (*TagResourceOutput, error)
 	UntagResource(context.Context, *UntagResourceInput) (*UntagResourceOutput, error)
+	UpdateAlias(context.Context, *UpdateAliasInput) (*UpdateAliasOutput, error)
 	UpdateEventSourceMapping(context.Context, *UpdateEventSourceMappingInput) (*UpdateEventSourceMappingOutput, error)
 	UpdateFunctionCode(context.Context, *UpdateFunctionCodeInput) (*UpdateFunctionCodeOutput, error)
 	UpdateFunctionConfiguration(context.Context, *UpdateFunctionConfigurationInput) (*UpdateFunctionConfigurationOutput, error)
 	UpdateFunctionEventInvokeConfig(context.Context, *UpdateFunctionEventInvokeConfigInput) (*UpdateFunctionEventInvokeConfigOutput, error)
+	UpdateFunctionUrlConfig(context.Context, *UpdateFunctionUrlConfigInput) (*UpdateFunctionUrlConfigOutput, error)
 }
 
 // Unimplemented answers every operation with an error that names it. Services embed it, so that an operation without a
@@ -58,6 +85,11 @@ func (Unimplemented) AddPermission(context.Context, *AddPermissionInput) (*AddPe
 	return nil, wire.NotImplemented("lambda", "AddPermission")
 }
 
+// CreateAlias answers NotImplemented.
+func (Unimplemented) CreateAlias(context.Context, *CreateAliasInput) (*CreateAliasOutput, error) {
+	return nil, wire.NotImplemented("lambda", "CreateAlias")
+}
+
 // CreateEventSourceMapping answers NotImplemented.
 func (Unimplemented) CreateEventSourceMapping(context.Context, *CreateEventSourceMappingInput) (*CreateEventSourceMappingOutput, error) {
 	return nil, wire.NotImplemented("lambda", "CreateEventSourceMapping")
@@ -66,6 +98,16 @@ func (Unimplemented) CreateEventSourceMapping(context.Context, *CreateEventSourc
 // CreateFunction answers NotImplemented.
 func (Unimplemented) CreateFunction(context.Context, *CreateFunctionInput) (*CreateFunctionOutput, error) {
 	return nil, wire.NotImplemented("lambda", "CreateFunction")
+}
+
+// CreateFunctionUrlConfig answers NotImplemented.
+func (Unimplemented) CreateFunctionUrlConfig(context.Context, *CreateFunctionUrlConfigInput) (*CreateFunctionUrlConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "CreateFunctionUrlConfig")
+}
+
+// DeleteAlias answers NotImplemented.
+func (Unimplemented) DeleteAlias(context.Context, *DeleteAliasInput) (*DeleteAliasOutput, error) {
+	return nil, wire.NotImplemented("lambda", "DeleteAlias")
 }
 
 // DeleteEventSourceMapping answers NotImplemented.
@@ -78,14 +120,39 @@ func (Unimplemented) DeleteFunction(context.Context, *DeleteFunctionInput) (*Del
 	return nil, wire.NotImplemented("lambda", "DeleteFunction")
 }
 
+// DeleteFunctionConcurrency answers NotImplemented.
+func (Unimplemented) DeleteFunctionConcurrency(context.Context, *DeleteFunctionConcurrencyInput) (*DeleteFunctionConcurrencyOutput, error) {
+	return nil, wire.NotImplemented("lambda", "DeleteFunctionConcurrency")
+}
+
 // DeleteFunctionEventInvokeConfig answers NotImplemented.
 func (Unimplemented) DeleteFunctionEventInvokeConfig(context.Context, *DeleteFunctionEventInvokeConfigInput) (*DeleteFunctionEventInvokeConfigOutput, error) {
 	return nil, wire.NotImplemented("lambda", "DeleteFunctionEventInvokeConfig")
 }
 
+// DeleteFunctionUrlConfig answers NotImplemented.
+func (Unimplemented) DeleteFunctionUrlConfig(context.Context, *DeleteFunctionUrlConfigInput) (*DeleteFunctionUrlConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "DeleteFunctionUrlConfig")
+}
+
 // DeleteLayerVersion answers NotImplemented.
 func (Unimplemented) DeleteLayerVersion(context.Context, *DeleteLayerVersionInput) (*DeleteLayerVersionOutput, error) {
 	return nil, wire.NotImplemented("lambda", "DeleteLayerVersion")
+}
+
+// DeleteProvisionedConcurrencyConfig answers NotImplemented.
+func (Unimplemented) DeleteProvisionedConcurrencyConfig(context.Context, *DeleteProvisionedConcurrencyConfigInput) (*DeleteProvisionedConcurrencyConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "DeleteProvisionedConcurrencyConfig")
+}
+
+// GetAccountSettings answers NotImplemented.
+func (Unimplemented) GetAccountSettings(context.Context, *GetAccountSettingsInput) (*GetAccountSettingsOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetAccountSettings")
+}
+
+// GetAlias answers NotImplemented.
+func (Unimplemented) GetAlias(context.Context, *GetAliasInput) (*GetAliasOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetAlias")
 }
 
 // GetEventSourceMapping answers NotImplemented.
@@ -98,6 +165,16 @@ func (Unimplemented) GetFunction(context.Context, *GetFunctionInput) (*GetFuncti
 	return nil, wire.NotImplemented("lambda", "GetFunction")
 }
 
+// GetFunctionCodeSigningConfig answers NotImplemented.
+func (Unimplemented) GetFunctionCodeSigningConfig(context.Context, *GetFunctionCodeSigningConfigInput) (*GetFunctionCodeSigningConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetFunctionCodeSigningConfig")
+}
+
+// GetFunctionConcurrency answers NotImplemented.
+func (Unimplemented) GetFunctionConcurrency(context.Context, *GetFunctionConcurrencyInput) (*GetFunctionConcurrencyOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetFunctionConcurrency")
+}
+
 // GetFunctionConfiguration answers NotImplemented.
 func (Unimplemented) GetFunctionConfiguration(context.Context, *GetFunctionConfigurationInput) (*GetFunctionConfigurationOutput, error) {
 	return nil, wire.NotImplemented("lambda", "GetFunctionConfiguration")
@@ -106,6 +183,16 @@ func (Unimplemented) GetFunctionConfiguration(context.Context, *GetFunctionConfi
 // GetFunctionEventInvokeConfig answers NotImplemented.
 func (Unimplemented) GetFunctionEventInvokeConfig(context.Context, *GetFunctionEventInvokeConfigInput) (*GetFunctionEventInvokeConfigOutput, error) {
 	return nil, wire.NotImplemented("lambda", "GetFunctionEventInvokeConfig")
+}
+
+// GetFunctionRecursionConfig answers NotImplemented.
+func (Unimplemented) GetFunctionRecursionConfig(context.Context, *GetFunctionRecursionConfigInput) (*GetFunctionRecursionConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetFunctionRecursionConfig")
+}
+
+// GetFunctionUrlConfig answers NotImplemented.
+func (Unimplemented) GetFunctionUrlConfig(context.Context, *GetFunctionUrlConfigInput) (*GetFunctionUrlConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetFunctionUrlConfig")
 }
 
 // GetLayerVersion answers NotImplemented.
@@ -128,9 +215,34 @@ func (Unimplemented) GetPolicy(context.Context, *GetPolicyInput) (*GetPolicyOutp
 	return nil, wire.NotImplemented("lambda", "GetPolicy")
 }
 
+// GetProvisionedConcurrencyConfig answers NotImplemented.
+func (Unimplemented) GetProvisionedConcurrencyConfig(context.Context, *GetProvisionedConcurrencyConfigInput) (*GetProvisionedConcurrencyConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetProvisionedConcurrencyConfig")
+}
+
+// GetRuntimeManagementConfig answers NotImplemented.
+func (Unimplemented) GetRuntimeManagementConfig(context.Context, *GetRuntimeManagementConfigInput) (*GetRuntimeManagementConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "GetRuntimeManagementConfig")
+}
+
 // Invoke answers NotImplemented.
 func (Unimplemented) Invoke(context.Context, *InvokeInput) (*InvokeOutput, error) {
 	return nil, wire.NotImplemented("lambda", "Invoke")
+}
+
+// InvokeAsync answers NotImplemented.
+func (Unimplemented) InvokeAsync(context.Context, *InvokeAsyncInput) (*InvokeAsyncOutput, error) {
+	return nil, wire.NotImplemented("lambda", "InvokeAsync")
+}
+
+// InvokeWithResponseStream answers NotImplemented.
+func (Unimplemented) InvokeWithResponseStream(context.Context, *InvokeWithResponseStreamInput) (*InvokeWithResponseStreamOutput, error) {
+	return nil, wire.NotImplemented("lambda", "InvokeWithResponseStream")
+}
+
+// ListAliases answers NotImplemented.
+func (Unimplemented) ListAliases(context.Context, *ListAliasesInput) (*ListAliasesOutput, error) {
+	return nil, wire.NotImplemented("lambda", "ListAliases")
 }
 
 // ListEventSourceMappings answers NotImplemented.
@@ -141,6 +253,11 @@ func (Unimplemented) ListEventSourceMappings(context.Context, *ListEventSourceMa
 // ListFunctionEventInvokeConfigs answers NotImplemented.
 func (Unimplemented) ListFunctionEventInvokeConfigs(context.Context, *ListFunctionEventInvokeConfigsInput) (*ListFunctionEventInvokeConfigsOutput, error) {
 	return nil, wire.NotImplemented("lambda", "ListFunctionEventInvokeConfigs")
+}
+
+// ListFunctionUrlConfigs answers NotImplemented.
+func (Unimplemented) ListFunctionUrlConfigs(context.Context, *ListFunctionUrlConfigsInput) (*ListFunctionUrlConfigsOutput, error) {
+	return nil, wire.NotImplemented("lambda", "ListFunctionUrlConfigs")
 }
 
 // ListFunctions answers NotImplemented.
@@ -158,9 +275,19 @@ func (Unimplemented) ListLayers(context.Context, *ListLayersInput) (*ListLayersO
 	return nil, wire.NotImplemented("lambda", "ListLayers")
 }
 
+// ListProvisionedConcurrencyConfigs answers NotImplemented.
+func (Unimplemented) ListProvisionedConcurrencyConfigs(context.Context, *ListProvisionedConcurrencyConfigsInput) (*ListProvisionedConcurrencyConfigsOutput, error) {
+	return nil, wire.NotImplemented("lambda", "ListProvisionedConcurrencyConfigs")
+}
+
 // ListTags answers NotImplemented.
 func (Unimplemented) ListTags(context.Context, *ListTagsInput) (*ListTagsOutput, error) {
 	return nil, wire.NotImplemented("lambda", "ListTags")
+}
+
+// ListVersionsByFunction answers NotImplemented.
+func (Unimplemented) ListVersionsByFunction(context.Context, *ListVersionsByFunctionInput) (*ListVersionsByFunctionOutput, error) {
+	return nil, wire.NotImplemented("lambda", "ListVersionsByFunction")
 }
 
 // PublishLayerVersion answers NotImplemented.
@@ -168,9 +295,34 @@ func (Unimplemented) PublishLayerVersion(context.Context, *PublishLayerVersionIn
 	return nil, wire.NotImplemented("lambda", "PublishLayerVersion")
 }
 
+// PublishVersion answers NotImplemented.
+func (Unimplemented) PublishVersion(context.Context, *PublishVersionInput) (*PublishVersionOutput, error) {
+	return nil, wire.NotImplemented("lambda", "PublishVersion")
+}
+
+// PutFunctionConcurrency answers NotImplemented.
+func (Unimplemented) PutFunctionConcurrency(context.Context, *PutFunctionConcurrencyInput) (*PutFunctionConcurrencyOutput, error) {
+	return nil, wire.NotImplemented("lambda", "PutFunctionConcurrency")
+}
+
 // PutFunctionEventInvokeConfig answers NotImplemented.
 func (Unimplemented) PutFunctionEventInvokeConfig(context.Context, *PutFunctionEventInvokeConfigInput) (*PutFunctionEventInvokeConfigOutput, error) {
 	return nil, wire.NotImplemented("lambda", "PutFunctionEventInvokeConfig")
+}
+
+// PutFunctionRecursionConfig answers NotImplemented.
+func (Unimplemented) PutFunctionRecursionConfig(context.Context, *PutFunctionRecursionConfigInput) (*PutFunctionRecursionConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "PutFunctionRecursionConfig")
+}
+
+// PutProvisionedConcurrencyConfig answers NotImplemented.
+func (Unimplemented) PutProvisionedConcurrencyConfig(context.Context, *PutProvisionedConcurrencyConfigInput) (*PutProvisionedConcurrencyConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "PutProvisionedConcurrencyConfig")
+}
+
+// PutRuntimeManagementConfig answers NotImplemented.
+func (Unimplemented) PutRuntimeManagementConfig(context.Context, *PutRuntimeManagementConfigInput) (*PutRuntimeManagementConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "PutRuntimeManagementConfig")
 }
 
 // RemoveLayerVersionPermission answers NotImplemented.
@@ -193,6 +345,11 @@ func (Unimplemented) UntagResource(context.Context, *UntagResourceInput) (*Untag
 	return nil, wire.NotImplemented("lambda", "UntagResource")
 }
 
+// UpdateAlias answers NotImplemented.
+func (Unimplemented) UpdateAlias(context.Context, *UpdateAliasInput) (*UpdateAliasOutput, error) {
+	return nil, wire.NotImplemented("lambda", "UpdateAlias")
+}
+
 // UpdateEventSourceMapping answers NotImplemented.
 func (Unimplemented) UpdateEventSourceMapping(context.Context, *UpdateEventSourceMappingInput) (*UpdateEventSourceMappingOutput, error) {
 	return nil, wire.NotImplemented("lambda", "UpdateEventSourceMapping")
@@ -211,4 +368,9 @@ func (Unimplemented) UpdateFunctionConfiguration(context.Context, *UpdateFunctio
 // UpdateFunctionEventInvokeConfig answers NotImplemented.
 func (Unimplemented) UpdateFunctionEventInvokeConfig(context.Context, *UpdateFunctionEventInvokeConfigInput) (*UpdateFunctionEventInvokeConfigOutput, error) {
 	return nil, wire.NotImplemented("lambda", "UpdateFunctionEventInvokeConfig")
+}
+
+// UpdateFunctionUrlConfig answers NotImplemented.
+func (Unimplemented) UpdateFunctionUrlConfig(context.Context, *UpdateFunctionUrlConfigInput) (*UpdateFunctionUrlConfigOutput, error) {
+	return nil, wire.NotImplemented("lambda", "UpdateFunctionUrlConfig")
 }

@@ -21,6 +21,11 @@ func (c Client) AddPermission(ctx context.Context, in *AddPermissionInput) (*Add
 	return wire.Call[AddPermissionOutput](ctx, c.caller, &service, &opAddPermission, in)
 }
 
+// CreateAlias calls the operation of that name.
+func (c Client) CreateAlias(ctx context.Context, in *CreateAliasInput) (*CreateAliasOutput, error) {
+	return wire.Call[CreateAliasOutput](ctx, c.caller, &service, &opCreateAlias, in)
+}
+
 // CreateEventSourceMapping calls the operation of that name.
 func (c Client) CreateEventSourceMapping(ctx context.Context, in *CreateEventSourceMappingInput) (*CreateEventSourceMappingOutput, error) {
 	return wire.Call[CreateEventSourceMappingOutput](ctx, c.caller, &service, &opCreateEventSourceMapping, in)
@@ -29,6 +34,16 @@ func (c Client) CreateEventSourceMapping(ctx context.Context, in *CreateEventSou
 // CreateFunction calls the operation of that name.
 func (c Client) CreateFunction(ctx context.Context, in *CreateFunctionInput) (*CreateFunctionOutput, error) {
 	return wire.Call[CreateFunctionOutput](ctx, c.caller, &service, &opCreateFunction, in)
+}
+
+// CreateFunctionUrlConfig calls the operation of that name.
+func (c Client) CreateFunctionUrlConfig(ctx context.Context, in *CreateFunctionUrlConfigInput) (*CreateFunctionUrlConfigOutput, error) {
+	return wire.Call[CreateFunctionUrlConfigOutput](ctx, c.caller, &service, &opCreateFunctionUrlConfig, in)
+}
+
+// DeleteAlias calls the operation of that name.
+func (c Client) DeleteAlias(ctx context.Context, in *DeleteAliasInput) (*DeleteAliasOutput, error) {
+	return wire.Call[DeleteAliasOutput](ctx, c.caller, &service, &opDeleteAlias, in)
 }
 
 // DeleteEventSourceMapping calls the operation of that name.
@@ -41,14 +56,39 @@ func (c Client) DeleteFunction(ctx context.Context, in *DeleteFunctionInput) (*D
 	return wire.Call[DeleteFunctionOutput](ctx, c.caller, &service, &opDeleteFunction, in)
 }
 
+// DeleteFunctionConcurrency calls the operation of that name.
+func (c Client) DeleteFunctionConcurrency(ctx context.Context, in *DeleteFunctionConcurrencyInput) (*DeleteFunctionConcurrencyOutput, error) {
+	return wire.Call[DeleteFunctionConcurrencyOutput](ctx, c.caller, &service, &opDeleteFunctionConcurrency, in)
+}
+
 // DeleteFunctionEventInvokeConfig calls the operation of that name.
 func (c Client) DeleteFunctionEventInvokeConfig(ctx context.Context, in *DeleteFunctionEventInvokeConfigInput) (*DeleteFunctionEventInvokeConfigOutput, error) {
 	return wire.Call[DeleteFunctionEventInvokeConfigOutput](ctx, c.caller, &service, &opDeleteFunctionEventInvokeConfig, in)
 }
 
+// DeleteFunctionUrlConfig calls the operation of that name.
+func (c Client) DeleteFunctionUrlConfig(ctx context.Context, in *DeleteFunctionUrlConfigInput) (*DeleteFunctionUrlConfigOutput, error) {
+	return wire.Call[DeleteFunctionUrlConfigOutput](ctx, c.caller, &service, &opDeleteFunctionUrlConfig, in)
+}
+
 // DeleteLayerVersion calls the operation of that name.
 func (c Client) DeleteLayerVersion(ctx context.Context, in *DeleteLayerVersionInput) (*DeleteLayerVersionOutput, error) {
 	return wire.Call[DeleteLayerVersionOutput](ctx, c.caller, &service, &opDeleteLayerVersion, in)
+}
+
+// DeleteProvisionedConcurrencyConfig calls the operation of that name.
+func (c Client) DeleteProvisionedConcurrencyConfig(ctx context.Context, in *DeleteProvisionedConcurrencyConfigInput) (*DeleteProvisionedConcurrencyConfigOutput, error) {
+	return wire.Call[DeleteProvisionedConcurrencyConfigOutput](ctx, c.caller, &service, &opDeleteProvisionedConcurrencyConfig, in)
+}
+
+// GetAccountSettings calls the operation of that name.
+func (c Client) GetAccountSettings(ctx context.Context, in *GetAccountSettingsInput) (*GetAccountSettingsOutput, error) {
+	return wire.Call[GetAccountSettingsOutput](ctx, c.caller, &service, &opGetAccountSettings, in)
+}
+
+// GetAlias calls the operation of that name.
+func (c Client) GetAlias(ctx context.Context, in *GetAliasInput) (*GetAliasOutput, error) {
+	return wire.Call[GetAliasOutput](ctx, c.caller, &service, &opGetAlias, in)
 }
 
 // GetEventSourceMapping calls the operation of that name.
@@ -61,6 +101,16 @@ func (c Client) GetFunction(ctx context.Context, in *GetFunctionInput) (*GetFunc
 	return wire.Call[GetFunctionOutput](ctx, c.caller, &service, &opGetFunction, in)
 }
 
+// GetFunctionCodeSigningConfig calls the operation of that name.
+func (c Client) GetFunctionCodeSigningConfig(ctx context.Context, in *GetFunctionCodeSigningConfigInput) (*GetFunctionCodeSigningConfigOutput, error) {
+	return wire.Call[GetFunctionCodeSigningConfigOutput](ctx, c.caller, &service, &opGetFunctionCodeSigningConfig, in)
+}
+
+// GetFunctionConcurrency calls the operation of that name.
+func (c Client) GetFunctionConcurrency(ctx context.Context, in *GetFunctionConcurrencyInput) (*GetFunctionConcurrencyOutput, error) {
+	return wire.Call[GetFunctionConcurrencyOutput](ctx, c.caller, &service, &opGetFunctionConcurrency, in)
+}
+
 // GetFunctionConfiguration calls the operation of that name.
 func (c Client) GetFunctionConfiguration(ctx context.Context, in *GetFunctionConfigurationInput) (*GetFunctionConfigurationOutput, error) {
 	return wire.Call[GetFunctionConfigurationOutput](ctx, c.caller, &service, &opGetFunctionConfiguration, in)
@@ -69,6 +119,16 @@ func (c Client) GetFunctionConfiguration(ctx context.Context, in *GetFunctionCon
 // GetFunctionEventInvokeConfig calls the operation of that name.
 func (c Client) GetFunctionEventInvokeConfig(ctx context.Context, in *GetFunctionEventInvokeConfigInput) (*GetFunctionEventInvokeConfigOutput, error) {
 	return wire.Call[GetFunctionEventInvokeConfigOutput](ctx, c.caller, &service, &opGetFunctionEventInvokeConfig, in)
+}
+
+// GetFunctionRecursionConfig calls the operation of that name.
+func (c Client) GetFunctionRecursionConfig(ctx context.Context, in *GetFunctionRecursionConfigInput) (*GetFunctionRecursionConfigOutput, error) {
+	return wire.Call[GetFunctionRecursionConfigOutput](ctx, c.caller, &service, &opGetFunctionRecursionConfig, in)
+}
+
+// GetFunctionUrlConfig calls the operation of that name.
+func (c Client) GetFunctionUrlConfig(ctx context.Context, in *GetFunctionUrlConfigInput) (*GetFunctionUrlConfigOutput, error) {
+	return wire.Call[GetFunctionUrlConfigOutput](ctx, c.caller, &service, &opGetFunctionUrlConfig, in)
 }
 
 // GetLayerVersion calls the operation of that name.
@@ -91,9 +151,34 @@ func (c Client) GetPolicy(ctx context.Context, in *GetPolicyInput) (*GetPolicyOu
 	return wire.Call[GetPolicyOutput](ctx, c.caller, &service, &opGetPolicy, in)
 }
 
+// GetProvisionedConcurrencyConfig calls the operation of that name.
+func (c Client) GetProvisionedConcurrencyConfig(ctx context.Context, in *GetProvisionedConcurrencyConfigInput) (*GetProvisionedConcurrencyConfigOutput, error) {
+	return wire.Call[GetProvisionedConcurrencyConfigOutput](ctx, c.caller, &service, &opGetProvisionedConcurrencyConfig, in)
+}
+
+// GetRuntimeManagementConfig calls the operation of that name.
+func (c Client) GetRuntimeManagementConfig(ctx context.Context, in *GetRuntimeManagementConfigInput) (*GetRuntimeManagementConfigOutput, error) {
+	return wire.Call[GetRuntimeManagementConfigOutput](ctx, c.caller, &service, &opGetRuntimeManagementConfig, in)
+}
+
 // Invoke calls the operation of that name.
 func (c Client) Invoke(ctx context.Context, in *InvokeInput) (*InvokeOutput, error) {
 	return wire.Call[InvokeOutput](ctx, c.caller, &service, &opInvoke, in)
+}
+
+// InvokeAsync calls the operation of that name.
+func (c Client) InvokeAsync(ctx context.Context, in *InvokeAsyncInput) (*InvokeAsyncOutput, error) {
+	return wire.Call[InvokeAsyncOutput](ctx, c.caller, &service, &opInvokeAsync, in)
+}
+
+// InvokeWithResponseStream calls the operation of that name.
+func (c Client) InvokeWithResponseStream(ctx context.Context, in *InvokeWithResponseStreamInput) (*InvokeWithResponseStreamOutput, error) {
+	return wire.Call[InvokeWithResponseStreamOutput](ctx, c.caller, &service, &opInvokeWithResponseStream, in)
+}
+
+// ListAliases calls the operation of that name.
+func (c Client) ListAliases(ctx context.Context, in *ListAliasesInput) (*ListAliasesOutput, error) {
+	return wire.Call[ListAliasesOutput](ctx, c.caller, &service, &opListAliases, in)
 }
 
 // ListEventSourceMappings calls the operation of that name.
@@ -104,6 +189,11 @@ func (c Client) ListEventSourceMappings(ctx context.Context, in *ListEventSource
 // ListFunctionEventInvokeConfigs calls the operation of that name.
 func (c Client) ListFunctionEventInvokeConfigs(ctx context.Context, in *ListFunctionEventInvokeConfigsInput) (*ListFunctionEventInvokeConfigsOutput, error) {
 	return wire.Call[ListFunctionEventInvokeConfigsOutput](ctx, c.caller, &service, &opListFunctionEventInvokeConfigs, in)
+}
+
+// ListFunctionUrlConfigs calls the operation of that name.
+func (c Client) ListFunctionUrlConfigs(ctx context.Context, in *ListFunctionUrlConfigsInput) (*ListFunctionUrlConfigsOutput, error) {
+	return wire.Call[ListFunctionUrlConfigsOutput](ctx, c.caller, &service, &opListFunctionUrlConfigs, in)
 }
 
 // ListFunctions calls the operation of that name.
@@ -121,9 +211,19 @@ func (c Client) ListLayers(ctx context.Context, in *ListLayersInput) (*ListLayer
 	return wire.Call[ListLayersOutput](ctx, c.caller, &service, &opListLayers, in)
 }
 
+// ListProvisionedConcurrencyConfigs calls the operation of that name.
+func (c Client) ListProvisionedConcurrencyConfigs(ctx context.Context, in *ListProvisionedConcurrencyConfigsInput) (*ListProvisionedConcurrencyConfigsOutput, error) {
+	return wire.Call[ListProvisionedConcurrencyConfigsOutput](ctx, c.caller, &service, &opListProvisionedConcurrencyConfigs, in)
+}
+
 // ListTags calls the operation of that name.
 func (c Client) ListTags(ctx context.Context, in *ListTagsInput) (*ListTagsOutput, error) {
 	return wire.Call[ListTagsOutput](ctx, c.caller, &service, &opListTags, in)
+}
+
+// ListVersionsByFunction calls the operation of that name.
+func (c Client) ListVersionsByFunction(ctx context.Context, in *ListVersionsByFunctionInput) (*ListVersionsByFunctionOutput, error) {
+	return wire.Call[ListVersionsByFunctionOutput](ctx, c.caller, &service, &opListVersionsByFunction, in)
 }
 
 // PublishLayerVersion calls the operation of that name.
@@ -131,9 +231,34 @@ func (c Client) PublishLayerVersion(ctx context.Context, in *PublishLayerVersion
 	return wire.Call[PublishLayerVersionOutput](ctx, c.caller, &service, &opPublishLayerVersion, in)
 }
 
+// PublishVersion calls the operation of that name.
+func (c Client) PublishVersion(ctx context.Context, in *PublishVersionInput) (*PublishVersionOutput, error) {
+	return wire.Call[PublishVersionOutput](ctx, c.caller, &service, &opPublishVersion, in)
+}
+
+// PutFunctionConcurrency calls the operation of that name.
+func (c Client) PutFunctionConcurrency(ctx context.Context, in *PutFunctionConcurrencyInput) (*PutFunctionConcurrencyOutput, error) {
+	return wire.Call[PutFunctionConcurrencyOutput](ctx, c.caller, &service, &opPutFunctionConcurrency, in)
+}
+
 // PutFunctionEventInvokeConfig calls the operation of that name.
 func (c Client) PutFunctionEventInvokeConfig(ctx context.Context, in *PutFunctionEventInvokeConfigInput) (*PutFunctionEventInvokeConfigOutput, error) {
 	return wire.Call[PutFunctionEventInvokeConfigOutput](ctx, c.caller, &service, &opPutFunctionEventInvokeConfig, in)
+}
+
+// PutFunctionRecursionConfig calls the operation of that name.
+func (c Client) PutFunctionRecursionConfig(ctx context.Context, in *PutFunctionRecursionConfigInput) (*PutFunctionRecursionConfigOutput, error) {
+	return wire.Call[PutFunctionRecursionConfigOutput](ctx, c.caller, &service, &opPutFunctionRecursionConfig, in)
+}
+
+// PutProvisionedConcurrencyConfig calls the operation of that name.
+func (c Client) PutProvisionedConcurrencyConfig(ctx context.Context, in *PutProvisionedConcurrencyConfigInput) (*PutProvisionedConcurrencyConfigOutput, error) {
+	return wire.Call[PutProvisionedConcurrencyConfigOutput](ctx, c.caller, &service, &opPutProvisionedConcurrencyConfig, in)
+}
+
+// PutRuntimeManagementConfig calls the operation of that name.
+func (c Client) PutRuntimeManagementConfig(ctx context.Context, in *PutRuntimeManagementConfigInput) (*PutRuntimeManagementConfigOutput, error) {
+	return wire.Call[PutRuntimeManagementConfigOutput](ctx, c.caller, &service, &opPutRuntimeManagementConfig, in)
 }
 
 // RemoveLayerVersionPermission calls the operation of that name.
@@ -156,6 +281,11 @@ func (c Client) UntagResource(ctx context.Context, in *UntagResourceInput) (*Unt
 	return wire.Call[UntagResourceOutput](ctx, c.caller, &service, &opUntagResource, in)
 }
 
+// UpdateAlias calls the operation of that name.
+func (c Client) UpdateAlias(ctx context.Context, in *UpdateAliasInput) (*UpdateAliasOutput, error) {
+	return wire.Call[UpdateAliasOutput](ctx, c.caller, &service, &opUpdateAlias, in)
+}
+
 // UpdateEventSourceMapping calls the operation of that name.
 func (c Client) UpdateEventSourceMapping(ctx context.Context, in *UpdateEventSourceMappingInput) (*UpdateEventSourceMappingOutput, error) {
 	return wire.Call[UpdateEventSourceMappingOutput](ctx, c.caller, &service, &opUpdateEventSourceMapping, in)
@@ -174,4 +304,9 @@ func (c Client) UpdateFunctionConfiguration(ctx context.Context, in *UpdateFunct
 // UpdateFunctionEventInvokeConfig calls the operation of that name.
 func (c Client) UpdateFunctionEventInvokeConfig(ctx context.Context, in *UpdateFunctionEventInvokeConfigInput) (*UpdateFunctionEventInvokeConfigOutput, error) {
 	return wire.Call[UpdateFunctionEventInvokeConfigOutput](ctx, c.caller, &service, &opUpdateFunctionEventInvokeConfig, in)
+}
+
+// UpdateFunctionUrlConfig calls the operation of that name.
+func (c Client) UpdateFunctionUrlConfig(ctx context.Context, in *UpdateFunctionUrlConfigInput) (*UpdateFunctionUrlConfigOutput, error) {
+	return wire.Call[UpdateFunctionUrlConfigOutput](ctx, c.caller, &service, &opUpdateFunctionUrlConfig, in)
 }

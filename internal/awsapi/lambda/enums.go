@@ -78,6 +78,12 @@ const (
 	InvocationTypeDryRun          = "DryRun"
 )
 
+// The values of InvokeMode.
+const (
+	InvokeModeRESPONSESTREAM = "RESPONSE_STREAM"
+	InvokeModeBUFFERED       = "BUFFERED"
+)
+
 // The values of KafkaSchemaRegistryAuthType.
 const (
 	KafkaSchemaRegistryAuthTypeBASICAUTH                = "BASIC_AUTH"
@@ -152,6 +158,25 @@ const (
 const (
 	PackageTypeZip   = "Zip"
 	PackageTypeImage = "Image"
+)
+
+// The values of ProvisionedConcurrencyStatusEnum.
+const (
+	ProvisionedConcurrencyStatusEnumINPROGRESS = "IN_PROGRESS"
+	ProvisionedConcurrencyStatusEnumREADY      = "READY"
+	ProvisionedConcurrencyStatusEnumFAILED     = "FAILED"
+)
+
+// The values of RecursiveLoop.
+const (
+	RecursiveLoopAllow     = "Allow"
+	RecursiveLoopTerminate = "Terminate"
+)
+
+// The values of ResponseStreamingInvocationType.
+const (
+	ResponseStreamingInvocationTypeRequestResponse = "RequestResponse"
+	ResponseStreamingInvocationTypeDryRun          = "DryRun"
 )
 
 // The values of SchemaRegistryEventRecordFormat.
@@ -264,4 +289,11 @@ const (
 const (
 	TracingModeActive      = "Active"
 	TracingModePassThrough = "PassThrough"
+)
+
+// The values of UpdateRuntimeOn.
+const (
+	UpdateRuntimeOnAuto           = "Auto"
+	UpdateRuntimeOnManual         = "Manual"
+	UpdateRuntimeOnFunctionUpdate = "FunctionUpdate"
 )

@@ -194,6 +194,13 @@ func NewPreconditionFailedException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorPreconditionFailedException, format, args)
 }
 
+var errorProvisionedConcurrencyConfigNotFoundException = wire.ErrorTrait{Code: "ProvisionedConcurrencyConfigNotFoundException", QueryCode: "", Status: 404}
+
+// NewProvisionedConcurrencyConfigNotFoundException returns the error ProvisionedConcurrencyConfigNotFoundException, of HTTP status 404.
+func NewProvisionedConcurrencyConfigNotFoundException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorProvisionedConcurrencyConfigNotFoundException, format, args)
+}
+
 var errorRecursiveInvocationException = wire.ErrorTrait{Code: "RecursiveInvocationException", QueryCode: "", Status: 400}
 
 // NewRecursiveInvocationException returns the error RecursiveInvocationException, of HTTP status 400.

@@ -7,7 +7,7 @@ import "croft/internal/wire"
 
 var opAddLayerVersionPermission = wire.Operation{
 	Name: "AddLayerVersionPermission", Status: 201, Route: wire.Route{Method: "POST", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions", "{VersionNumber}", "policy"}},
-	Input: 2, Output: 3, Schema: &schema,
+	Input: 4, Output: 5, Schema: &schema,
 	New: func() any { return new(AddLayerVersionPermissionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).AddLayerVersionPermission(ctx, in.(*AddLayerVersionPermissionInput))
@@ -20,7 +20,7 @@ var opAddLayerVersionPermission = wire.Operation{
 
 var opAddPermission = wire.Operation{
 	Name: "AddPermission", Status: 201, Route: wire.Route{Method: "POST", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "policy"}},
-	Input: 4, Output: 5, Schema: &schema,
+	Input: 6, Output: 7, Schema: &schema,
 	New: func() any { return new(AddPermissionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).AddPermission(ctx, in.(*AddPermissionInput))
@@ -31,9 +31,22 @@ var opAddPermission = wire.Operation{
 	},
 }
 
+var opCreateAlias = wire.Operation{
+	Name: "CreateAlias", Status: 201, Route: wire.Route{Method: "POST", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "aliases"}},
+	Input: 38, Output: 11, Schema: &schema,
+	New: func() any { return new(CreateAliasInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).CreateAlias(ctx, in.(*CreateAliasInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opCreateEventSourceMapping = wire.Operation{
 	Name: "CreateEventSourceMapping", Status: 202, Route: wire.Route{Method: "POST", Segments: []string{"2015-03-31", "event-source-mappings"}},
-	Input: 25, Output: 65, Schema: &schema,
+	Input: 39, Output: 85, Schema: &schema,
 	New: func() any { return new(CreateEventSourceMappingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateEventSourceMapping(ctx, in.(*CreateEventSourceMappingInput))
@@ -46,7 +59,7 @@ var opCreateEventSourceMapping = wire.Operation{
 
 var opCreateFunction = wire.Operation{
 	Name: "CreateFunction", Status: 201, Route: wire.Route{Method: "POST", Segments: []string{"2015-03-31", "functions"}},
-	Input: 26, Output: 89, Schema: &schema,
+	Input: 40, Output: 109, Schema: &schema,
 	New: func() any { return new(CreateFunctionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateFunction(ctx, in.(*CreateFunctionInput))
@@ -57,9 +70,35 @@ var opCreateFunction = wire.Operation{
 	},
 }
 
+var opCreateFunctionUrlConfig = wire.Operation{
+	Name: "CreateFunctionUrlConfig", Status: 201, Route: wire.Route{Method: "POST", Segments: []string{"2021-10-31", "functions", "{FunctionName}", "url"}},
+	Input: 41, Output: 42, Schema: &schema,
+	New: func() any { return new(CreateFunctionUrlConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).CreateFunctionUrlConfig(ctx, in.(*CreateFunctionUrlConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opDeleteAlias = wire.Operation{
+	Name: "DeleteAlias", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "aliases", "{Name}"}},
+	Input: 46, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteAliasInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteAlias(ctx, in.(*DeleteAliasInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opDeleteEventSourceMapping = wire.Operation{
 	Name: "DeleteEventSourceMapping", Status: 202, Route: wire.Route{Method: "DELETE", Segments: []string{"2015-03-31", "event-source-mappings", "{UUID}"}},
-	Input: 30, Output: 65, Schema: &schema,
+	Input: 47, Output: 85, Schema: &schema,
 	New: func() any { return new(DeleteEventSourceMappingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteEventSourceMapping(ctx, in.(*DeleteEventSourceMappingInput))
@@ -72,7 +111,7 @@ var opDeleteEventSourceMapping = wire.Operation{
 
 var opDeleteFunction = wire.Operation{
 	Name: "DeleteFunction", Status: 200, Route: wire.Route{Method: "DELETE", Segments: []string{"2015-03-31", "functions", "{FunctionName}"}},
-	Input: 32, Output: 33, Schema: &schema,
+	Input: 50, Output: 51, Schema: &schema,
 	New: func() any { return new(DeleteFunctionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteFunction(ctx, in.(*DeleteFunctionInput))
@@ -83,9 +122,22 @@ var opDeleteFunction = wire.Operation{
 	},
 }
 
+var opDeleteFunctionConcurrency = wire.Operation{
+	Name: "DeleteFunctionConcurrency", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2017-10-31", "functions", "{FunctionName}", "concurrency"}},
+	Input: 48, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteFunctionConcurrencyInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteFunctionConcurrency(ctx, in.(*DeleteFunctionConcurrencyInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opDeleteFunctionEventInvokeConfig = wire.Operation{
 	Name: "DeleteFunctionEventInvokeConfig", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2019-09-25", "functions", "{FunctionName}", "event-invoke-config"}},
-	Input: 31, Output: 0, Schema: &schema,
+	Input: 49, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteFunctionEventInvokeConfigInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteFunctionEventInvokeConfig(ctx, in.(*DeleteFunctionEventInvokeConfigInput))
@@ -96,9 +148,22 @@ var opDeleteFunctionEventInvokeConfig = wire.Operation{
 	},
 }
 
+var opDeleteFunctionUrlConfig = wire.Operation{
+	Name: "DeleteFunctionUrlConfig", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2021-10-31", "functions", "{FunctionName}", "url"}},
+	Input: 52, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteFunctionUrlConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteFunctionUrlConfig(ctx, in.(*DeleteFunctionUrlConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opDeleteLayerVersion = wire.Operation{
 	Name: "DeleteLayerVersion", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions", "{VersionNumber}"}},
-	Input: 34, Output: 0, Schema: &schema,
+	Input: 53, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteLayerVersionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteLayerVersion(ctx, in.(*DeleteLayerVersionInput))
@@ -109,9 +174,48 @@ var opDeleteLayerVersion = wire.Operation{
 	},
 }
 
+var opDeleteProvisionedConcurrencyConfig = wire.Operation{
+	Name: "DeleteProvisionedConcurrencyConfig", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2019-09-30", "functions", "{FunctionName}", "provisioned-concurrency"}},
+	Input: 54, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteProvisionedConcurrencyConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteProvisionedConcurrencyConfig(ctx, in.(*DeleteProvisionedConcurrencyConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetAccountSettings = wire.Operation{
+	Name: "GetAccountSettings", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2016-08-19", "account-settings"}},
+	Input: 124, Output: 125, Schema: &schema,
+	New: func() any { return new(GetAccountSettingsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetAccountSettings(ctx, in.(*GetAccountSettingsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetAlias = wire.Operation{
+	Name: "GetAlias", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "aliases", "{Name}"}},
+	Input: 126, Output: 11, Schema: &schema,
+	New: func() any { return new(GetAliasInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetAlias(ctx, in.(*GetAliasInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetEventSourceMapping = wire.Operation{
 	Name: "GetEventSourceMapping", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "event-source-mappings", "{UUID}"}},
-	Input: 100, Output: 65, Schema: &schema,
+	Input: 127, Output: 85, Schema: &schema,
 	New: func() any { return new(GetEventSourceMappingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetEventSourceMapping(ctx, in.(*GetEventSourceMappingInput))
@@ -124,7 +228,7 @@ var opGetEventSourceMapping = wire.Operation{
 
 var opGetFunction = wire.Operation{
 	Name: "GetFunction", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "functions", "{FunctionName}"}},
-	Input: 103, Output: 104, Schema: &schema,
+	Input: 136, Output: 137, Schema: &schema,
 	New: func() any { return new(GetFunctionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetFunction(ctx, in.(*GetFunctionInput))
@@ -135,9 +239,35 @@ var opGetFunction = wire.Operation{
 	},
 }
 
+var opGetFunctionCodeSigningConfig = wire.Operation{
+	Name: "GetFunctionCodeSigningConfig", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2020-06-30", "functions", "{FunctionName}", "code-signing-config"}},
+	Input: 128, Output: 129, Schema: &schema,
+	New: func() any { return new(GetFunctionCodeSigningConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetFunctionCodeSigningConfig(ctx, in.(*GetFunctionCodeSigningConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetFunctionConcurrency = wire.Operation{
+	Name: "GetFunctionConcurrency", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2019-09-30", "functions", "{FunctionName}", "concurrency"}},
+	Input: 130, Output: 131, Schema: &schema,
+	New: func() any { return new(GetFunctionConcurrencyInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetFunctionConcurrency(ctx, in.(*GetFunctionConcurrencyInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetFunctionConfiguration = wire.Operation{
 	Name: "GetFunctionConfiguration", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "configuration"}},
-	Input: 101, Output: 89, Schema: &schema,
+	Input: 132, Output: 109, Schema: &schema,
 	New: func() any { return new(GetFunctionConfigurationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetFunctionConfiguration(ctx, in.(*GetFunctionConfigurationInput))
@@ -150,7 +280,7 @@ var opGetFunctionConfiguration = wire.Operation{
 
 var opGetFunctionEventInvokeConfig = wire.Operation{
 	Name: "GetFunctionEventInvokeConfig", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2019-09-25", "functions", "{FunctionName}", "event-invoke-config"}},
-	Input: 102, Output: 90, Schema: &schema,
+	Input: 133, Output: 110, Schema: &schema,
 	New: func() any { return new(GetFunctionEventInvokeConfigInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetFunctionEventInvokeConfig(ctx, in.(*GetFunctionEventInvokeConfigInput))
@@ -161,9 +291,35 @@ var opGetFunctionEventInvokeConfig = wire.Operation{
 	},
 }
 
+var opGetFunctionRecursionConfig = wire.Operation{
+	Name: "GetFunctionRecursionConfig", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2024-08-31", "functions", "{FunctionName}", "recursion-config"}},
+	Input: 134, Output: 135, Schema: &schema,
+	New: func() any { return new(GetFunctionRecursionConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetFunctionRecursionConfig(ctx, in.(*GetFunctionRecursionConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetFunctionUrlConfig = wire.Operation{
+	Name: "GetFunctionUrlConfig", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2021-10-31", "functions", "{FunctionName}", "url"}},
+	Input: 138, Output: 139, Schema: &schema,
+	New: func() any { return new(GetFunctionUrlConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetFunctionUrlConfig(ctx, in.(*GetFunctionUrlConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetLayerVersion = wire.Operation{
 	Name: "GetLayerVersion", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions", "{VersionNumber}"}},
-	Input: 108, Output: 109, Schema: &schema,
+	Input: 143, Output: 144, Schema: &schema,
 	New: func() any { return new(GetLayerVersionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetLayerVersion(ctx, in.(*GetLayerVersionInput))
@@ -176,7 +332,7 @@ var opGetLayerVersion = wire.Operation{
 
 var opGetLayerVersionByArn = wire.Operation{
 	Name: "GetLayerVersionByArn", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2018-10-31", "layers"}, Query: []string{"find=LayerVersion"}},
-	Input: 105, Output: 109, Schema: &schema,
+	Input: 140, Output: 144, Schema: &schema,
 	New: func() any { return new(GetLayerVersionByArnInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetLayerVersionByArn(ctx, in.(*GetLayerVersionByArnInput))
@@ -189,7 +345,7 @@ var opGetLayerVersionByArn = wire.Operation{
 
 var opGetLayerVersionPolicy = wire.Operation{
 	Name: "GetLayerVersionPolicy", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions", "{VersionNumber}", "policy"}},
-	Input: 106, Output: 107, Schema: &schema,
+	Input: 141, Output: 142, Schema: &schema,
 	New: func() any { return new(GetLayerVersionPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetLayerVersionPolicy(ctx, in.(*GetLayerVersionPolicyInput))
@@ -202,7 +358,7 @@ var opGetLayerVersionPolicy = wire.Operation{
 
 var opGetPolicy = wire.Operation{
 	Name: "GetPolicy", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "policy"}},
-	Input: 110, Output: 111, Schema: &schema,
+	Input: 145, Output: 146, Schema: &schema,
 	New: func() any { return new(GetPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetPolicy(ctx, in.(*GetPolicyInput))
@@ -213,9 +369,35 @@ var opGetPolicy = wire.Operation{
 	},
 }
 
+var opGetProvisionedConcurrencyConfig = wire.Operation{
+	Name: "GetProvisionedConcurrencyConfig", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2019-09-30", "functions", "{FunctionName}", "provisioned-concurrency"}},
+	Input: 147, Output: 148, Schema: &schema,
+	New: func() any { return new(GetProvisionedConcurrencyConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetProvisionedConcurrencyConfig(ctx, in.(*GetProvisionedConcurrencyConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetRuntimeManagementConfig = wire.Operation{
+	Name: "GetRuntimeManagementConfig", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2021-07-20", "functions", "{FunctionName}", "runtime-management-config"}},
+	Input: 149, Output: 150, Schema: &schema,
+	New: func() any { return new(GetRuntimeManagementConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetRuntimeManagementConfig(ctx, in.(*GetRuntimeManagementConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opInvoke = wire.Operation{
 	Name: "Invoke", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "invocations"}},
-	Input: 124, Output: 125, Schema: &schema,
+	Input: 166, Output: 167, Schema: &schema,
 	ContentType: "application/json",
 	New:         func() any { return new(InvokeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -227,9 +409,48 @@ var opInvoke = wire.Operation{
 	},
 }
 
+var opInvokeAsync = wire.Operation{
+	Name: "InvokeAsync", Status: 202, Route: wire.Route{Method: "POST", Segments: []string{"2014-11-13", "functions", "{FunctionName}", "invoke-async"}},
+	Input: 169, Output: 170, Schema: &schema,
+	New: func() any { return new(InvokeAsyncInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).InvokeAsync(ctx, in.(*InvokeAsyncInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opInvokeWithResponseStream = wire.Operation{
+	Name: "InvokeWithResponseStream", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"2021-11-15", "functions", "{FunctionName}", "response-streaming-invocations"}},
+	Input: 174, Output: 175, Schema: &schema,
+	New: func() any { return new(InvokeWithResponseStreamInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).InvokeWithResponseStream(ctx, in.(*InvokeWithResponseStreamInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opListAliases = wire.Operation{
+	Name: "ListAliases", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "aliases"}},
+	Input: 210, Output: 211, Schema: &schema,
+	New: func() any { return new(ListAliasesInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListAliases(ctx, in.(*ListAliasesInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListEventSourceMappings = wire.Operation{
 	Name: "ListEventSourceMappings", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "event-source-mappings"}},
-	Input: 160, Output: 161, Schema: &schema,
+	Input: 212, Output: 213, Schema: &schema,
 	New: func() any { return new(ListEventSourceMappingsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListEventSourceMappings(ctx, in.(*ListEventSourceMappingsInput))
@@ -242,7 +463,7 @@ var opListEventSourceMappings = wire.Operation{
 
 var opListFunctionEventInvokeConfigs = wire.Operation{
 	Name: "ListFunctionEventInvokeConfigs", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2019-09-25", "functions", "{FunctionName}", "event-invoke-config", "list"}},
-	Input: 162, Output: 163, Schema: &schema,
+	Input: 214, Output: 215, Schema: &schema,
 	New: func() any { return new(ListFunctionEventInvokeConfigsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListFunctionEventInvokeConfigs(ctx, in.(*ListFunctionEventInvokeConfigsInput))
@@ -253,9 +474,22 @@ var opListFunctionEventInvokeConfigs = wire.Operation{
 	},
 }
 
+var opListFunctionUrlConfigs = wire.Operation{
+	Name: "ListFunctionUrlConfigs", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2021-10-31", "functions", "{FunctionName}", "urls"}},
+	Input: 216, Output: 217, Schema: &schema,
+	New: func() any { return new(ListFunctionUrlConfigsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListFunctionUrlConfigs(ctx, in.(*ListFunctionUrlConfigsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListFunctions = wire.Operation{
 	Name: "ListFunctions", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "functions"}},
-	Input: 164, Output: 165, Schema: &schema,
+	Input: 218, Output: 219, Schema: &schema,
 	New: func() any { return new(ListFunctionsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListFunctions(ctx, in.(*ListFunctionsInput))
@@ -268,7 +502,7 @@ var opListFunctions = wire.Operation{
 
 var opListLayerVersions = wire.Operation{
 	Name: "ListLayerVersions", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions"}},
-	Input: 166, Output: 167, Schema: &schema,
+	Input: 220, Output: 221, Schema: &schema,
 	New: func() any { return new(ListLayerVersionsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListLayerVersions(ctx, in.(*ListLayerVersionsInput))
@@ -281,7 +515,7 @@ var opListLayerVersions = wire.Operation{
 
 var opListLayers = wire.Operation{
 	Name: "ListLayers", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2018-10-31", "layers"}},
-	Input: 168, Output: 169, Schema: &schema,
+	Input: 222, Output: 223, Schema: &schema,
 	New: func() any { return new(ListLayersInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListLayers(ctx, in.(*ListLayersInput))
@@ -292,9 +526,22 @@ var opListLayers = wire.Operation{
 	},
 }
 
+var opListProvisionedConcurrencyConfigs = wire.Operation{
+	Name: "ListProvisionedConcurrencyConfigs", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2019-09-30", "functions", "{FunctionName}", "provisioned-concurrency"}, Query: []string{"List=ALL"}},
+	Input: 224, Output: 225, Schema: &schema,
+	New: func() any { return new(ListProvisionedConcurrencyConfigsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListProvisionedConcurrencyConfigs(ctx, in.(*ListProvisionedConcurrencyConfigsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListTags = wire.Operation{
 	Name: "ListTags", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2017-03-31", "tags", "{Resource}"}},
-	Input: 170, Output: 171, Schema: &schema,
+	Input: 226, Output: 227, Schema: &schema,
 	New: func() any { return new(ListTagsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTags(ctx, in.(*ListTagsInput))
@@ -305,9 +552,22 @@ var opListTags = wire.Operation{
 	},
 }
 
+var opListVersionsByFunction = wire.Operation{
+	Name: "ListVersionsByFunction", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "versions"}},
+	Input: 228, Output: 229, Schema: &schema,
+	New: func() any { return new(ListVersionsByFunctionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListVersionsByFunction(ctx, in.(*ListVersionsByFunctionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opPublishLayerVersion = wire.Operation{
 	Name: "PublishLayerVersion", Status: 201, Route: wire.Route{Method: "POST", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions"}},
-	Input: 210, Output: 211, Schema: &schema,
+	Input: 279, Output: 280, Schema: &schema,
 	New: func() any { return new(PublishLayerVersionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PublishLayerVersion(ctx, in.(*PublishLayerVersionInput))
@@ -318,9 +578,35 @@ var opPublishLayerVersion = wire.Operation{
 	},
 }
 
+var opPublishVersion = wire.Operation{
+	Name: "PublishVersion", Status: 201, Route: wire.Route{Method: "POST", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "versions"}},
+	Input: 281, Output: 109, Schema: &schema,
+	New: func() any { return new(PublishVersionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PublishVersion(ctx, in.(*PublishVersionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutFunctionConcurrency = wire.Operation{
+	Name: "PutFunctionConcurrency", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2017-10-31", "functions", "{FunctionName}", "concurrency"}},
+	Input: 282, Output: 36, Schema: &schema,
+	New: func() any { return new(PutFunctionConcurrencyInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutFunctionConcurrency(ctx, in.(*PutFunctionConcurrencyInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opPutFunctionEventInvokeConfig = wire.Operation{
 	Name: "PutFunctionEventInvokeConfig", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2019-09-25", "functions", "{FunctionName}", "event-invoke-config"}},
-	Input: 212, Output: 90, Schema: &schema,
+	Input: 283, Output: 110, Schema: &schema,
 	New: func() any { return new(PutFunctionEventInvokeConfigInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutFunctionEventInvokeConfig(ctx, in.(*PutFunctionEventInvokeConfigInput))
@@ -331,9 +617,48 @@ var opPutFunctionEventInvokeConfig = wire.Operation{
 	},
 }
 
+var opPutFunctionRecursionConfig = wire.Operation{
+	Name: "PutFunctionRecursionConfig", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2024-08-31", "functions", "{FunctionName}", "recursion-config"}},
+	Input: 284, Output: 285, Schema: &schema,
+	New: func() any { return new(PutFunctionRecursionConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutFunctionRecursionConfig(ctx, in.(*PutFunctionRecursionConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutProvisionedConcurrencyConfig = wire.Operation{
+	Name: "PutProvisionedConcurrencyConfig", Status: 202, Route: wire.Route{Method: "PUT", Segments: []string{"2019-09-30", "functions", "{FunctionName}", "provisioned-concurrency"}},
+	Input: 286, Output: 287, Schema: &schema,
+	New: func() any { return new(PutProvisionedConcurrencyConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutProvisionedConcurrencyConfig(ctx, in.(*PutProvisionedConcurrencyConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutRuntimeManagementConfig = wire.Operation{
+	Name: "PutRuntimeManagementConfig", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2021-07-20", "functions", "{FunctionName}", "runtime-management-config"}},
+	Input: 288, Output: 289, Schema: &schema,
+	New: func() any { return new(PutRuntimeManagementConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutRuntimeManagementConfig(ctx, in.(*PutRuntimeManagementConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opRemoveLayerVersionPermission = wire.Operation{
 	Name: "RemoveLayerVersionPermission", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2018-10-31", "layers", "{LayerName}", "versions", "{VersionNumber}", "policy", "{StatementId}"}},
-	Input: 216, Output: 0, Schema: &schema,
+	Input: 295, Output: 0, Schema: &schema,
 	New: func() any { return new(RemoveLayerVersionPermissionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).RemoveLayerVersionPermission(ctx, in.(*RemoveLayerVersionPermissionInput))
@@ -346,7 +671,7 @@ var opRemoveLayerVersionPermission = wire.Operation{
 
 var opRemovePermission = wire.Operation{
 	Name: "RemovePermission", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "policy", "{StatementId}"}},
-	Input: 217, Output: 0, Schema: &schema,
+	Input: 296, Output: 0, Schema: &schema,
 	New: func() any { return new(RemovePermissionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).RemovePermission(ctx, in.(*RemovePermissionInput))
@@ -359,7 +684,7 @@ var opRemovePermission = wire.Operation{
 
 var opTagResource = wire.Operation{
 	Name: "TagResource", Status: 204, Route: wire.Route{Method: "POST", Segments: []string{"2017-03-31", "tags", "{Resource}"}},
-	Input: 270, Output: 0, Schema: &schema,
+	Input: 350, Output: 0, Schema: &schema,
 	New: func() any { return new(TagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TagResource(ctx, in.(*TagResourceInput))
@@ -372,7 +697,7 @@ var opTagResource = wire.Operation{
 
 var opUntagResource = wire.Operation{
 	Name: "UntagResource", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"2017-03-31", "tags", "{Resource}"}},
-	Input: 292, Output: 0, Schema: &schema,
+	Input: 374, Output: 0, Schema: &schema,
 	New: func() any { return new(UntagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UntagResource(ctx, in.(*UntagResourceInput))
@@ -383,9 +708,22 @@ var opUntagResource = wire.Operation{
 	},
 }
 
+var opUpdateAlias = wire.Operation{
+	Name: "UpdateAlias", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "aliases", "{Name}"}},
+	Input: 375, Output: 11, Schema: &schema,
+	New: func() any { return new(UpdateAliasInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).UpdateAlias(ctx, in.(*UpdateAliasInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opUpdateEventSourceMapping = wire.Operation{
 	Name: "UpdateEventSourceMapping", Status: 202, Route: wire.Route{Method: "PUT", Segments: []string{"2015-03-31", "event-source-mappings", "{UUID}"}},
-	Input: 293, Output: 65, Schema: &schema,
+	Input: 376, Output: 85, Schema: &schema,
 	New: func() any { return new(UpdateEventSourceMappingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateEventSourceMapping(ctx, in.(*UpdateEventSourceMappingInput))
@@ -398,7 +736,7 @@ var opUpdateEventSourceMapping = wire.Operation{
 
 var opUpdateFunctionCode = wire.Operation{
 	Name: "UpdateFunctionCode", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "code"}},
-	Input: 294, Output: 89, Schema: &schema,
+	Input: 377, Output: 109, Schema: &schema,
 	New: func() any { return new(UpdateFunctionCodeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateFunctionCode(ctx, in.(*UpdateFunctionCodeInput))
@@ -411,7 +749,7 @@ var opUpdateFunctionCode = wire.Operation{
 
 var opUpdateFunctionConfiguration = wire.Operation{
 	Name: "UpdateFunctionConfiguration", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2015-03-31", "functions", "{FunctionName}", "configuration"}},
-	Input: 295, Output: 89, Schema: &schema,
+	Input: 378, Output: 109, Schema: &schema,
 	New: func() any { return new(UpdateFunctionConfigurationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateFunctionConfiguration(ctx, in.(*UpdateFunctionConfigurationInput))
@@ -424,10 +762,23 @@ var opUpdateFunctionConfiguration = wire.Operation{
 
 var opUpdateFunctionEventInvokeConfig = wire.Operation{
 	Name: "UpdateFunctionEventInvokeConfig", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"2019-09-25", "functions", "{FunctionName}", "event-invoke-config"}},
-	Input: 296, Output: 90, Schema: &schema,
+	Input: 379, Output: 110, Schema: &schema,
 	New: func() any { return new(UpdateFunctionEventInvokeConfigInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateFunctionEventInvokeConfig(ctx, in.(*UpdateFunctionEventInvokeConfigInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opUpdateFunctionUrlConfig = wire.Operation{
+	Name: "UpdateFunctionUrlConfig", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"2021-10-31", "functions", "{FunctionName}", "url"}},
+	Input: 380, Output: 381, Schema: &schema,
+	New: func() any { return new(UpdateFunctionUrlConfigInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).UpdateFunctionUrlConfig(ctx, in.(*UpdateFunctionUrlConfigInput))
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,22 @@
 package lambda
 
 import "time"
+import "croft/internal/wire"
+
+// AccountLimit is the model's AccountLimit.
+type AccountLimit struct {
+	TotalCodeSize                  *int64
+	CodeSizeUnzipped               *int64
+	CodeSizeZipped                 *int64
+	ConcurrentExecutions           *int32
+	UnreservedConcurrentExecutions *int32
+}
+
+// AccountUsage is the model's AccountUsage.
+type AccountUsage struct {
+	TotalCodeSize *int64
+	FunctionCount *int64
+}
 
 // AddLayerVersionPermissionInput is the model's AddLayerVersionPermissionRequest.
 type AddLayerVersionPermissionInput struct {
@@ -42,6 +58,21 @@ type AddPermissionOutput struct {
 	Statement *string
 }
 
+// AliasConfiguration is the model's AliasConfiguration.
+type AliasConfiguration struct {
+	AliasArn        *string
+	Name            *string
+	FunctionVersion *string
+	Description     *string
+	RoutingConfig   *AliasRoutingConfiguration
+	RevisionId      *string
+}
+
+// AliasRoutingConfiguration is the model's AliasRoutingConfiguration.
+type AliasRoutingConfiguration struct {
+	AdditionalVersionWeights map[string]float64
+}
+
 // AmazonManagedKafkaEventSourceConfig is the model's AmazonManagedKafkaEventSourceConfig.
 type AmazonManagedKafkaEventSourceConfig struct {
 	ConsumerGroupId      *string
@@ -56,6 +87,25 @@ type CapacityProviderConfig struct {
 // Concurrency is the model's Concurrency.
 type Concurrency struct {
 	ReservedConcurrentExecutions *int32
+}
+
+// Cors is the model's Cors.
+type Cors struct {
+	AllowCredentials *bool
+	AllowHeaders     []string
+	AllowMethods     []string
+	AllowOrigins     []string
+	ExposeHeaders    []string
+	MaxAge           *int32
+}
+
+// CreateAliasInput is the model's CreateAliasRequest.
+type CreateAliasInput struct {
+	FunctionName    string
+	Name            string
+	FunctionVersion string
+	Description     *string
+	RoutingConfig   *AliasRoutingConfiguration
 }
 
 // CreateEventSourceMappingInput is the model's CreateEventSourceMappingRequest.
@@ -122,14 +172,44 @@ type CreateFunctionInput struct {
 	TenancyConfig          *TenancyConfig
 }
 
+// CreateFunctionUrlConfigInput is the model's CreateFunctionUrlConfigRequest.
+type CreateFunctionUrlConfigInput struct {
+	FunctionName string
+	Qualifier    *string
+	AuthType     string
+	Cors         *Cors
+	InvokeMode   *string
+}
+
+// CreateFunctionUrlConfigOutput is the model's CreateFunctionUrlConfigResponse.
+type CreateFunctionUrlConfigOutput struct {
+	FunctionUrl  string
+	FunctionArn  string
+	AuthType     string
+	Cors         *Cors
+	CreationTime string
+	InvokeMode   *string
+}
+
 // DeadLetterConfig is the model's DeadLetterConfig.
 type DeadLetterConfig struct {
 	TargetArn *string
 }
 
+// DeleteAliasInput is the model's DeleteAliasRequest.
+type DeleteAliasInput struct {
+	FunctionName string
+	Name         string
+}
+
 // DeleteEventSourceMappingInput is the model's DeleteEventSourceMappingRequest.
 type DeleteEventSourceMappingInput struct {
 	UUID string
+}
+
+// DeleteFunctionConcurrencyInput is the model's DeleteFunctionConcurrencyRequest.
+type DeleteFunctionConcurrencyInput struct {
+	FunctionName string
 }
 
 // DeleteFunctionEventInvokeConfigInput is the model's DeleteFunctionEventInvokeConfigRequest.
@@ -149,10 +229,22 @@ type DeleteFunctionOutput struct {
 	StatusCode *int32
 }
 
+// DeleteFunctionUrlConfigInput is the model's DeleteFunctionUrlConfigRequest.
+type DeleteFunctionUrlConfigInput struct {
+	FunctionName string
+	Qualifier    *string
+}
+
 // DeleteLayerVersionInput is the model's DeleteLayerVersionRequest.
 type DeleteLayerVersionInput struct {
 	LayerName     string
 	VersionNumber int64
+}
+
+// DeleteProvisionedConcurrencyConfigInput is the model's DeleteProvisionedConcurrencyConfigRequest.
+type DeleteProvisionedConcurrencyConfigInput struct {
+	FunctionName string
+	Qualifier    string
 }
 
 // DestinationConfig is the model's DestinationConfig.
@@ -337,9 +429,57 @@ type FunctionEventInvokeConfig struct {
 	DestinationConfig        *DestinationConfig
 }
 
+// FunctionUrlConfig is the model's FunctionUrlConfig.
+type FunctionUrlConfig struct {
+	FunctionUrl      string
+	FunctionArn      string
+	CreationTime     string
+	LastModifiedTime string
+	Cors             *Cors
+	AuthType         string
+	InvokeMode       *string
+}
+
+// GetAccountSettingsInput is the model's GetAccountSettingsRequest.
+type GetAccountSettingsInput struct {
+}
+
+// GetAccountSettingsOutput is the model's GetAccountSettingsResponse.
+type GetAccountSettingsOutput struct {
+	AccountLimit *AccountLimit
+	AccountUsage *AccountUsage
+}
+
+// GetAliasInput is the model's GetAliasRequest.
+type GetAliasInput struct {
+	FunctionName string
+	Name         string
+}
+
 // GetEventSourceMappingInput is the model's GetEventSourceMappingRequest.
 type GetEventSourceMappingInput struct {
 	UUID string
+}
+
+// GetFunctionCodeSigningConfigInput is the model's GetFunctionCodeSigningConfigRequest.
+type GetFunctionCodeSigningConfigInput struct {
+	FunctionName string
+}
+
+// GetFunctionCodeSigningConfigOutput is the model's GetFunctionCodeSigningConfigResponse.
+type GetFunctionCodeSigningConfigOutput struct {
+	CodeSigningConfigArn string
+	FunctionName         string
+}
+
+// GetFunctionConcurrencyInput is the model's GetFunctionConcurrencyRequest.
+type GetFunctionConcurrencyInput struct {
+	FunctionName string
+}
+
+// GetFunctionConcurrencyOutput is the model's GetFunctionConcurrencyResponse.
+type GetFunctionConcurrencyOutput struct {
+	ReservedConcurrentExecutions *int32
 }
 
 // GetFunctionConfigurationInput is the model's GetFunctionConfigurationRequest.
@@ -352,6 +492,16 @@ type GetFunctionConfigurationInput struct {
 type GetFunctionEventInvokeConfigInput struct {
 	FunctionName string
 	Qualifier    *string
+}
+
+// GetFunctionRecursionConfigInput is the model's GetFunctionRecursionConfigRequest.
+type GetFunctionRecursionConfigInput struct {
+	FunctionName string
+}
+
+// GetFunctionRecursionConfigOutput is the model's GetFunctionRecursionConfigResponse.
+type GetFunctionRecursionConfigOutput struct {
+	RecursiveLoop *string
 }
 
 // GetFunctionInput is the model's GetFunctionRequest.
@@ -367,6 +517,23 @@ type GetFunctionOutput struct {
 	Tags          map[string]string
 	TagsError     *TagsError
 	Concurrency   *Concurrency
+}
+
+// GetFunctionUrlConfigInput is the model's GetFunctionUrlConfigRequest.
+type GetFunctionUrlConfigInput struct {
+	FunctionName string
+	Qualifier    *string
+}
+
+// GetFunctionUrlConfigOutput is the model's GetFunctionUrlConfigResponse.
+type GetFunctionUrlConfigOutput struct {
+	FunctionUrl      string
+	FunctionArn      string
+	AuthType         string
+	Cors             *Cors
+	CreationTime     string
+	LastModifiedTime string
+	InvokeMode       *string
 }
 
 // GetLayerVersionByArnInput is the model's GetLayerVersionByArnRequest.
@@ -417,6 +584,35 @@ type GetPolicyOutput struct {
 	RevisionId *string
 }
 
+// GetProvisionedConcurrencyConfigInput is the model's GetProvisionedConcurrencyConfigRequest.
+type GetProvisionedConcurrencyConfigInput struct {
+	FunctionName string
+	Qualifier    string
+}
+
+// GetProvisionedConcurrencyConfigOutput is the model's GetProvisionedConcurrencyConfigResponse.
+type GetProvisionedConcurrencyConfigOutput struct {
+	RequestedProvisionedConcurrentExecutions *int32
+	AvailableProvisionedConcurrentExecutions *int32
+	AllocatedProvisionedConcurrentExecutions *int32
+	Status                                   *string
+	StatusReason                             *string
+	LastModified                             *string
+}
+
+// GetRuntimeManagementConfigInput is the model's GetRuntimeManagementConfigRequest.
+type GetRuntimeManagementConfigInput struct {
+	FunctionName string
+	Qualifier    *string
+}
+
+// GetRuntimeManagementConfigOutput is the model's GetRuntimeManagementConfigResponse.
+type GetRuntimeManagementConfigOutput struct {
+	UpdateRuntimeOn   *string
+	RuntimeVersionArn *string
+	FunctionArn       *string
+}
+
 // ImageConfig is the model's ImageConfig.
 type ImageConfig struct {
 	EntryPoint       []string
@@ -456,6 +652,54 @@ type InvokeOutput struct {
 	Payload             []byte
 	ExecutedVersion     *string
 	DurableExecutionArn *string
+}
+
+// InvokeAsyncInput is the model's InvokeAsyncRequest.
+type InvokeAsyncInput struct {
+	FunctionName string
+	InvokeArgs   []byte // required
+}
+
+// InvokeAsyncOutput is the model's InvokeAsyncResponse.
+type InvokeAsyncOutput struct {
+	Status *int32
+}
+
+// InvokeResponseStreamUpdate is the model's InvokeResponseStreamUpdate.
+type InvokeResponseStreamUpdate struct {
+	Payload []byte
+}
+
+// InvokeWithResponseStreamCompleteEvent is the model's InvokeWithResponseStreamCompleteEvent.
+type InvokeWithResponseStreamCompleteEvent struct {
+	ErrorCode    *string
+	ErrorDetails *string
+	LogResult    *string
+}
+
+// InvokeWithResponseStreamInput is the model's InvokeWithResponseStreamRequest.
+type InvokeWithResponseStreamInput struct {
+	FunctionName   string
+	InvocationType *string
+	LogType        *string
+	ClientContext  *string
+	Qualifier      *string
+	Payload        []byte
+	TenantId       *string
+}
+
+// InvokeWithResponseStreamOutput is the model's InvokeWithResponseStreamResponse.
+type InvokeWithResponseStreamOutput struct {
+	StatusCode                *int32
+	ExecutedVersion           *string
+	EventStream               wire.Events[InvokeWithResponseStreamResponseEvent]
+	ResponseStreamContentType *string
+}
+
+// InvokeWithResponseStreamResponseEvent is the model's InvokeWithResponseStreamResponseEvent.
+type InvokeWithResponseStreamResponseEvent struct {
+	PayloadChunk   *InvokeResponseStreamUpdate
+	InvokeComplete *InvokeWithResponseStreamCompleteEvent
 }
 
 // KafkaSchemaRegistryAccessConfig is the model's KafkaSchemaRegistryAccessConfig.
@@ -527,6 +771,20 @@ type LayersListItem struct {
 	LatestMatchingVersion *LayerVersionsListItem
 }
 
+// ListAliasesInput is the model's ListAliasesRequest.
+type ListAliasesInput struct {
+	FunctionName    string
+	FunctionVersion *string
+	Marker          *string
+	MaxItems        *int32
+}
+
+// ListAliasesOutput is the model's ListAliasesResponse.
+type ListAliasesOutput struct {
+	NextMarker *string
+	Aliases    []AliasConfiguration
+}
+
 // ListEventSourceMappingsInput is the model's ListEventSourceMappingsRequest.
 type ListEventSourceMappingsInput struct {
 	EventSourceArn *string
@@ -552,6 +810,19 @@ type ListFunctionEventInvokeConfigsInput struct {
 type ListFunctionEventInvokeConfigsOutput struct {
 	FunctionEventInvokeConfigs []FunctionEventInvokeConfig
 	NextMarker                 *string
+}
+
+// ListFunctionUrlConfigsInput is the model's ListFunctionUrlConfigsRequest.
+type ListFunctionUrlConfigsInput struct {
+	FunctionName string
+	Marker       *string
+	MaxItems     *int32
+}
+
+// ListFunctionUrlConfigsOutput is the model's ListFunctionUrlConfigsResponse.
+type ListFunctionUrlConfigsOutput struct {
+	FunctionUrlConfigs []FunctionUrlConfig // required
+	NextMarker         *string
 }
 
 // ListFunctionsInput is the model's ListFunctionsRequest.
@@ -597,6 +868,19 @@ type ListLayersOutput struct {
 	Layers     []LayersListItem
 }
 
+// ListProvisionedConcurrencyConfigsInput is the model's ListProvisionedConcurrencyConfigsRequest.
+type ListProvisionedConcurrencyConfigsInput struct {
+	FunctionName string
+	Marker       *string
+	MaxItems     *int32
+}
+
+// ListProvisionedConcurrencyConfigsOutput is the model's ListProvisionedConcurrencyConfigsResponse.
+type ListProvisionedConcurrencyConfigsOutput struct {
+	ProvisionedConcurrencyConfigs []ProvisionedConcurrencyConfigListItem
+	NextMarker                    *string
+}
+
 // ListTagsInput is the model's ListTagsRequest.
 type ListTagsInput struct {
 	Resource string
@@ -605,6 +889,19 @@ type ListTagsInput struct {
 // ListTagsOutput is the model's ListTagsResponse.
 type ListTagsOutput struct {
 	Tags map[string]string
+}
+
+// ListVersionsByFunctionInput is the model's ListVersionsByFunctionRequest.
+type ListVersionsByFunctionInput struct {
+	FunctionName string
+	Marker       *string
+	MaxItems     *int32
+}
+
+// ListVersionsByFunctionOutput is the model's ListVersionsByFunctionResponse.
+type ListVersionsByFunctionOutput struct {
+	NextMarker *string
+	Versions   []FunctionConfiguration
 }
 
 // LoggingConfig is the model's LoggingConfig.
@@ -623,6 +920,17 @@ type OnFailure struct {
 // OnSuccess is the model's OnSuccess.
 type OnSuccess struct {
 	Destination *string
+}
+
+// ProvisionedConcurrencyConfigListItem is the model's ProvisionedConcurrencyConfigListItem.
+type ProvisionedConcurrencyConfigListItem struct {
+	FunctionArn                              *string
+	RequestedProvisionedConcurrentExecutions *int32
+	AvailableProvisionedConcurrentExecutions *int32
+	AllocatedProvisionedConcurrentExecutions *int32
+	Status                                   *string
+	StatusReason                             *string
+	LastModified                             *string
 }
 
 // ProvisionedPollerConfig is the model's ProvisionedPollerConfig.
@@ -655,6 +963,21 @@ type PublishLayerVersionOutput struct {
 	CompatibleArchitectures []string
 }
 
+// PublishVersionInput is the model's PublishVersionRequest.
+type PublishVersionInput struct {
+	FunctionName string
+	CodeSha256   *string
+	Description  *string
+	RevisionId   *string
+	PublishTo    *string
+}
+
+// PutFunctionConcurrencyInput is the model's PutFunctionConcurrencyRequest.
+type PutFunctionConcurrencyInput struct {
+	FunctionName                 string
+	ReservedConcurrentExecutions int32
+}
+
 // PutFunctionEventInvokeConfigInput is the model's PutFunctionEventInvokeConfigRequest.
 type PutFunctionEventInvokeConfigInput struct {
 	FunctionName             string
@@ -662,6 +985,49 @@ type PutFunctionEventInvokeConfigInput struct {
 	MaximumRetryAttempts     *int32
 	MaximumEventAgeInSeconds *int32
 	DestinationConfig        *DestinationConfig
+}
+
+// PutFunctionRecursionConfigInput is the model's PutFunctionRecursionConfigRequest.
+type PutFunctionRecursionConfigInput struct {
+	FunctionName  string
+	RecursiveLoop string
+}
+
+// PutFunctionRecursionConfigOutput is the model's PutFunctionRecursionConfigResponse.
+type PutFunctionRecursionConfigOutput struct {
+	RecursiveLoop *string
+}
+
+// PutProvisionedConcurrencyConfigInput is the model's PutProvisionedConcurrencyConfigRequest.
+type PutProvisionedConcurrencyConfigInput struct {
+	FunctionName                    string
+	Qualifier                       string
+	ProvisionedConcurrentExecutions int32
+}
+
+// PutProvisionedConcurrencyConfigOutput is the model's PutProvisionedConcurrencyConfigResponse.
+type PutProvisionedConcurrencyConfigOutput struct {
+	RequestedProvisionedConcurrentExecutions *int32
+	AvailableProvisionedConcurrentExecutions *int32
+	AllocatedProvisionedConcurrentExecutions *int32
+	Status                                   *string
+	StatusReason                             *string
+	LastModified                             *string
+}
+
+// PutRuntimeManagementConfigInput is the model's PutRuntimeManagementConfigRequest.
+type PutRuntimeManagementConfigInput struct {
+	FunctionName      string
+	Qualifier         *string
+	UpdateRuntimeOn   string
+	RuntimeVersionArn *string
+}
+
+// PutRuntimeManagementConfigOutput is the model's PutRuntimeManagementConfigResponse.
+type PutRuntimeManagementConfigOutput struct {
+	UpdateRuntimeOn   string
+	FunctionArn       string
+	RuntimeVersionArn *string
 }
 
 // RemoveLayerVersionPermissionInput is the model's RemoveLayerVersionPermissionRequest.
@@ -758,6 +1124,16 @@ type UntagResourceInput struct {
 	TagKeys  []string // required
 }
 
+// UpdateAliasInput is the model's UpdateAliasRequest.
+type UpdateAliasInput struct {
+	FunctionName    string
+	Name            string
+	FunctionVersion *string
+	Description     *string
+	RoutingConfig   *AliasRoutingConfiguration
+	RevisionId      *string
+}
+
 // UpdateEventSourceMappingInput is the model's UpdateEventSourceMappingRequest.
 type UpdateEventSourceMappingInput struct {
 	UUID                                string
@@ -834,6 +1210,26 @@ type UpdateFunctionEventInvokeConfigInput struct {
 	DestinationConfig        *DestinationConfig
 }
 
+// UpdateFunctionUrlConfigInput is the model's UpdateFunctionUrlConfigRequest.
+type UpdateFunctionUrlConfigInput struct {
+	FunctionName string
+	Qualifier    *string
+	AuthType     *string
+	Cors         *Cors
+	InvokeMode   *string
+}
+
+// UpdateFunctionUrlConfigOutput is the model's UpdateFunctionUrlConfigResponse.
+type UpdateFunctionUrlConfigOutput struct {
+	FunctionUrl      string
+	FunctionArn      string
+	AuthType         string
+	Cors             *Cors
+	CreationTime     string
+	LastModifiedTime string
+	InvokeMode       *string
+}
+
 // VpcConfig is the model's VpcConfig.
 type VpcConfig struct {
 	SubnetIds               []string
@@ -849,20 +1245,38 @@ type VpcConfigResponse struct {
 	Ipv6AllowedForDualStack *bool
 }
 
+// CreateAliasOutput is the output of CreateAlias.
+type CreateAliasOutput = AliasConfiguration
+
 // CreateEventSourceMappingOutput is the output of CreateEventSourceMapping.
 type CreateEventSourceMappingOutput = EventSourceMappingConfiguration
 
 // CreateFunctionOutput is the output of CreateFunction.
 type CreateFunctionOutput = FunctionConfiguration
 
+// DeleteAliasOutput is the output of DeleteAlias.
+type DeleteAliasOutput struct{}
+
 // DeleteEventSourceMappingOutput is the output of DeleteEventSourceMapping.
 type DeleteEventSourceMappingOutput = EventSourceMappingConfiguration
+
+// DeleteFunctionConcurrencyOutput is the output of DeleteFunctionConcurrency.
+type DeleteFunctionConcurrencyOutput struct{}
 
 // DeleteFunctionEventInvokeConfigOutput is the output of DeleteFunctionEventInvokeConfig.
 type DeleteFunctionEventInvokeConfigOutput struct{}
 
+// DeleteFunctionUrlConfigOutput is the output of DeleteFunctionUrlConfig.
+type DeleteFunctionUrlConfigOutput struct{}
+
 // DeleteLayerVersionOutput is the output of DeleteLayerVersion.
 type DeleteLayerVersionOutput struct{}
+
+// DeleteProvisionedConcurrencyConfigOutput is the output of DeleteProvisionedConcurrencyConfig.
+type DeleteProvisionedConcurrencyConfigOutput struct{}
+
+// GetAliasOutput is the output of GetAlias.
+type GetAliasOutput = AliasConfiguration
 
 // GetEventSourceMappingOutput is the output of GetEventSourceMapping.
 type GetEventSourceMappingOutput = EventSourceMappingConfiguration
@@ -879,6 +1293,12 @@ type GetLayerVersionOutput = GetLayerVersionResponse
 // GetLayerVersionByArnOutput is the output of GetLayerVersionByArn.
 type GetLayerVersionByArnOutput = GetLayerVersionResponse
 
+// PublishVersionOutput is the output of PublishVersion.
+type PublishVersionOutput = FunctionConfiguration
+
+// PutFunctionConcurrencyOutput is the output of PutFunctionConcurrency.
+type PutFunctionConcurrencyOutput = Concurrency
+
 // PutFunctionEventInvokeConfigOutput is the output of PutFunctionEventInvokeConfig.
 type PutFunctionEventInvokeConfigOutput = FunctionEventInvokeConfig
 
@@ -893,6 +1313,9 @@ type TagResourceOutput struct{}
 
 // UntagResourceOutput is the output of UntagResource.
 type UntagResourceOutput struct{}
+
+// UpdateAliasOutput is the output of UpdateAlias.
+type UpdateAliasOutput = AliasConfiguration
 
 // UpdateEventSourceMappingOutput is the output of UpdateEventSourceMapping.
 type UpdateEventSourceMappingOutput = EventSourceMappingConfiguration

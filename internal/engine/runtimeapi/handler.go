@@ -11,13 +11,33 @@ import (
 	"strings"
 )
 
-// Handler returns the API's routes, which stand under /2018-06-01/runtime.
+const (
+	typeTooLarge  = "Function.ResponseSizeTooLarge"
+	typeTruncated = "Runtime.TruncatedResponse"
+	typeMode      = "Runtime.InvalidResponseModeHeader"
+)
+
+// Handler returns the routes of all four APIs.
 func (s *Server) Handler() http.Handler {
+	const runtime, extension = "/2018-06-01/runtime", "/2020-01-01/extension"
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /2018-06-01/runtime/invocation/next", s.next)
-	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/response", s.response)
-	mux.HandleFunc("POST /2018-06-01/runtime/invocation/{id}/error", s.invocationError)
-	mux.HandleFunc("POST /2018-06-01/runtime/init/error", s.initError)
+	mux.HandleFunc("GET /2018-06-01/ping", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "pong") })
+	mux.HandleFunc("GET "+runtime+"/invocation/next", s.next)
+	mux.HandleFunc("POST "+runtime+"/invocation/{id}/response", s.response)
+	mux.HandleFunc("POST "+runtime+"/invocation/{id}/error", s.invocationError)
+	mux.HandleFunc("POST "+runtime+"/init/error", func(w http.ResponseWriter, r *http.Request) { s.startError(w, r, failInit) })
+	if s.opt.Restore {
+		mux.HandleFunc("GET "+runtime+"/restore/next", s.restore)
+		mux.HandleFunc("POST "+runtime+"/restore/error", func(w http.ResponseWriter, r *http.Request) { s.startError(w, r, failRestore) })
+	}
+	mux.HandleFunc("POST "+extension+"/register", s.registerExtension)
+	mux.HandleFunc("GET "+extension+"/event/next", s.identified(s.nextEvent))
+	mux.HandleFunc("POST "+extension+"/init/error", s.identified(s.reportHandler(reportInit)))
+	mux.HandleFunc("POST "+extension+"/exit/error", s.identified(s.reportHandler(reportExit)))
+	for _, end := range []string{"", "/{$}"} { // AWS's documentation has both
+		mux.HandleFunc("PUT /2022-07-01/telemetry"+end, s.identified(s.subscribeTelemetry))
+		mux.HandleFunc("PUT /2020-08-15/logs"+end, s.identified(s.subscribeLogs))
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fromPage(r) {
 			writeError(w, http.StatusForbidden, "AccessDenied", "The Runtime API is not for web pages.")
@@ -43,9 +63,9 @@ func fromPage(r *http.Request) bool {
 
 // next answers when there is an event, which may take for ever.
 func (s *Server) next(w http.ResponseWriter, r *http.Request) {
-	request, ok := s.ask()
-	if !ok {
-		refuse(w, errTransition)
+	request, err := s.ask()
+	if err != nil {
+		refuse(w, err)
 		return
 	}
 	for {
@@ -74,89 +94,79 @@ func writeEvent(w http.ResponseWriter, e *exchange) {
 	h.Set("Lambda-Runtime-Aws-Request-Id", e.RequestID)
 	h.Set("Lambda-Runtime-Deadline-Ms", strconv.FormatInt(e.Deadline.UnixMilli(), 10))
 	h.Set("Lambda-Runtime-Invoked-Function-Arn", e.FunctionARN)
-	if e.TraceID != "" {
-		h.Set("Lambda-Runtime-Trace-Id", e.TraceID)
-	}
-	if e.ClientContext != "" {
-		h.Set("Lambda-Runtime-Client-Context", e.ClientContext)
+	for _, v := range [...]struct{ name, value string }{
+		{"Lambda-Runtime-Trace-Id", e.TraceID}, {"Lambda-Runtime-Client-Context", e.ClientContext},
+		{"Lambda-Runtime-Cognito-Identity", e.Identity}, {"Lambda-Runtime-Aws-Tenant-Id", e.Tenant},
+	} {
+		if v.value != "" {
+			h.Set(v.name, v.value)
+		}
 	}
 	// A runtime that went away while it was being answered is noticed by its exit or by the timeout.
 	_, _ = w.Write(e.Payload)
 }
 
-func (s *Server) response(w http.ResponseWriter, r *http.Request) {
-	if mode := r.Header.Get("Lambda-Runtime-Function-Response-Mode"); mode != "" {
-		writeError(w, http.StatusBadRequest, "InvalidFunctionResponseMode", "Response mode "+clip(mode)+" is not implemented")
-		return
-	}
-	s.finish(w, r, "")
-}
-
-func (s *Server) invocationError(w http.ResponseWriter, r *http.Request) {
-	s.finish(w, r, errorType(r))
-}
-
-// finish reads the answer and ends the invocation with it; an answer that cannot be used ends it with an error.
-func (s *Server) finish(w http.ResponseWriter, r *http.Request, errorType string) {
-	e, err := s.beginAnswer(r.PathValue("id"))
+// restore answers at once: the processes of the environment are already the restored ones.
+func (s *Server) restore(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	err := s.move(restore)
+	s.mu.Unlock()
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	body, err := readBody(w, r)
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge):
-		s.endAnswer(e, failure("Function.ResponseSizeTooLarge",
-			fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", MaxPayload)))
-		refuseSize(w)
-	case err != nil:
-		s.endAnswer(e, failure("Runtime.TruncatedResponse", "Response payload ended before its stated length."))
-		writeError(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
-	default:
-		s.endAnswer(e, Answer{Payload: body, ErrorType: errorType})
-		accept(w)
-	}
+	w.WriteHeader(http.StatusOK)
 }
 
-func (s *Server) initError(w http.ResponseWriter, r *http.Request) {
+func (s *Server) startError(w http.ResponseWriter, r *http.Request, m move) {
 	// Before a byte of it is read: what may not be reported takes no memory.
-	if !s.beginFail() {
-		refuse(w, errTransition)
+	if err := s.beginFail(m); err != nil {
+		refuse(w, err)
 		return
 	}
-	body, err := readBody(w, r)
+	body, err := s.readBody(w, r)
 	if err != nil {
 		s.endFail(failure(errorType(r), "The runtime's report of its error could not be read."))
-		refuseSize(w)
+		s.refuseSize(w)
 		return
 	}
-	s.endFail(Answer{Payload: body, ErrorType: errorType(r)})
+	s.endFail(Answer{Payload: body, ErrorType: errorType(r), Cause: cause(r)})
 	accept(w)
 }
 
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	limited := http.MaxBytesReader(w, r.Body, MaxPayload)
-	if r.ContentLength <= 0 || r.ContentLength > MaxPayload {
-		return io.ReadAll(limited)
-	}
-	body := make([]byte, r.ContentLength)
-	_, err := io.ReadFull(limited, body)
-	return body, err
-}
-
 func errorType(r *http.Request) string {
-	if t := r.Header.Get("Lambda-Runtime-Function-Error-Type"); t != "" {
-		return clip(t)
-	}
-	return "Unhandled"
+	return orUnhandled(r.Header.Get("Lambda-Runtime-Function-Error-Type"))
 }
 
-func clip(s string) string { return s[:min(len(s), maxErrorType)] }
+func orUnhandled(name string) string {
+	if name == "" {
+		return "Unhandled"
+	}
+	return clip(name, maxErrorType)
+}
+
+func clip(s string, n int) string { return s[:min(len(s), n)] }
+
+// cause returns what a runtime has to say to X-Ray about an error, when it can be used.
+func cause(r *http.Request) string {
+	c := r.Header.Get("Lambda-Runtime-Function-Xray-Error-Cause")
+	if len(c) > maxText || !json.Valid([]byte(c)) {
+		return ""
+	}
+	return c
+}
 
 // failure is the answer that stands for one that could not be used.
 func failure(errorType, text string) Answer {
 	return Answer{Payload: document(errorType, text), ErrorType: errorType}
+}
+
+func tooLarge(limit int64) Answer {
+	return failure(typeTooLarge, fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", limit))
+}
+
+func truncated() Answer {
+	return failure(typeTruncated, "Response payload ended before its stated length.")
 }
 
 func document(errorType, text string) []byte {
@@ -178,9 +188,9 @@ func refuse(w http.ResponseWriter, err error) {
 	writeError(w, http.StatusForbidden, "InvalidStateTransition", err.Error())
 }
 
-func refuseSize(w http.ResponseWriter) {
+func (s *Server) refuseSize(w http.ResponseWriter) {
 	writeError(w, http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
-		fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", MaxPayload))
+		fmt.Sprintf("Exceeded maximum allowed payload size (%d bytes).", s.opt.MaxResponse))
 }
 
 func writeError(w http.ResponseWriter, status int, errorType, text string) {

@@ -1,206 +1,138 @@
-// Package runtimeapi serves the Lambda Runtime API to one execution environment: what a runtime asks its next event of, and answers.
+// Package runtimeapi serves one execution environment the APIs that a Lambda environment finds at AWS_LAMBDA_RUNTIME_API: the Runtime, Extensions,
+// Telemetry and Logs APIs.
 //
-// An environment is a state machine. It starts, and then turns in a circle: waiting for an event, running it, done with it. What a
-// state does not name as legal is answered with 403 InvalidStateTransition and changes nothing, so that a runtime that loses its way, or a
-// function that plays with the API, harms its own invocation at most.
+// An environment is a state machine. It starts, and then turns in a circle: waiting for an event, running it, answering, done with it. The moves that
+// are legal stand in a table (machine.go); whatever else a runtime tries is answered with 403 InvalidStateTransition and changes nothing, so that a
+// runtime that loses its way, or a function that plays with the API, harms its own invocation at most. Runtimes reach the machine over HTTP or, croft's
+// own bootstraps, over frames on a socket (docs/architecture/engine.md). Every extension has a small machine of its own beside it.
 //
-// Source: Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes". Streamed responses are refused with an error.
+// What a function sends is bounded in size; in time it is bounded by the end of its environment.
+//
+// Source: Lambda Developer Guide, "Using the Lambda runtime API for custom runtimes", "Using the Lambda Extensions API to create extensions",
+// "Lambda Telemetry API reference" and "Using the Lambda Logs API"; error documents and texts: aws-lambda-runtime-interface-emulator.
 package runtimeapi
 
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
+	"net"
 	"sync"
-	"time"
+
+	"croft/internal/clock"
+	"croft/internal/engine/runtimeapi/telemetry"
 )
 
 // MaxPayload is Lambda's bound for the payload of a synchronous response, in bytes: 6 MB and 100 bytes.
 const MaxPayload = 6<<20 + 100
 
-// maxErrorType bounds the name of an error.
-const maxErrorType = 256
+// MaxStreamed is Lambda's bound for a streamed response, in bytes.
+const MaxStreamed = 200 << 20
+
+// maxErrorType bounds the name of an error, maxText what else is kept of a header.
+const (
+	maxErrorType = 256
+	maxText      = 64 << 10
+)
 
 // ErrNotTaken says that the runtime never got the invocation: it may be given to another environment.
 var ErrNotTaken = errors.New("runtimeapi: the runtime did not take the invocation")
 
-// Invocation is one event as the runtime sees it.
-type Invocation struct {
-	RequestID   string
-	Payload     []byte
-	Deadline    time.Time
-	FunctionARN string
-	TraceID     string
-	// ClientContext is JSON in one line.
-	ClientContext string
+// Function is what extensions are told about the function.
+type Function struct{ Name, Version, Handler, Account string }
+
+// Options says what an environment's APIs are made for.
+type Options struct {
+	// Clock times the parts of an invocation; nil means clock.Real.
+	Clock clock.Clock
+	// Log receives what a function did that it must not; nil discards it.
+	Log      *slog.Logger
+	Function Function
+	// Extensions are the file names in /opt/extensions, each of which registers before the runtime starts.
+	Extensions []string
+	// MaxResponse bounds a buffered answer, in bytes; zero means MaxPayload. MaxStreamed bounds a streamed one; zero means the constant of that name.
+	MaxResponse, MaxStreamed int64
+	// Dial connects to a loopback address inside the environment, where listeners for telemetry are. Nil: subscriptions are refused.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Restore makes restore/next and restore/error legal (SnapStart).
+	Restore bool
+	// JSONLogs says that the function's log format is JSON: newer telemetry schemas then carry its lines as objects.
+	JSONLogs bool
 }
 
-// Answer is what the runtime made of an invocation, or of its own start.
-type Answer struct {
-	Payload []byte
-	// ErrorType is set when the runtime reported an error: the name that it gave it, or "Unhandled".
-	ErrorType string
-}
-
-// Server is the Runtime API of one environment. It is safe for concurrent use; invocations come one at a time.
+// Server is the APIs of one environment. It is safe for concurrent use; invocations come one at a time.
 type Server struct {
+	opt       Options
+	telemetry *telemetry.Telemetry
+
 	mu      sync.Mutex
 	state   state
 	current *exchange
-	// requests counts the requests for an event; the last one gets it.
+	// lastID is the id of the event that the runtime got last.
+	lastID string
+	// requests counts the requests for an event over HTTP; the last one gets it.
 	requests int
 	// offered closes, and is replaced, when current was set.
 	offered chan struct{}
-	ready   chan struct{}
-	failed  chan struct{}
-	initErr Answer
+	// link is the bootstrap's socket; turn closes, and is replaced, when its runtime asked for an event. assignment waits for the link.
+	link       *link
+	turn       chan struct{}
+	assignment []byte
+	assigned   bool
+	closed     bool
+
+	ready, failed, restoring chan struct{}
+	initErr                  Answer
+
+	extensions extensions
 }
 
-// exchange is an invocation on its way.
-type exchange struct {
-	Invocation
-	answer chan Answer // buffered: the runtime does not wait for the reader
-}
-
-type state int
-
-const (
-	starting  state = iota // the runtime initialises
-	waiting                // it has asked for an event, or will take one when it asks again
-	running                // it has an event
-	answering              // its answer is being read
-	answered               // it has answered, and not yet asked again
-	broken                 // its start failed, or its event was given up
-)
-
-// New returns the API of an environment that starts.
-func New() *Server {
-	return &Server{offered: make(chan struct{}), ready: make(chan struct{}), failed: make(chan struct{})}
+// New returns the APIs of an environment that starts.
+func New(o Options) *Server {
+	if o.Clock == nil {
+		o.Clock = clock.Real()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxResponse <= 0 {
+		o.MaxResponse = MaxPayload
+	}
+	if o.MaxStreamed <= 0 {
+		o.MaxStreamed = MaxStreamed
+	}
+	s := &Server{
+		opt: o, state: starting, offered: make(chan struct{}), turn: make(chan struct{}),
+		ready: make(chan struct{}), failed: make(chan struct{}), restoring: make(chan struct{}),
+		telemetry: telemetry.New(telemetry.Options{Clock: o.Clock, Log: o.Log, Dial: o.Dial, JSONLogs: o.JSONLogs}),
+	}
+	s.extensions.init(o.Extensions)
+	return s
 }
 
 // Ready closes when the runtime first asks for an event: it is initialised.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// Failed closes when the runtime reports that it could not initialise; InitError then says why.
+// Failed closes when the runtime reports that it could not initialise, or not be restored; InitError then says why.
 func (s *Server) Failed() <-chan struct{} { return s.failed }
 
 // InitError returns what the runtime reported when Failed has closed.
 func (s *Server) InitError() Answer { return s.initErr }
 
-// Invoke gives inv to the runtime as soon as it asks, and returns its answer. When ctx ends first the error is its cause, wrapped with
-// ErrNotTaken when the runtime has not seen the event; otherwise the environment is of no further use. Only one Invoke may run at a time.
-func (s *Server) Invoke(ctx context.Context, inv Invocation) (Answer, error) {
-	e := &exchange{Invocation: inv, answer: make(chan Answer, 1)}
+// Restoring closes when the runtime has asked to be restored (Options.Restore): what follows until Ready or Failed are its restore hooks.
+func (s *Server) Restoring() <-chan struct{} { return s.restoring }
+
+// Telemetry is where what happens in the environment is told to the extensions that subscribed.
+func (s *Server) Telemetry() *telemetry.Telemetry { return s.telemetry }
+
+// Close ends the connections that the APIs hold and the goroutines behind them. Requests end with their servers, which are the caller's.
+func (s *Server) Close() {
 	s.mu.Lock()
-	if s.current != nil || s.state == broken {
-		s.mu.Unlock()
-		return Answer{}, fmt.Errorf("%w: the environment is in use or broken", ErrNotTaken)
-	}
-	s.current = e
-	close(s.offered)
-	s.offered = make(chan struct{})
+	s.closed = true
+	l := s.link
 	s.mu.Unlock()
-	select {
-	case a := <-e.answer:
-		return a, nil
-	case <-ctx.Done():
-		return s.giveUp(ctx, e)
+	if l != nil {
+		l.close()
 	}
-}
-
-// giveUp takes e back, if the runtime has neither taken nor answered it in the meantime.
-func (s *Server) giveUp(ctx context.Context, e *exchange) (Answer, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	select {
-	case a := <-e.answer:
-		return a, nil
-	default:
-	}
-	s.current = nil
-	if s.state == running || s.state == answering {
-		s.state = broken
-		return Answer{}, context.Cause(ctx)
-	}
-	return Answer{}, fmt.Errorf("%w: %w", ErrNotTaken, context.Cause(ctx))
-}
-
-// ask is the runtime's request for an event. It returns the request's number, and whether it was legal.
-func (s *Server) ask() (request int, ok bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch s.state {
-	case starting:
-		close(s.ready)
-	case waiting: // again, after its connection was lost
-	case answered:
-	default:
-		return 0, false
-	}
-	s.state = waiting
-	s.requests++
-	return s.requests, true
-}
-
-// take hands out the event, or returns the channel that tells when to try again. Both are nil for a request that a later one has replaced:
-// nobody may be listening to it any more.
-func (s *Server) take(request int) (*exchange, <-chan struct{}) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state != waiting || s.requests != request {
-		return nil, nil
-	}
-	if s.current == nil {
-		return nil, s.offered
-	}
-	s.state = running
-	return s.current, nil
-}
-
-// Reasons to refuse an answer.
-var (
-	errTransition = errors.New("State transition is not allowed")
-	errRequestID  = errors.New("Invalid request ID")
-)
-
-// beginAnswer starts the answer to the event with the given id. No other answer is taken from here on.
-func (s *Server) beginAnswer(id string) (*exchange, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state != running {
-		return nil, errTransition
-	}
-	if s.current.RequestID != id {
-		return nil, errRequestID
-	}
-	s.state = answering
-	return s.current, nil
-}
-
-// endAnswer delivers the answer.
-func (s *Server) endAnswer(e *exchange, a Answer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state != answering || s.current != e {
-		return // given up while the answer came in
-	}
-	s.state, s.current = answered, nil
-	e.answer <- a
-}
-
-// beginFail starts the report that the runtime could not start, and reports whether it may be made: once, and not later.
-func (s *Server) beginFail() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state != starting {
-		return false
-	}
-	s.state = broken
-	return true
-}
-
-// endFail delivers the report that beginFail allowed.
-func (s *Server) endFail(a Answer) {
-	s.initErr = a
-	close(s.failed)
+	s.telemetry.Close()
 }

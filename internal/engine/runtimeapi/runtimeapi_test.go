@@ -55,7 +55,7 @@ func invoke(ctx context.Context, s *Server, inv Invocation) <-chan outcome {
 }
 
 func TestInvocation(t *testing.T) {
-	s := New()
+	s := New(Options{})
 	call := runtimeOf(t, s)
 	got := invoke(t.Context(), s, Invocation{
 		RequestID: "id-1", Payload: []byte(`{"a":1}`), Deadline: time.UnixMilli(1234567), FunctionARN: "arn:x",
@@ -94,14 +94,13 @@ func TestInvocation(t *testing.T) {
 func TestIllegalMoves(t *testing.T) {
 	const next, response, failure, initError = "GET invocation/next", "POST invocation/id/response", "POST invocation/id/error", "POST init/error"
 	refused := map[string][]string{
-		"starting": {response, failure},
 		"running":  {next, initError},
 		"answered": {response, failure, initError},
-		"failed":   {next, response, failure, initError},
+		"failed":   {next, initError},
 	}
 	for state, moves := range refused {
 		for _, move := range moves {
-			s := New()
+			s := New(Options{})
 			call := runtimeOf(t, s)
 			bring(t, s, call, state)
 			method, path, _ := strings.Cut(move, " ")
@@ -111,8 +110,11 @@ func TestIllegalMoves(t *testing.T) {
 			}
 		}
 	}
-	s := New()
+	s := New(Options{})
 	call := runtimeOf(t, s)
+	if status, body, _ := call("POST", "invocation/id/response", "x"); status != 400 || !strings.Contains(body, `"InvalidRequestID"`) {
+		t.Errorf("an answer before there was an event: %d %s", status, body)
+	}
 	bring(t, s, call, "running")
 	for _, path := range []string{"invocation/other/response", "invocation/other/error"} {
 		if status, body, _ := call("POST", path, "x"); status != 400 || !strings.Contains(body, `"InvalidRequestID"`) {
@@ -145,7 +147,7 @@ func bring(t *testing.T, s *Server, call func(string, string, string, ...string)
 }
 
 func TestInitError(t *testing.T) {
-	s := New()
+	s := New(Options{})
 	call := runtimeOf(t, s)
 	status, _, _ := call("POST", "init/error", `{"errorType":"E"}`, "Lambda-Runtime-Function-Error-Type", "Runtime.ImportModuleError")
 	<-s.Failed()
@@ -159,8 +161,8 @@ func TestInitError(t *testing.T) {
 
 // TestOneInitError has a report under way: another is refused before its body is read.
 func TestOneInitError(t *testing.T) {
-	s := New()
-	if !s.beginFail() {
+	s := New(Options{})
+	if s.beginFail(failInit) != nil {
 		t.Fatal("the first report is refused")
 	}
 	read := false
@@ -181,7 +183,7 @@ func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 func TestSizes(t *testing.T) {
 	for size, want := range map[int]string{MaxPayload: "", MaxPayload + 1: "Function.ResponseSizeTooLarge"} {
 		for _, chunked := range []bool{false, true} {
-			s := New()
+			s := New(Options{})
 			srv := httptest.NewServer(s.Handler())
 			got := invoke(t.Context(), s, Invocation{RequestID: "id"})
 			if res, err := srv.Client().Get(srv.URL + "/2018-06-01/runtime/invocation/next"); err != nil || res.Body.Close() != nil {
@@ -208,7 +210,7 @@ func TestSizes(t *testing.T) {
 }
 
 func TestTruncatedResponse(t *testing.T) {
-	s := New()
+	s := New(Options{})
 	srv := httptest.NewServer(s.Handler())
 	defer srv.Close()
 	got := invoke(t.Context(), s, Invocation{RequestID: "id"})
@@ -230,7 +232,7 @@ func TestTruncatedResponse(t *testing.T) {
 
 // TestWebPagesAreRefused: they can neither take an invocation nor answer one.
 func TestWebPagesAreRefused(t *testing.T) {
-	s := New()
+	s := New(Options{})
 	got := invoke(t.Context(), s, Invocation{RequestID: "id", Payload: []byte("secret")})
 	for name, change := range map[string]func(*http.Request){
 		"another origin":  func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") },
@@ -270,19 +272,23 @@ func TestWebPagesAreRefused(t *testing.T) {
 	}
 }
 
-func TestStreamingIsRefused(t *testing.T) {
-	s := New()
+func TestUnknownResponseMode(t *testing.T) {
+	s := New(Options{})
 	call := runtimeOf(t, s)
-	bring(t, s, call, "running")
-	status, body, _ := call("POST", "invocation/id/response", "x", "Lambda-Runtime-Function-Response-Mode", "streaming")
-	if status != 400 || !strings.Contains(body, "InvalidFunctionResponseMode") || !strings.Contains(body, "streaming") {
+	got := invoke(t.Context(), s, Invocation{RequestID: "id"})
+	call("GET", "invocation/next", "")
+	status, body, _ := call("POST", "invocation/id/response", "x", "Lambda-Runtime-Function-Response-Mode", "whole")
+	if status != 400 || !strings.Contains(body, "InvalidFunctionResponseMode") {
 		t.Errorf("%d %s", status, body)
+	}
+	if o := <-got; o.err != nil || o.ErrorType != "Runtime.InvalidResponseModeHeader" {
+		t.Errorf("%+v", o)
 	}
 }
 
 func TestGivingUp(t *testing.T) {
 	why := errors.New("why")
-	s := New()
+	s := New(Options{})
 	call := runtimeOf(t, s)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(why)
@@ -309,11 +315,11 @@ func TestGivingUp(t *testing.T) {
 
 // TestAskedAgain is about a runtime that lost its connection while it waited, and asks on a new one.
 func TestAskedAgain(t *testing.T) {
-	s := New()
+	s := New(Options{})
 	first, _ := s.ask()
 	_, wait := s.take(first)
-	second, ok := s.ask()
-	if !ok || wait == nil {
+	second, err := s.ask()
+	if err != nil || wait == nil {
 		t.Fatal("could not ask again")
 	}
 	got := invoke(t.Context(), s, Invocation{RequestID: "id"})

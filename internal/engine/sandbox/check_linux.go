@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"os"
 )
 
@@ -13,14 +14,26 @@ func Check(ctx context.Context) error {
 	}
 	defer null.Close()
 	// Any folder will do as anchor: it is covered in the sandbox's own mount namespace alone.
-	p, err := Start(ctx, Spec{Anchor: os.TempDir(), Listen: []string{"127.0.0.1:9001"}, TmpBytes: 1 << 20}, null)
+	shell, err := Prepare(ctx, Base{Anchor: os.TempDir(), Listen: []string{"127.0.0.1:9001"}})
 	if err != nil {
 		return err
 	}
-	for _, l := range p.Listeners() {
-		l.Close()
+	defer func() {
+		shell.Kill()
+		<-shell.Done()
+		for _, l := range shell.Listeners() {
+			l.Close()
+		}
+	}()
+	running, err := shell.Start(ctx, Work{TmpBytes: 1 << 20, Programs: 1})
+	if err != nil {
+		return err
 	}
-	p.Kill()
-	<-p.Done()
+	// That there is nothing to execute is found after everything else.
+	_, err = running.Run(ctx, Program{Args: []string{"/nothing"}, Output: null})
+	var missing *ProgramError
+	if !errors.As(err, &missing) {
+		return err
+	}
 	return nil
 }

@@ -39,8 +39,8 @@ func forbiddenNamespaces() string {
 		"--security-opt systempaths=unconfined`; elsewhere run croft as root"
 }
 
-// explainStep turns a stage's failed message into an error. Those that come from the machine's settings say which.
-func explainStep(m message) error {
+// explainStep turns a step's failure in the first process into an error. Those that come from the machine's settings say which.
+func explainStep(m reply) error {
 	errno := syscall.Errno(m.Errno)
 	cause := fmt.Errorf("%s", m.Text)
 	if errno != 0 {
@@ -51,8 +51,8 @@ func explainStep(m message) error {
 	}
 	refused := errno == syscall.EPERM || errno == syscall.EACCES
 	switch {
-	case m.Step == stepExecute:
-		// The program itself could not be run: its path is wrong, or it is not for this machine.
+	case m.Step == opDial, m.Step == opSignal, m.Step == opFreeze, m.Step == opThaw, m.Step == stepWork:
+		// Nothing that the machine's settings are to blame for.
 		return fmt.Errorf("sandbox: %s: %w", m.Step, cause)
 	case errno == syscall.ENOSYS:
 		return impossible(m.Step, cause, "Linux 5.12 or newer is needed")

@@ -18,16 +18,19 @@ const (
 
 // identity says how a sandbox is entered, which depends on what the server may do.
 type identity struct {
-	// userNamespace: the outer stage needs a user namespace to have rights over the other namespaces.
+	// userNamespace: the first process needs a user namespace to have rights over the other namespaces.
 	userNamespace bool
 	uidMap        []syscall.SysProcIDMap
 	gidMap        []syscall.SysProcIDMap
-	hostUID       int
-	hostGID       int
-	setGroups     bool
+	// hostUID and hostGID are the function's ids as the first process sees them, ownUID and ownGID as the server does; zero is the server's own id.
+	hostUID   int
+	hostGID   int
+	ownUID    int
+	ownGID    int
+	setGroups bool
 }
 
-// chooseIdentity decides it. The outer stage of a server with CAP_SYS_ADMIN stays in the server's user namespace: it must reach interpreters
+// chooseIdentity decides it. The first process of a server with CAP_SYS_ADMIN stays in the server's user namespace: it must reach interpreters
 // and code that only root may read. That of an ordinary user becomes root of a new user namespace. A root without CAP_SYS_ADMIN, as in
 // most containers, does the latter but still gives the function a user id other than its own.
 func chooseIdentity(slot int) (identity, error) {
@@ -58,7 +61,7 @@ func chooseIdentity(slot int) (identity, error) {
 	}
 	setGroups := strings.TrimSpace(string(deny)) == "allow"
 	if admin {
-		return identity{hostUID: uid, hostGID: gid, setGroups: setGroups}, nil
+		return identity{hostUID: uid, hostGID: gid, ownUID: uid, ownGID: gid, setGroups: setGroups}, nil
 	}
 	return identity{
 		userNamespace: true,
@@ -66,6 +69,8 @@ func chooseIdentity(slot int) (identity, error) {
 		gidMap:        []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}, {ContainerID: 1, HostID: gid, Size: 1}},
 		hostUID:       1,
 		hostGID:       1,
+		ownUID:        uid,
+		ownGID:        gid,
 		setGroups:     setGroups,
 	}, nil
 }

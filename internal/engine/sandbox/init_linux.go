@@ -1,93 +1,138 @@
 package sandbox
 
 import (
-	"encoding/json"
-	"errors"
-	"io"
+	"fmt"
+	"net"
 	"os"
-	"os/signal"
+	"runtime"
 	"strconv"
+	"syscall"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// initMain is the first process for the rest of the sandbox's life, without any privilege. Its arguments are the program's process id and the
-// descriptors of the process's status, of the write end of its specification and of its result.
+// dialTime bounds the first process's attempts to connect: the server's own patience ends earlier or later.
+const dialTime = 30 * time.Second
+
+// becomeInit is the end of opStart: from now on the first process is one that waits.
+func (f *first) becomeInit(id int) error {
+	if err := ignoreSignals(); err != nil {
+		return err
+	}
+	return send(reply{ID: id})
+}
+
+// executeInit gives up the rights of this thread alone and executes the program anew, which ends the other threads. Programs that contain C need it.
+func executeInit(id int, known map[int]bool) error {
+	runtime.LockOSThread()
+	if err := giveUpRights(onThisThread); err != nil {
+		return err
+	}
+	if _, err := unix.FcntlInt(controlFD, unix.F_SETFD, 0); err != nil {
+		return err
+	}
+	args := []string{initName, strconv.Itoa(id)}
+	for _, pid := range knownChildren(known) {
+		args = append(args, strconv.Itoa(pid))
+	}
+	return syscall.Exec("/proc/self/exe", args, []string{})
+}
+
+// initMain is the first process after executeInit. Its arguments are the request to answer and the children that it has.
 func initMain() int {
-	unix.CloseOnExec(outerControlFD)
-	// As first process of its namespace it gets only the signals that it handles. Go handles most, and a function could end its sandbox with them.
-	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGPIPE, unix.SIGALRM)
-	go followServer()
+	unix.CloseOnExec(controlFD)
+	f := newFirst()
+	f.early = nil
 	var numbers []int
 	for _, a := range os.Args[1:] {
 		n, err := strconv.Atoi(a)
 		if err != nil {
-			fail("wait for the program", err)
 			return 1
 		}
 		numbers = append(numbers, n)
 	}
-	if len(numbers) != 4 {
-		fail("wait for the program", errors.New("wrong arguments"))
+	if len(numbers) == 0 {
 		return 1
 	}
-	if !release(numbers[1], numbers[2], numbers[3]) {
-		return 1
+	for _, pid := range numbers[1:] {
+		f.known[pid] = true
 	}
-	reap(numbers[0])
-	return 0
-}
-
-// release lets the inner stage become the program, and reports how that went.
-func release(statusFD, specFD, resultFD int) bool {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		fail("hide the first process", err)
-		return false
+		fail(numbers[0], "hide the first process", err)
+		return 1
 	}
-	unix.Close(specFD)
-	f := os.NewFile(uintptr(resultFD), "result")
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxMessage))
-	if err != nil {
-		fail(stepExecute, err)
-		return false
+	go f.reap()
+	if err := f.becomeInit(numbers[0]); err != nil {
+		return 1
 	}
-	if len(b) > 0 { // the program's process closes the pipe without a word
-		var m message
-		if err := json.Unmarshal(b, &m); err != nil {
-			fail(stepExecute, err)
-			return false
-		}
-		_ = send(m)
-		return false
+	for f.reapOne() { // those whose signal went to the old image
 	}
-	err = send(message{Kind: msgStarted}, statusFD)
-	unix.Close(statusFD)
-	return err == nil
+	f.serve()
+	return 1
 }
 
-// reap waits for the program, and for the orphans that the kernel gives to the first process. It returns when the program has ended; the
-// exit of this process then ends the rest.
-func reap(program int) {
-	for {
-		var status unix.WaitStatus
-		var usage unix.Rusage
-		pid, err := unix.Wait4(-1, &status, 0, &usage)
-		if errors.Is(err, unix.EINTR) {
+// sigaction is the kernel's struct sigaction.
+type sigaction struct {
+	handler, flags, restorer uintptr
+	mask                     uint64
+}
+
+// ignoreSignals keeps a function from ending its sandbox: a first process gets those signals that it handles, and Go handles nearly all. What the
+// process does wrong itself still ends it: the kernel does not let those signals be ignored.
+func ignoreSignals() error {
+	const ignore = 1 // SIG_IGN
+	action := sigaction{handler: ignore}
+	for n := uintptr(1); n <= 64; n++ {
+		switch syscall.Signal(n) {
+		case unix.SIGKILL, unix.SIGSTOP, unix.SIGCHLD, unix.SIGURG: // the first two cannot be, the others serve reap and Go's scheduler
 			continue
 		}
-		if err != nil {
-			return
+		if _, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGACTION, n, uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0); errno != 0 {
+			return fmt.Errorf("ignore signal %d: %w", n, errno)
 		}
-		if pid != program {
-			continue
-		}
-		m := message{Kind: msgExited, Exit: Exit{Code: status.ExitStatus()}, PeakBytes: usage.Maxrss << 10}
-		if status.Signaled() {
-			m.Exit.Signal = int(status.Signal())
-		}
-		// A server that is gone needs no message.
-		_ = send(m)
+	}
+	return nil
+}
+
+// dial connects to a listener of the sandbox's and answers with the connection.
+func dial(q request) {
+	conn, err := net.DialTimeout("tcp", q.Addr, dialTime)
+	if err != nil {
+		fail(q.ID, q.Op, err)
 		return
 	}
+	defer conn.Close()
+	file, err := conn.(*net.TCPConn).File()
+	if err != nil {
+		fail(q.ID, q.Op, err)
+		return
+	}
+	defer file.Close()
+	// A server that is gone needs no connection.
+	_ = send(reply{ID: q.ID}, int(file.Fd()))
+}
+
+func (f *first) signal(q request) error {
+	f.mu.Lock() // so that the number is still that child's
+	defer f.mu.Unlock()
+	if f.known[q.PID] {
+		if err := unix.Kill(q.PID, unix.Signal(q.Signal)); err != nil {
+			return err
+		}
+	}
+	return send(reply{ID: q.ID})
+}
+
+// freeze stops every process of the sandbox, or lets them go on. The kernel does not let a process slip through by forking.
+func (f *first) freeze(q request) error {
+	s := unix.SIGSTOP
+	if q.Op == opThaw {
+		s = unix.SIGCONT
+	}
+	if err := unix.Kill(-1, s); err != nil && err != unix.ESRCH {
+		return err
+	}
+	return send(reply{ID: q.ID})
 }

@@ -4,73 +4,104 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net"
 	"os"
+	"os/signal"
 	"runtime"
-	"strconv"
+	"slices"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// outer is the first process of a sandbox while it still has the rights to build it.
-type outer struct {
-	outerSpec
-	output int
-	// The program's process, and what init takes over: its /proc/PID/status, the end of its specification, its result.
-	pid                  int
-	status, spec, result *os.File
+// first is the first process of a sandbox. It builds the sandbox while it has the rights to, and is its init from then on.
+type first struct {
+	// mu orders what is told to the server about children: that one is there before that it has gone.
+	mu sync.Mutex
+	// known are the children that the server knows and that run.
+	known map[int]bool
+	// early are ends of processes that the server may be about to ask for. It is nil once it cannot any more.
+	early map[int]reply
+
+	spec outerSpec
+	plan *forkPlan
+	null *os.File
 }
 
+// stepWork is the step that fails when a function's files are not as the server thinks.
+const stepWork = "bring in the function's files"
+
+// maxEarly bounds first.early.
+const maxEarly = 64
+
+func newFirst() *first { return &first{known: map[int]bool{}, early: map[int]reply{}} }
+
 func outerMain() int {
-	// Capabilities belong to a thread: the one that gives up its own at the end must be the one that executes.
-	runtime.LockOSThread()
 	// All descriptors, also those that the server itself inherited from whoever started it: none goes further unless it is meant to.
-	if err := unix.CloseRange(outerSpecFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		fail("keep descriptors back", err)
+	if err := unix.CloseRange(controlFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		fail(0, "keep descriptors back", err)
 		return 1
 	}
 	unix.Umask(0o022)
-	go followServer()
-	o := &outer{output: outerOutputFD}
-	for _, step := range []struct {
-		name string
-		do   func() error
-	}{
-		{"read the specification", o.readSpec},
-		{"set up the network namespace", o.listen},
-		{"assemble the root folder", o.assembleRoot},
-		{"yield memory", yieldMemory},
-		{"give up groups", o.dropGroups},
-		{"hand over the output", o.giveOutput},
-		{"start a process in a nested user namespace", o.start},
-		{"give up privileges", o.becomeInit},
-	} {
-		if err := step.do(); err != nil {
-			fail(step.name, err)
-			break
-		}
-	}
+	f := newFirst()
+	go f.reap()
+	f.serve()
 	return 1
 }
 
-// followServer ends the sandbox when the server closes its end of the control socket or dies. The server never writes to it.
-func followServer() {
-	var b [1]byte
+// serve does what the server asks for until the server closes its end of the control socket, or dies. The end of this process then ends everything
+// else in the sandbox.
+func (f *first) serve() {
+	// Children are forked off this thread.
+	runtime.LockOSThread()
+	buf := make([]byte, maxRequest)
 	for {
-		n, err := unix.Read(outerControlFD, b[:])
+		n, _, _, _, err := unix.Recvmsg(controlFD, buf, nil, 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil || n == 0 {
-			os.Exit(1)
+			return
 		}
+		var q request
+		if err := json.Unmarshal(buf[:n], &q); err != nil {
+			fail(0, "read a request", err)
+			return
+		}
+		f.handle(q)
 	}
 }
 
-func send(m message, fds ...int) error {
+func (f *first) handle(q request) {
+	var err error
+	step := q.Op
+	switch q.Op {
+	case opBuild:
+		step, err = f.build(q)
+	case opFork:
+		step = stepName(stepNamespace)
+		err = f.children(q)
+	case opAdopt:
+		err = f.adopt(q)
+	case opStart:
+		step, err = f.start(q)
+	case opDial:
+		go dial(q)
+	case opSignal:
+		err = f.signal(q)
+	case opFreeze, opThaw:
+		err = f.freeze(q)
+	default:
+		err = errors.New("unknown request")
+	}
+	if err != nil {
+		fail(q.ID, step, err)
+	}
+}
+
+func send(m reply, fds ...int) error {
 	b, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -79,56 +110,96 @@ func send(m message, fds ...int) error {
 	if len(fds) > 0 {
 		oob = unix.UnixRights(fds...)
 	}
-	return unix.Sendmsg(outerControlFD, b, oob, nil, unix.MSG_NOSIGNAL)
+	return unix.Sendmsg(controlFD, b, oob, nil, unix.MSG_NOSIGNAL)
 }
 
-func fail(step string, err error) {
-	m := message{Kind: msgFailed, Step: step, Text: err.Error()}
+func fail(id int, step string, err error) {
+	m := reply{ID: id, Step: step, Text: err.Error()}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
 		m.Errno = int(errno)
 	}
-	m.Text = m.Text[:min(len(m.Text), maxMessage/4)]
+	m.Text = m.Text[:min(len(m.Text), maxReply/4)]
 	// When the server cannot be told it is gone, and so is this process in a moment.
 	_ = send(m)
 }
 
-func (o *outer) readSpec() error {
-	f := os.NewFile(outerSpecFD, "specification")
-	defer f.Close()
-	return json.NewDecoder(io.LimitReader(f, maxSpec)).Decode(&o.outerSpec)
+// build makes the sandbox and answers with its descriptors. With an error it returns the step that failed.
+func (f *first) build(q request) (string, error) {
+	if q.Base == nil {
+		return q.Op, errors.New("nothing is said of the sandbox")
+	}
+	f.spec = *q.Base
+	var files []*os.File
+	defer func() {
+		for _, file := range files {
+			file.Close()
+		}
+	}()
+	answer := reply{ID: q.ID}
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"set up the network namespace", func() (err error) { files, err = f.listen(); return err }},
+		{"assemble the root folder", func() error { return assembleRoot(f.spec, answer.Tunnel) }},
+		{"yield memory", yieldMemory},
+		{"prepare the start of programs", f.prepareFork},
+	} {
+		if err := step.do(); err != nil {
+			return step.name, err
+		}
+	}
+	var fds []int
+	for _, file := range files {
+		fds = append(fds, int(file.Fd()))
+	}
+	return q.Op, send(answer, fds...)
+}
+
+func (f *first) prepareFork() error {
+	var err error
+	if f.null, err = os.Open("/dev/null"); err != nil {
+		return err
+	}
+	f.plan, err = newForkPlan(f.spec.HostUID, f.spec.HostGID, f.spec.DropGroups, int(f.null.Fd()))
+	return err
 }
 
 // listen raises the loopback interface and opens the listeners. Their descriptors keep working when this process gives up its rights.
-func (o *outer) listen() error {
-	if err := unix.Sethostname([]byte("croft")); err != nil {
-		return fmt.Errorf("set the host name: %w", err)
+func (f *first) listen() ([]*os.File, error) {
+	if err := unix.Sethostname([]byte("sandbox")); err != nil {
+		return nil, fmt.Errorf("set the host name: %w", err)
 	}
 	if err := raiseLoopback(); err != nil {
-		return fmt.Errorf("raise the loopback interface: %w", err)
+		return nil, fmt.Errorf("raise the loopback interface: %w", err)
 	}
 	var files []*os.File
-	var fds []int
-	for _, addr := range o.Spec.Listen {
+	for _, addr := range f.spec.Listen {
 		l, err := net.Listen("tcp4", addr)
 		if err != nil {
-			return err
+			return files, err
 		}
-		f, err := l.(*net.TCPListener).File()
+		file, err := l.(*net.TCPListener).File()
 		l.Close()
 		if err != nil {
-			return err
+			return files, err
 		}
-		files = append(files, f)
-		fds = append(fds, int(f.Fd()))
+		files = append(files, file)
 	}
-	if err := send(message{Kind: msgListening}, fds...); err != nil {
-		return err
+	for _, addr := range f.spec.ListenPackets {
+		l, err := net.ListenPacket("udp4", addr)
+		if err != nil {
+			return files, err
+		}
+		file, err := l.(*net.UDPConn).File()
+		l.Close()
+		if err != nil {
+			return files, err
+		}
+		files = append(files, file)
 	}
-	for _, f := range files {
-		f.Close()
-	}
-	return nil
+	return files, nil
 }
 
 func raiseLoopback() error {
@@ -148,91 +219,138 @@ func raiseLoopback() error {
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, req)
 }
 
-// yieldMemory makes the sandbox go before the server when memory runs out. Set by a privileged process it is what the function cannot go below.
-func yieldMemory() error { return os.WriteFile("/proc/self/oom_score_adj", []byte("500"), 0) }
+// oomScore makes the sandbox go before the server when memory runs out. Set by a privileged process it is what the function cannot go below.
+const oomScore = 500
 
-// dropGroups gives up the server's groups, so that files that they may read are not the function's to read.
-func (o *outer) dropGroups() error {
-	if !o.DropGroups {
-		return nil
-	}
-	return syscall.Setgroups(nil)
+func yieldMemory() error {
+	return os.WriteFile("/proc/self/oom_score_adj", fmt.Append(nil, oomScore), 0)
 }
 
-// giveOutput makes the output the function's own, which it must be for /dev/stdout to be opened, and one that blocks: the server's poller
-// wants its pipes otherwise, but a program takes a full output that does not block for an error.
-func (o *outer) giveOutput() error {
-	if err := unix.SetNonblock(o.output, false); err != nil {
-		return err
+// children starts processes that wait to become programs, and answers with the sockets at which they do.
+func (f *first) children(q request) error {
+	if f.plan == nil || q.Count < 1 || q.Count > maxPrograms {
+		return errors.New("no processes can be made")
 	}
-	if o.HostUID == 0 { // the function has this process's id, which owns the pipe
-		return nil
+	limit := uint64(maxProcesses)
+	if q.Processes > 0 {
+		limit = uint64(q.Processes)
 	}
-	return unix.Fchown(o.output, o.HostUID, o.HostGID)
-}
-
-// start runs the inner stage in a user namespace nested in this one. The inner stage waits for the end of its specification, which comes when
-// init closes it: the program must not run before the first process is out of its reach.
-func (o *outer) start() error {
-	specR, specW, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	resultR, resultW, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	null, err := os.Open("/dev/null")
-	if err != nil {
-		return err
-	}
-	o.pid, err = syscall.ForkExec("/proc/self/exe", []string{innerName}, &syscall.ProcAttr{
-		Dir:   "/",
-		Env:   []string{},
-		Files: []uintptr{null.Fd(), uintptr(o.output), uintptr(o.output), specR.Fd(), resultW.Fd()},
-		Sys: &syscall.SysProcAttr{
-			Cloneflags:  unix.CLONE_NEWUSER,
-			UidMappings: []syscall.SysProcIDMap{{ContainerID: UID, HostID: o.HostUID, Size: 1}},
-			GidMappings: []syscall.SysProcIDMap{{ContainerID: GID, HostID: o.HostGID, Size: 1}},
-			Credential:  &syscall.Credential{Uid: UID, Gid: GID, NoSetGroups: true},
-			// What it takes to empty its own bounding set; the inner stage gives it up last.
-			AmbientCaps: []uintptr{unix.CAP_SETPCAP},
-		},
-	})
-	if err != nil {
-		return err
-	}
-	for _, f := range []*os.File{null, specR, resultW} {
-		f.Close()
-	}
-	o.status, err = os.Open(fmt.Sprintf("/proc/%d/status", o.pid))
-	if err != nil {
-		return err
-	}
-	o.spec, o.result = specW, resultR
-	err = json.NewEncoder(specW).Encode(innerSpec{Args: o.Spec.Args, Env: o.Spec.Env, Dir: o.Spec.Dir})
-	if errors.Is(err, syscall.EPIPE) {
-		return nil // the inner stage ended, and its result says why
-	}
-	return err
-}
-
-// becomeInit executes the program anew, without capabilities and with no way to get any, as what the first process is from now on: one that
-// waits. Executing is what takes the capabilities from all threads at once; and of what the old image knew, nothing is left in memory.
-func (o *outer) becomeInit() error {
-	args := []string{initName, strconv.Itoa(o.pid)}
-	for _, f := range []*os.File{o.status, o.spec, o.result} {
-		args = append(args, strconv.Itoa(int(f.Fd())))
-	}
-	for _, fd := range []uintptr{outerControlFD, o.status.Fd(), o.spec.Fd(), o.result.Fd()} {
-		if _, err := unix.FcntlInt(fd, unix.F_SETFD, 0); err != nil {
+	f.plan.limits[1].limit = unix.Rlimit{Cur: limit, Max: limit}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	answer := reply{ID: q.ID}
+	var socks []int
+	defer func() {
+		for _, s := range socks {
+			unix.Close(s)
+		}
+	}()
+	for range q.Count {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
 			return err
 		}
-	}
-	for _, drop := range []func() error{dropBoundingSet, dropCapabilities, forbidNewPrivileges} {
-		if err := drop(); err != nil {
+		pid, err := f.plan.fork(pair[1])
+		unix.Close(pair[1])
+		socks = append(socks, pair[0])
+		if err != nil {
 			return err
 		}
+		f.known[pid] = true
+		answer.PIDs = append(answer.PIDs, pid)
 	}
-	return syscall.Exec("/proc/self/exe", args, []string{})
+	return send(answer, socks...)
+}
+
+// start makes the sandbox the function's and gives up every right to change it again.
+func (f *first) start(q request) (string, error) {
+	if q.Work == nil || f.plan == nil {
+		return q.Op, errors.New("nothing is said of the work")
+	}
+	if err := bringWork(f.spec.Stock != "", *q.Work); err != nil {
+		return stepWork, err
+	}
+	f.mu.Lock()
+	f.early = nil
+	f.mu.Unlock()
+	f.plan = nil
+	f.null.Close()
+	const step = "give up privileges"
+	if f.spec.DropGroups {
+		if err := syscall.Setgroups(nil); err != nil {
+			return step, err
+		}
+	}
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return step, err
+	}
+	err := giveUpRights(onAllThreads)
+	if errors.Is(err, syscall.ENOTSUP) {
+		return step, executeInit(q.ID, f.known)
+	}
+	if err != nil {
+		return step, err
+	}
+	return step, f.becomeInit(q.ID)
+}
+
+// reap waits for children, and for the orphans that the kernel gives to the first process.
+func (f *first) reap() {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, unix.SIGCHLD)
+	for range ended {
+		for f.reapOne() {
+		}
+	}
+}
+
+func (f *first) reapOne() bool {
+	f.mu.Lock() // also against a child that ends before it is known
+	defer f.mu.Unlock()
+	var status unix.WaitStatus
+	var usage unix.Rusage
+	pid, err := unix.Wait4(-1, &status, unix.WNOHANG, &usage)
+	if errors.Is(err, unix.EINTR) {
+		return true
+	}
+	if err != nil || pid == 0 {
+		return false
+	}
+	m := reply{PID: pid, Exit: &Exit{Code: status.ExitStatus()}, PeakBytes: usage.Maxrss << 10}
+	if status.Signaled() {
+		m.Exit.Signal = int(status.Signal())
+	}
+	switch {
+	case f.known[pid]:
+		delete(f.known, pid)
+		// A server that is gone needs no message.
+		_ = send(m)
+	case f.early != nil && len(f.early) < maxEarly:
+		f.early[pid] = m
+	}
+	return true
+}
+
+// adopt reports the end of a process that somebody else started in the sandbox, from now on or at once.
+func (f *first) adopt(q request) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := send(reply{ID: q.ID}); err != nil {
+		return err
+	}
+	if m, ok := f.early[q.PID]; ok {
+		delete(f.early, q.PID)
+		return send(m)
+	}
+	f.known[q.PID] = true
+	return nil
+}
+
+func knownChildren(known map[int]bool) []int {
+	var out []int
+	for pid := range known {
+		out = append(out, pid)
+	}
+	slices.Sort(out)
+	return out
 }

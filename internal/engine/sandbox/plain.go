@@ -11,31 +11,46 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 )
 
-// Reduced isolation, the server's side. The program runs below a supervisor, which is this program started again, in a process group of their
+// Reduced isolation, the server's side. Each program runs below a supervisor, which is this program started again, in a process group of their
 // own: the supervisor sets the limits, and ends the group when the server ends, however that ends.
 
-// plain is a running sandbox of reduced isolation.
+// plain is a sandbox of reduced isolation: a Shell, and then a Running.
 type plain struct {
-	supervisor *exec.Cmd
-	// life is the server's end of a pipe whose other end the supervisor reads: its end is the server's end.
-	life      *os.File
-	said      *os.File // what the supervisor says
-	dir       string   // the program's temporary folder
+	base      Base
+	dir       string // the programs' temporary folder is in it
 	listeners []net.Listener
-	peak      atomic.Int64
-	done      chan struct{}
-	exit      Exit
+	packets   []net.PacketConn
+	// places says where the listeners are that Base asks for elsewhere.
+	places map[string]string
+	done   chan struct{}
+	end    sync.Once
 
 	mu sync.Mutex
-	// pid is the program's process; 0 before it runs and once it has ended.
-	pid int
-	// gone says that the group's number may be another's by now.
+	// work is set by Start.
+	work     Work
+	programs int
+	booted   *Child
+	running  []*plainProgram
+	killed   bool
+	peak     int64
+}
+
+// plainProgram is one program and its supervisor.
+type plainProgram struct {
+	s          *plain
+	supervisor *exec.Cmd
+	// life is the server's end of a pipe whose other end the supervisor reads: its end is the server's end.
+	life  *os.File
+	said  *os.File // what the supervisor says
+	child *Child
+	// pid is the program's process; 0 before it runs and once it has ended. gone says that the group's number may be another's by now.
+	pid  int
 	gone bool
 }
 
@@ -47,197 +62,365 @@ type plainSpec struct {
 	FileBytes int64
 }
 
-// plainMessage is one line that the supervisor says: Pid when the program runs, Exit and PeakBytes when it has ended, or Error.
+// plainMessage is one line that the supervisor says: Pid when the program runs, Exit and PeakBytes when it has ended, or Error, with Errno when the
+// program is at fault.
 type plainMessage struct {
 	Pid       int    `json:",omitempty"`
 	Exit      *Exit  `json:",omitempty"`
 	PeakBytes int64  `json:",omitempty"`
 	Error     string `json:",omitempty"`
+	Errno     int    `json:",omitempty"`
 }
 
-func startPlain(ctx context.Context, spec Spec, output *os.File) (*plain, error) {
-	p := &plain{done: make(chan struct{}), exit: Exit{Code: -1}}
-	said, err := p.launch(spec, output)
-	if err == nil {
-		stop := context.AfterFunc(ctx, p.Kill)
-		err = p.awaitStart(said)
-		stop()
-		if err == nil {
-			err = ctx.Err()
-		}
-		go p.watch(said)
-		if err == nil {
-			return p, nil
-		}
-		p.Kill()
-		<-p.done
+// preparePlain is Prepare for reduced isolation.
+func preparePlain(ctx context.Context, b Base) (*plain, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
-	p.discard()
+	s := &plain{base: b, places: map[string]string{}, done: make(chan struct{})}
+	err := s.listen()
+	if err == nil {
+		s.dir, err = os.MkdirTemp("", "croft-function-")
+	}
+	if err == nil {
+		err = os.Mkdir(filepath.Join(s.dir, "tmp"), 0o700)
+	}
+	if err != nil {
+		s.Kill()
+		for _, l := range s.listeners {
+			l.Close()
+		}
+		for _, p := range s.packets {
+			p.Close()
+		}
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *plain) listen() error {
+	for _, addr := range s.base.Listen {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return err
+		}
+		l, err := net.Listen("tcp4", net.JoinHostPort(host, "0"))
+		if err != nil {
+			return err
+		}
+		s.listeners = append(s.listeners, l)
+		s.places[addr] = l.Addr().String()
+	}
+	for _, addr := range s.base.ListenPackets {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return err
+		}
+		p, err := net.ListenPacket("udp4", net.JoinHostPort(host, "0"))
+		if err != nil {
+			return err
+		}
+		s.packets = append(s.packets, p)
+		if _, taken := s.places[addr]; !taken {
+			s.places[addr] = p.LocalAddr().String()
+		}
+	}
+	return nil
+}
+
+// Listeners implements Shell.
+func (s *plain) Listeners() []net.Listener { return s.listeners }
+
+// Packets implements Shell.
+func (s *plain) Packets() []net.PacketConn { return s.packets }
+
+// Tunnel implements Shell: programs have the machine's own network.
+func (s *plain) Tunnel() *os.File { return nil }
+
+// Boot implements Shell. What p is told over its Files later is not translated as its Args and Env are.
+func (s *plain) Boot(ctx context.Context, p Program) error {
+	s.mu.Lock()
+	booted := s.booted
+	s.mu.Unlock()
+	if booted != nil {
+		return errBooted
+	}
+	c, err := s.run(ctx, p, s.base.Binds)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.booted = c
+	s.mu.Unlock()
+	return nil
+}
+
+// Fork implements Shell.
+func (s *plain) Fork(context.Context, *Parent, Program) error {
+	return fmt.Errorf("sandbox: a fork server's child in reduced isolation: %w", errors.ErrUnsupported)
+}
+
+// Start implements Shell.
+func (s *plain) Start(ctx context.Context, w Work) (Running, error) {
+	if w.Programs < 0 || w.Programs > maxPrograms {
+		return nil, fmt.Errorf("sandbox: %d programs", w.Programs)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.work, s.programs = w, w.Programs
+	return s, nil
+}
+
+// Booted implements Running.
+func (s *plain) Booted() *Child { return s.booted }
+
+// Run implements Running.
+func (s *plain) Run(ctx context.Context, p Program) (*Child, error) {
+	s.mu.Lock()
+	s.programs--
+	allowed := s.programs >= 0
+	binds := append(slices.Clone(s.base.Binds), s.work.Binds...)
+	s.mu.Unlock()
+	if !allowed {
+		return nil, errNoPrograms
+	}
+	return s.run(ctx, p, binds)
+}
+
+func (s *plain) run(ctx context.Context, p Program, binds []Bind) (*Child, error) {
+	if len(p.Args) == 0 {
+		return nil, errors.New("sandbox: no program is given")
+	}
+	if p.Output == nil || len(p.Files) > maxFiles {
+		return nil, errOutput
+	}
+	r, said, err := s.launch(p, binds)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, r.kill)
+	err = r.awaitStart(said, p.Args[0])
+	stop()
+	if err == nil {
+		err = ctx.Err()
+	}
+	go r.watch(said)
+	if err == nil {
+		return r.child, nil
+	}
+	r.kill()
+	<-r.child.done
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	return nil, err
 }
 
-// launch makes what the program needs and starts its supervisor. It returns what reads the supervisor's messages.
-func (p *plain) launch(spec Spec, output *os.File) (*json.Decoder, error) {
-	var err error
-	if p.dir, err = os.MkdirTemp("", "croft-function-"); err != nil {
-		return nil, err
-	}
-	places := map[string]string{}
-	for _, addr := range spec.Listen {
-		host, _, err := net.SplitHostPort(addr)
-		if err != nil {
-			return nil, err
-		}
-		l, err := net.Listen("tcp4", net.JoinHostPort(host, "0"))
-		if err != nil {
-			return nil, err
-		}
-		p.listeners = append(p.listeners, l)
-		places[addr] = l.Addr().String()
-	}
+// launch starts the supervisor of a program. It returns what reads the supervisor's messages.
+func (s *plain) launch(p Program, binds []Bind) (*plainProgram, *json.Decoder, error) {
 	path, err := self()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	specR, specW, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer specR.Close()
-	p.life = specW
 	said, saying, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		specW.Close()
+		return nil, nil, err
 	}
 	defer saying.Close()
-	p.said = said
-	p.supervisor = &exec.Cmd{
-		Path: path, Args: []string{plainName, p.dir}, Env: []string{}, Dir: "/",
-		ExtraFiles: []*os.File{specR, saying, output},
+	r := &plainProgram{s: s, life: specW, said: said, child: &Child{done: make(chan struct{}), exit: Exit{Code: -1}}}
+	r.child.signal = r.signal
+	r.supervisor = &exec.Cmd{
+		Path: path, Args: []string{plainName, s.dir, strconv.Itoa(len(p.Files))}, Env: []string{}, Dir: "/",
+		ExtraFiles: append([]*os.File{specR, saying, p.Output}, p.Files...),
 		// A session of its own, so that Ctrl-C at the server's terminal is the server's alone to handle.
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
-	if err := p.supervisor.Start(); err != nil {
-		p.supervisor = nil
-		return nil, err
+	s.mu.Lock()
+	err = errEnded
+	if !s.killed {
+		err = r.supervisor.Start()
 	}
-	err = json.NewEncoder(specW).Encode(translate(spec, places, p.dir))
-	if errors.Is(err, syscall.EPIPE) {
-		err = nil // the supervisor ended, and what it said is worth more
+	if err == nil {
+		s.running = append(s.running, r)
 	}
-	return json.NewDecoder(io.LimitReader(said, maxSpec)), err
+	s.mu.Unlock()
+	if err != nil {
+		specW.Close()
+		said.Close()
+		return nil, nil, err
+	}
+	if err := json.NewEncoder(specW).Encode(s.translate(p, binds)); err != nil && !errors.Is(err, syscall.EPIPE) {
+		r.kill() // EPIPE says that the supervisor ended, and what it said is worth more
+	}
+	return r, json.NewDecoder(io.LimitReader(said, maxSpec)), nil
 }
 
-// discard gives up what a sandbox that did not come to be has left.
-func (p *plain) discard() {
-	for _, l := range p.listeners {
-		l.Close()
-	}
-	if p.supervisor == nil {
-		p.cleanUp()
-	}
-}
-
-func (p *plain) cleanUp() {
-	for _, f := range []*os.File{p.life, p.said} {
-		if f != nil {
-			f.Close()
-		}
-	}
-	if p.dir != "" {
-		_ = os.RemoveAll(p.dir) // what cannot be removed, the system's own cleaning of temporary folders removes
-	}
-}
-
-func (p *plain) awaitStart(said *json.Decoder) error {
+func (r *plainProgram) awaitStart(said *json.Decoder, program string) error {
 	var m plainMessage
 	if err := said.Decode(&m); err != nil {
 		return errors.New("sandbox: the supervisor ended early")
 	}
+	if m.Errno != 0 {
+		return &ProgramError{Path: program, Err: syscall.Errno(m.Errno)}
+	}
 	if m.Error != "" {
 		return fmt.Errorf("sandbox: %s", m.Error)
 	}
-	p.mu.Lock()
-	p.pid = m.Pid
-	p.mu.Unlock()
+	r.s.mu.Lock()
+	r.pid = m.Pid
+	r.s.mu.Unlock()
 	return nil
 }
 
 // watch waits for the program's end, and is the only one to do so.
-func (p *plain) watch(said *json.Decoder) {
+func (r *plainProgram) watch(said *json.Decoder) {
+	s := r.s
 	var m plainMessage
-	if err := said.Decode(&m); err == nil && m.Exit != nil {
-		p.exit = *m.Exit
-		p.raisePeak(m.PeakBytes)
+	err := said.Decode(&m)
+	s.mu.Lock()
+	if err == nil && m.Exit != nil {
+		r.child.exit = *m.Exit
+		s.peak = max(s.peak, m.PeakBytes)
 	}
-	p.mu.Lock()
-	p.pid = 0
-	p.mu.Unlock()
-	p.Kill()
-	p.mu.Lock()
-	p.gone = true
-	p.mu.Unlock()
-	_ = p.supervisor.Wait() // says nothing that the supervisor has not said
-	p.cleanUp()
-	close(p.done)
-}
-
-// Listeners implements Process.
-func (p *plain) Listeners() []net.Listener { return p.listeners }
-
-// Done implements Process.
-func (p *plain) Done() <-chan struct{} { return p.done }
-
-// Exit implements Process.
-func (p *plain) Exit() Exit { return p.exit }
-
-// Kill implements Process. A process that has left the group is not reached.
-func (p *plain) Kill() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.gone {
-		_ = syscall.Kill(-p.supervisor.Process.Pid, syscall.SIGKILL)
+	r.pid = 0
+	s.mu.Unlock()
+	r.kill()
+	s.mu.Lock()
+	r.gone = true
+	s.mu.Unlock()
+	_ = r.supervisor.Wait() // says nothing that the supervisor has not said
+	r.life.Close()
+	r.said.Close()
+	s.mu.Lock()
+	s.running = slices.DeleteFunc(s.running, func(other *plainProgram) bool { return other == r })
+	close(r.child.done)
+	over := s.killed && len(s.running) == 0
+	s.mu.Unlock()
+	if over {
+		s.finish()
 	}
 }
 
-// PeakMemory implements Process.
-func (p *plain) PeakMemory() int64 {
-	p.mu.Lock()
-	pid := p.pid
-	p.mu.Unlock()
-	if pid > 0 {
-		p.raisePeak(peakOf(pid))
-	}
-	return p.peak.Load()
+// kill ends the program and its supervisor. A process that has left their group is not reached.
+func (r *plainProgram) kill() {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.signalGroup(syscall.SIGKILL)
 }
 
-func (p *plain) raisePeak(n int64) {
-	for old := p.peak.Load(); n > old && !p.peak.CompareAndSwap(old, n); old = p.peak.Load() {
+// signalGroup is called with s.mu held.
+func (r *plainProgram) signalGroup(sig syscall.Signal) {
+	if !r.gone {
+		// An empty group needs no signal.
+		_ = syscall.Kill(-r.supervisor.Process.Pid, sig)
 	}
 }
 
-// translate turns what spec says of the inside of a sandbox into what is true outside of one.
-func translate(spec Spec, places map[string]string, dir string) plainSpec {
-	binds := slices.Clone(spec.Binds)
-	binds = append(binds, Bind{Source: filepath.Join(dir, "tmp"), Target: "/tmp"})
+func (r *plainProgram) signal(sig int) error {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	if r.pid == 0 {
+		return nil
+	}
+	if err := syscall.Kill(r.pid, syscall.Signal(sig)); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// Kill implements Shell and Running.
+func (s *plain) Kill() {
+	s.mu.Lock()
+	s.killed = true
+	for _, r := range s.running {
+		r.signalGroup(syscall.SIGKILL)
+	}
+	over := len(s.running) == 0
+	s.mu.Unlock()
+	if over {
+		s.finish()
+	}
+}
+
+func (s *plain) finish() {
+	s.end.Do(func() {
+		if s.dir != "" {
+			_ = os.RemoveAll(s.dir) // what cannot be removed, the system's own cleaning of temporary folders removes
+		}
+		close(s.done)
+	})
+}
+
+// Done implements Shell and Running.
+func (s *plain) Done() <-chan struct{} { return s.done }
+
+// Dial implements Running: the sandbox's loopback is the machine's.
+func (s *plain) Dial(ctx context.Context, addr string) (net.Conn, error) {
+	return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+}
+
+// Freeze implements Running. Supervisors go on, to see the server's end.
+func (s *plain) Freeze() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.running {
+		r.signalGroup(syscall.SIGSTOP)
+		if !r.gone {
+			_ = syscall.Kill(r.supervisor.Process.Pid, syscall.SIGCONT)
+		}
+	}
+	return nil
+}
+
+// Thaw implements Running.
+func (s *plain) Thaw() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.running {
+		r.signalGroup(syscall.SIGCONT)
+	}
+	return nil
+}
+
+// Usage implements Running.
+func (s *plain) Usage() Usage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var now int64
+	for _, r := range s.running {
+		if r.pid > 0 {
+			now += peakOf(r.pid)
+		}
+	}
+	s.peak = max(s.peak, now)
+	return Usage{PeakMemory: s.peak}
+}
+
+// translate turns what p says of the inside of a sandbox into what is true outside of one.
+func (s *plain) translate(p Program, binds []Bind) plainSpec {
+	tmp := filepath.Join(s.dir, "tmp")
+	binds = append(slices.Clone(binds), Bind{Source: tmp, Target: "/tmp"})
 	// The longest first: one target may lie in another.
 	slices.SortStableFunc(binds, func(a, b Bind) int { return len(b.Target) - len(a.Target) })
-	out := plainSpec{Dir: outside(spec.Dir, binds), FileBytes: spec.TmpBytes}
-	for _, a := range spec.Args {
+	out := plainSpec{Dir: outside(p.Dir, binds), FileBytes: s.work.TmpBytes}
+	for _, a := range p.Args {
 		out.Args = append(out.Args, outside(a, binds))
 	}
 	given := map[string]bool{}
-	for _, kv := range spec.Env {
+	for _, kv := range p.Env {
 		name, value, _ := strings.Cut(kv, "=")
 		given[name] = true
-		out.Env = append(out.Env, name+"="+elsewhere(value, places, binds))
+		out.Env = append(out.Env, name+"="+elsewhere(value, s.places, binds))
 	}
 	for _, name := range []string{"HOME", "TMPDIR"} {
 		if !given[name] {
-			out.Env = append(out.Env, name+"="+filepath.Join(dir, "tmp"))
+			out.Env = append(out.Env, name+"="+tmp)
 		}
 	}
 	return out

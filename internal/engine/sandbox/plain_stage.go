@@ -8,7 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -22,40 +23,46 @@ const (
 	plainOutputFD
 )
 
-// plainMain is the supervisor. Its argument is the program's temporary folder, which it removes at its end: it may be the last who can.
+// plainMain is the supervisor. Its arguments are the sandbox's folder, which it removes when the server has gone, and the number of the program's
+// files.
 func plainMain() int {
-	for fd := plainSpecFD; fd <= plainOutputFD; fd++ {
+	if len(os.Args) != 3 {
+		return 1
+	}
+	files, err := strconv.Atoi(os.Args[2])
+	if err != nil || files < 0 || files > maxFiles {
+		return 1
+	}
+	for fd := plainSpecFD; fd <= plainOutputFD+files; fd++ {
 		syscall.CloseOnExec(fd)
 	}
 	// Handled rather than ignored: the program would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
-	if len(os.Args) != 2 {
-		return 1
-	}
 	say := json.NewEncoder(os.NewFile(plainSayFD, "messages"))
 	code := 0
-	if err := supervise(os.NewFile(plainSpecFD, "specification"), say, os.Args[1]); err != nil {
+	if err := supervise(os.NewFile(plainSpecFD, "specification"), say, os.Args[1], files); err != nil {
+		m := plainMessage{Error: err.Error()}
+		var errno syscall.Errno
+		if strings.HasPrefix(m.Error, stepExecute) && errors.As(err, &errno) {
+			m.Errno = int(errno)
+		}
 		// A server that is gone needs no message.
-		_ = say.Encode(plainMessage{Error: err.Error()})
+		_ = say.Encode(m)
 		code = 1
 	}
-	_ = os.RemoveAll(os.Args[1]) // what cannot be removed, the system's own cleaning of temporary folders removes
 	// What the program left behind in the group, and this process with it.
 	_ = syscall.Kill(0, syscall.SIGKILL)
 	return code
 }
 
 // supervise runs the program to its end.
-func supervise(life *os.File, say *json.Encoder, dir string) error {
+func supervise(life *os.File, say *json.Encoder, dir string, files int) error {
 	var spec plainSpec
 	if err := json.NewDecoder(io.LimitReader(life, maxSpec)).Decode(&spec); err != nil {
 		return fmt.Errorf("read the specification: %w", err)
 	}
 	if len(spec.Args) == 0 {
 		return errors.New("no program is given")
-	}
-	if err := os.Mkdir(filepath.Join(dir, "tmp"), 0o700); err != nil {
-		return err
 	}
 	if err := plainLimits(spec); err != nil {
 		return fmt.Errorf("set limits: %w", err)
@@ -65,13 +72,23 @@ func supervise(life *os.File, say *json.Encoder, dir string) error {
 	if err := syscall.SetNonblock(plainOutputFD, false); err != nil {
 		return err
 	}
-	cmd := &exec.Cmd{
-		Path: spec.Args[0], Args: spec.Args, Env: spec.Env, Dir: orRoot(spec.Dir), Stdout: output, Stderr: output,
+	if err := os.Chdir(orRoot(spec.Dir)); err != nil {
+		return err
+	}
+	cmd := &exec.Cmd{Path: spec.Args[0], Args: spec.Args, Env: spec.Env, Stdout: output, Stderr: output}
+	for n := range files {
+		fd := plainOutputFD + 1 + n
+		if err := syscall.SetNonblock(fd, false); err != nil {
+			return err
+		}
+		cmd.ExtraFiles = append(cmd.ExtraFiles, os.NewFile(uintptr(fd), "file"))
 	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("%s: %w", stepExecute, err)
 	}
-	output.Close()
+	for _, f := range append(cmd.ExtraFiles, output) {
+		f.Close()
+	}
 	go func() {
 		var b [1]byte
 		for { // the server never writes again: what comes is its end
@@ -79,7 +96,8 @@ func supervise(life *os.File, say *json.Encoder, dir string) error {
 				break
 			}
 		}
-		_ = cmd.Process.Kill()
+		_ = os.RemoveAll(dir) // what cannot be removed, the system's own cleaning of temporary folders removes
+		_ = syscall.Kill(0, syscall.SIGKILL)
 	}()
 	// When it cannot be said the server has gone, which the goroutine above sees too.
 	_ = say.Encode(plainMessage{Pid: cmd.Process.Pid})

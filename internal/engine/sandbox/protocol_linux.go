@@ -1,64 +1,92 @@
 package sandbox
 
-import "os"
+import (
+	"net/netip"
+	"os"
+)
 
 // The names under which the program starts itself, as its first argument.
 const (
 	outerName = "croft-sandbox"
 	initName  = "croft-init"
-	innerName = "croft-function"
 )
 
-// Descriptors that the outer stage inherits.
+// controlFD is the descriptor at which the first process has its end of the control socket, which carries one packet for each message.
+const controlFD = 3
+
+// Operations that the server asks the first process for. opBuild comes first; opFork and opAdopt come before opStart, and the others after it.
 const (
-	outerSpecFD = 3 + iota
-	outerControlFD
-	outerOutputFD
+	opBuild  = "build"
+	opFork   = "fork"
+	opAdopt  = "adopt"
+	opStart  = "start"
+	opDial   = "dial"
+	opSignal = "signal"
+	opFreeze = "freeze"
+	opThaw   = "thaw"
 )
 
-// Descriptors that the inner stage inherits.
-const (
-	innerSpecFD = 3 + iota
-	innerResultFD
-)
+// request is one message of the server.
+type request struct {
+	ID   int
+	Op   string
+	Base *outerSpec `json:",omitempty"`
+	Work *workSpec  `json:",omitempty"`
+	// Count and Processes belong to opFork: how many children, and the limit on processes that they get.
+	Count     int `json:",omitempty"`
+	Processes int `json:",omitempty"`
+	// Addr belongs to opDial, PID to opSignal and opAdopt, Signal to opSignal.
+	Addr   string `json:",omitempty"`
+	PID    int    `json:",omitempty"`
+	Signal int    `json:",omitempty"`
+}
 
-// outerSpec is what the server tells the outer stage.
+// outerSpec is what the server tells the first process for opBuild.
 type outerSpec struct {
-	Spec Spec
-	// HostUID and HostGID are what UID and GID map to, as the outer stage sees them.
+	Anchor        string
+	Binds         []Bind
+	Stock         string
+	Listen        []string
+	ListenPackets []string
+	Hosts         map[string]netip.Addr
+	Certificates  string
+	Tunnel        bool
+	// HostUID and HostGID are what UID and GID map to, as the first process sees them.
 	HostUID, HostGID int
-	// DropGroups says that the stage may, and therefore must, give up its supplementary groups.
+	// DropGroups says that the process may, and therefore must, give up its supplementary groups.
 	DropGroups bool
 }
 
-// innerSpec is what the outer stage tells the inner one.
-type innerSpec struct {
-	Args, Env []string
-	Dir       string
+// workSpec is what the server tells it for opStart. Sources are relative to Stock.
+type workSpec struct {
+	Binds    []Bind
+	TmpBytes int64
 }
 
-// Kinds of messages from the outer stage to the server, in this order. A failed may come instead of any.
-const (
-	msgListening = "listening" // with one descriptor per address in Spec.Listen
-	msgStarted   = "started"   // with a descriptor of the process's /proc/PID/status
-	msgExited    = "exited"
-	msgFailed    = "failed"
-)
-
-// message is one packet on the control socket.
-type message struct {
-	Kind string
-	// Step, Errno and Text belong to failed.
+// reply is one message of the first process: the answer to the request of the same ID, or, with ID 0, the end of a child.
+type reply struct {
+	ID int
+	// Tunnel says that the last descriptor of the answer to opBuild is a network device's, NoTunnel why there is none.
+	Tunnel   bool   `json:",omitempty"`
+	NoTunnel string `json:",omitempty"`
+	// PIDs are the processes that opFork made, in the sandbox's numbers; a socket comes with each.
+	PIDs []int `json:",omitempty"`
+	// Step, Errno and Text say what failed.
 	Step  string `json:",omitempty"`
 	Errno int    `json:",omitempty"`
 	Text  string `json:",omitempty"`
-	// Exit and PeakBytes belong to exited.
-	Exit      Exit
+	// PID has ended with Exit.
+	PID       int   `json:",omitempty"`
+	Exit      *Exit `json:",omitempty"`
 	PeakBytes int64 `json:",omitempty"`
 }
 
 const (
-	maxMessage = 8 << 10
+	// maxRequest and maxReply bound the messages in bytes.
+	maxRequest = 64 << 10
+	maxReply   = 8 << 10
+	// maxPassed bounds the descriptors that come with one message.
+	maxPassed = 64
 )
 
 // stage makes the program the stage of a sandbox that name stands for, if it does, and then does not return.
@@ -68,7 +96,5 @@ func stage(name string) {
 		os.Exit(outerMain())
 	case initName:
 		os.Exit(initMain())
-	case innerName:
-		os.Exit(innerMain())
 	}
 }

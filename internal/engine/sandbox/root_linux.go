@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -28,31 +30,43 @@ func systemBinds() []Bind {
 	return out
 }
 
-// generated are the files of /etc that are written for the sandbox. The list of name servers is empty: there is none.
-func generated() map[string]string {
+// generated are the files of /etc that are written for the sandbox. Without a tunnel the list of name servers is empty: there is none.
+func generated(spec outerSpec, tunnel bool) map[string]string {
+	hosts := "127.0.0.1 localhost sandbox sandbox.localdomain\n"
+	for _, name := range slices.Sorted(maps.Keys(spec.Hosts)) {
+		hosts += spec.Hosts[name].String() + " " + name + "\n"
+	}
+	resolver := ""
+	if tunnel {
+		resolver = "nameserver " + TunnelGateway + "\n"
+	}
 	return map[string]string{
 		"/etc/passwd":        fmt.Sprintf("root:x:0:0:root:/:/sbin/nologin\nsbx_user1051:x:%d:%d::/tmp:/sbin/nologin\n", UID, GID),
 		"/etc/group":         fmt.Sprintf("root:x:0:\nsbx_user1051:x:%d:\n", GID),
-		"/etc/hosts":         "127.0.0.1 localhost croft\n",
-		"/etc/resolv.conf":   "",
+		"/etc/hosts":         hosts,
+		"/etc/resolv.conf":   resolver,
 		"/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
 	}
 }
 
-// assembleRoot builds the root over the anchor and makes it the root. Afterwards nothing of the machine's tree is in sight.
-func (o *outer) assembleRoot() error {
+// assembleRoot builds the root over the anchor and makes it the root. Afterwards nothing of the machine's tree is in sight but, for this process
+// alone, the stock.
+func assembleRoot(spec outerSpec, tunnel bool) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	r := root{at: o.Spec.Anchor}
+	r := root{at: spec.Anchor}
 	if err := mount("tmpfs", r.at, unix.MS_NOSUID|unix.MS_NODEV, "size=4m,nr_inodes=4096,mode=755"); err != nil {
 		return err
 	}
 	for _, step := range []func() error{
 		r.system,
-		func() error { return r.bindAll(o.Spec.Binds) },
-		r.etc, r.proc, r.dev,
-		func() error { return r.tmp(o.Spec.TmpBytes) },
+		func() error { return r.certificates(spec.Certificates) },
+		func() error { return r.bindAll(spec.Binds) },
+		func() error { return r.etc(generated(spec, tunnel)) },
+		r.proc, r.dev,
+		func() error { return r.tmp(defaultTmp) },
+		func() error { return r.stock(spec.Stock) },
 		r.enter,
 	} {
 		if err := step(); err != nil {
@@ -136,11 +150,11 @@ func (r *root) makeTarget(target string, dir bool) error {
 	return f.Close()
 }
 
-func (r *root) etc() error {
+func (r *root) etc(files map[string]string) error {
 	if err := os.MkdirAll(r.path("/etc"), 0o755); err != nil {
 		return err
 	}
-	for name, text := range generated() {
+	for name, text := range files {
 		if err := os.WriteFile(r.path(name), []byte(text), 0o644); err != nil {
 			return err
 		}
@@ -200,10 +214,10 @@ func (r *root) tmp(size int64) error {
 	if err := os.MkdirAll(r.path("/tmp"), 0o755); err != nil {
 		return err
 	}
-	return mount("tmpfs", r.path("/tmp"), unix.MS_NOSUID|unix.MS_NODEV, fmt.Sprintf("size=%d,nr_inodes=131072,mode=1777", size))
+	return mount("tmpfs", r.path("/tmp"), unix.MS_NOSUID|unix.MS_NODEV, tmpOptions(size))
 }
 
-// enter makes the assembled folder the root, lets go of the old one, and makes the new one read-only.
+// enter makes the assembled folder the root and lets go of the old one.
 func (r *root) enter() error {
 	if err := unix.Chdir(r.at); err != nil {
 		return err
@@ -215,10 +229,7 @@ func (r *root) enter() error {
 	if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("unmount the old root: %w", err)
 	}
-	if err := unix.Chdir("/"); err != nil {
-		return err
-	}
-	return restrict("/", readOnly, 0)
+	return unix.Chdir("/")
 }
 
 func mount(kind, at string, flags uintptr, data string) error {

@@ -23,10 +23,8 @@
 package sandbox
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"syscall"
@@ -62,6 +60,12 @@ const (
 	maxSpec = 1 << 20
 )
 
+// maxPrograms bounds Work.Programs.
+const maxPrograms = 32
+
+// maxProcesses is Lambda's documented quota of processes and threads.
+const maxProcesses = 1024
+
 // stepExecute is the step whose failure may be the program's fault and not the machine's.
 const stepExecute = "execute the program"
 
@@ -70,67 +74,6 @@ type Bind struct {
 	Source, Target string
 	// Optional passes over a Source that does not exist.
 	Optional bool
-}
-
-// Spec says what runs and what it sees.
-type Spec struct {
-	// Anchor is an existing folder over which the root is built. Nothing is written to it, and any number of sandboxes may share it. No Source lies in it.
-	Anchor string
-	// Binds come in addition to the system's libraries and certificates, in this order.
-	Binds []Bind
-	// Args is the program, by its path in the sandbox, and its arguments. Nil makes the whole sandbox and ends at once.
-	Args []string
-	// Env is the complete environment.
-	Env []string
-	// Dir is the working folder.
-	Dir string
-	// Listen are the loopback addresses (host:port) on which the server listens inside the sandbox.
-	Listen []string
-	// TmpBytes bounds /tmp.
-	TmpBytes int64
-	// Slot tells sandboxes of one server apart that live at the same time: each gets a user id of its own where the server may give one.
-	Slot int
-	// Isolation is Full unless it says otherwise. With Reduced nothing is bound: in Args, Env and Dir the paths below a Target become those below
-	// its Source, and addresses in Listen become the free ones that the server took in their place.
-	Isolation Isolation
-}
-
-// Process is a running sandbox. Its methods are safe for concurrent use.
-type Process interface {
-	// Listeners returns the listeners in the order of Spec.Listen. The caller closes them.
-	Listeners() []net.Listener
-	// Done closes when nothing of the sandbox is left.
-	Done() <-chan struct{}
-	// Exit returns how the program ended. It may be called once Done is closed.
-	Exit() Exit
-	// Kill ends everything in the sandbox. It does not wait; Done tells.
-	Kill()
-	// PeakMemory returns the largest resident size in bytes that the program's main process has had; 0 when the system does not tell before
-	// the process has ended.
-	PeakMemory() int64
-}
-
-// Start makes a sandbox and runs spec's program in it, with output as its standard output and standard error; the caller keeps output.
-// It returns when the program runs. ctx bounds the start alone. The error is a *cloud.Error when the machine cannot isolate.
-func Start(ctx context.Context, spec Spec, output *os.File) (Process, error) {
-	if os.Getenv(mainVar) != strconv.Itoa(os.Getpid()) {
-		return nil, &cloud.Error{Code: "ServiceException", Status: 500, Message: noMain}
-	}
-	if len(spec.Listen) > maxListen {
-		return nil, fmt.Errorf("sandbox: more than %d listeners", maxListen)
-	}
-	if spec.Isolation == Reduced {
-		p, err := startPlain(ctx, spec, output)
-		if err != nil {
-			return nil, err
-		}
-		return p, nil
-	}
-	p, err := startIsolated(ctx, spec, output)
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
 }
 
 // Main makes the program a stage of a sandbox if it was started as one, and then does not return. Programs and test binaries that start

@@ -38,44 +38,26 @@ func TestMain(m *testing.M) {
 const probePath = "/var/task/probe"
 
 // sandboxed starts this binary in a sandbox as probe with args, and returns it and the lines it prints.
-func sandboxed(t *testing.T, change func(*Spec), args ...string) (*isolated, *bufio.Scanner) {
+func sandboxed(t *testing.T, change func(*setup), args ...string) (*started, *bufio.Scanner) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec := Spec{
-		Anchor:   t.TempDir(),
-		Binds:    []Bind{{Source: self, Target: probePath}},
-		Args:     append([]string{probePath, "probe"}, args...),
-		Env:      []string{"GREETING=hello"},
-		Dir:      "/var/task",
-		Listen:   []string{"127.0.0.1:9001"},
-		TmpBytes: 1 << 20,
+	s := setup{
+		Base:    Base{Anchor: t.TempDir(), Binds: []Bind{{Source: self, Target: probePath}}, Listen: []string{"127.0.0.1:9001"}},
+		Work:    Work{TmpBytes: 1 << 20},
+		Program: Program{Args: append([]string{probePath, "probe"}, args...), Env: []string{"GREETING=hello"}, Dir: "/var/task"},
 	}
 	if change != nil {
-		change(&spec)
+		change(&s)
 	}
-	p, err := startIsolated(t.Context(), spec, w)
-	w.Close()
+	p, lines, err := s.start(t)
 	if err != nil {
-		r.Close()
 		skipIfRefused(t, err)
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		p.Kill()
-		<-p.Done()
-		r.Close()
-		for _, l := range p.Listeners() {
-			l.Close()
-		}
-	})
-	return p, bufio.NewScanner(r)
+	return p, lines
 }
 
 // skipIfRefused skips the test on machines whose settings forbid sandboxes, and on no others.
@@ -247,7 +229,7 @@ func TestTmpIsPrivate(t *testing.T) {
 
 func TestListener(t *testing.T) {
 	p, lines := sandboxed(t, nil, "dial", "127.0.0.1:9001")
-	c, err := p.Listeners()[0].Accept()
+	c, err := p.shell.Listeners()[0].Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -272,12 +254,12 @@ func TestExit(t *testing.T) {
 	} {
 		p, lines := sandboxed(t, nil, c.arg)
 		collect(t, lines)
-		<-p.Done()
-		if p.Exit() != c.want || p.Exit().String() != c.text {
-			t.Errorf("%s: %+v %s", c.arg, p.Exit(), p.Exit())
+		<-p.child.Done()
+		if p.child.Exit() != c.want || p.child.Exit().String() != c.text {
+			t.Errorf("%s: %+v %s", c.arg, p.child.Exit(), p.child.Exit())
 		}
-		if p.PeakMemory() < 1<<20 {
-			t.Errorf("%s: peak memory %d", c.arg, p.PeakMemory())
+		if peak := p.Usage().PeakMemory; peak < 1<<20 {
+			t.Errorf("%s: peak memory %d", c.arg, peak)
 		}
 	}
 }
@@ -285,10 +267,10 @@ func TestExit(t *testing.T) {
 // TestNothingOutlives checks that a kill, and the server's death, end the program's children too. The pipe that they all write to closes when
 // the last of them has gone.
 func TestNothingOutlives(t *testing.T) {
-	for name, end := range map[string]func(*isolated){
-		"kill":               (*isolated).Kill,
-		"death of a server":  func(p *isolated) { p.control.Close() },
-		"end of the program": func(*isolated) {},
+	for name, end := range map[string]func(*started){
+		"kill":               func(p *started) { p.Kill() },
+		"death of a server":  func(p *started) { p.shell.(*isolated).control.conn.Close() },
+		"end of the program": func(p *started) { <-p.child.Done(); p.Kill() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			arg := "family"
@@ -313,14 +295,15 @@ func serveUntilKilled(self string) int {
 	if err != nil {
 		return 1
 	}
-	p, err := startIsolated(context.Background(), Spec{
-		Anchor: os.TempDir(), Binds: []Bind{{Source: self, Target: probePath}}, Args: []string{probePath, "probe", "child"}, TmpBytes: 1 << 20,
-	}, null)
+	p, err := run(context.Background(), setup{
+		Base:    Base{Anchor: os.TempDir(), Binds: []Bind{{Source: self, Target: probePath}}},
+		Program: Program{Args: []string{probePath, "probe", "child"}, Output: null},
+	})
 	if err != nil {
 		fmt.Println(err)
 		return 1
 	}
-	fmt.Println(p.cmd.Process.Pid)
+	fmt.Println(p.shell.(*isolated).cmd.Process.Pid)
 	<-p.Done()
 	return 0
 }
@@ -371,7 +354,7 @@ func TestPeakMemoryWhileRunning(t *testing.T) {
 	if !lines.Scan() {
 		t.Fatal("no line")
 	}
-	if got := p.PeakMemory(); got < 1<<20 || got > 1<<30 {
+	if got := p.Usage().PeakMemory; got < 1<<20 || got > 1<<30 {
 		t.Errorf("got %d", got)
 	}
 }
@@ -386,27 +369,34 @@ func TestStartFailures(t *testing.T) {
 		skipIfRefused(t, err)
 		t.Fatal(err)
 	}
+	program := Program{Args: []string{"/does/not/exist"}}
 	for name, c := range map[string]struct {
-		spec Spec
-		want string
+		setup setup
+		want  string
 	}{
-		"no program":   {Spec{Args: []string{"/does/not/exist"}, TmpBytes: 1 << 20}, "execute the program: no such file or directory"},
-		"no source":    {Spec{Binds: []Bind{{Source: "/does/not/exist", Target: "/x"}}, TmpBytes: 1 << 20}, "/does/not/exist"},
-		"no address":   {Spec{Listen: []string{"192.0.2.1:1"}, TmpBytes: 1 << 20}, "192.0.2.1:1"},
-		"too many":     {Spec{Listen: make([]string, maxListen+1)}, "listeners"},
-		"a bad anchor": {Spec{Anchor: "/does/not/exist"}, "mount tmpfs"},
+		"no program":    {setup{Program: program}, "cannot execute /does/not/exist: no such file or directory"},
+		"no source":     {setup{Base: Base{Binds: []Bind{{Source: "/does/not/exist", Target: "/x"}}}}, "/does/not/exist"},
+		"no address":    {setup{Base: Base{Listen: []string{"192.0.2.1:1"}}}, "192.0.2.1:1"},
+		"too many":      {setup{Base: Base{Listen: make([]string, maxListen+1)}}, "listeners"},
+		"a bad anchor":  {setup{Base: Base{Anchor: "/does/not/exist"}}, "mount tmpfs"},
+		"not in stock":  {setup{Base: Base{Stock: "/usr/lib"}, Work: Work{Binds: []Bind{{Source: "/etc", Target: "/var/task"}}}}, "not below the stock"},
+		"no folder":     {setup{Program: Program{Args: []string{"/x"}, Dir: "/does/not/exist"}}, "enter the working folder /does/not/exist: no such file"},
+		"no arguments":  {setup{}, "no program is given"},
+		"a zero inside": {setup{Program: Program{Args: []string{"/x"}, Env: []string{"A=\x00"}}}, "invalid argument"},
+		"too much":      {setup{Program: Program{Args: []string{"/x"}, Env: []string{strings.Repeat("A", maxSpec)}}}, "argument list too long"},
 	} {
-		if c.spec.Anchor == "" {
-			c.spec.Anchor = t.TempDir()
+		if c.setup.Anchor == "" {
+			c.setup.Anchor = t.TempDir()
 		}
-		_, err := Start(t.Context(), c.spec, null)
+		c.setup.Program.Output = null
+		_, err := run(t.Context(), c.setup)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Start(ctx, Spec{Anchor: t.TempDir(), TmpBytes: 1}, null); err != context.Canceled {
+	if _, err := Prepare(ctx, Base{Anchor: t.TempDir()}); err != context.Canceled {
 		t.Errorf("with a context that has ended: %v", err)
 	}
 }
@@ -420,13 +410,19 @@ func TestHostUser(t *testing.T) {
 	if id.hostUID != firstHostUID+5 {
 		t.Skip("SKIPPED, users of their own for functions are not tested: this needs root with all its rights")
 	}
-	p, lines := sandboxed(t, func(s *Spec) { s.Slot = 5 }, "family")
+	p, lines := sandboxed(t, func(s *setup) { s.Slot = 5 }, "family")
 	lines.Scan()
+	pids, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", p.shell.(*isolated).cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := os.ReadFile("/proc/" + strings.Fields(string(pids))[0] + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
 	want := fmt.Sprintf("Uid:\t%d\t%[1]d\t%[1]d\t%[1]d", firstHostUID+5)
-	status := make([]byte, 4<<10)
-	n, _ := p.status.ReadAt(status, 0)
-	if !bytes.Contains(status[:n], []byte(want)) {
-		t.Errorf("status lacks %q:\n%s", want, status[:n])
+	if !bytes.Contains(status, []byte(want)) {
+		t.Errorf("status lacks %q:\n%s", want, status)
 	}
 }
 
@@ -470,7 +466,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 // A program that does not call Main must not be run again as a stage.
 func TestMainNotCalled(t *testing.T) {
 	t.Setenv(mainVar, "1")
-	p, err := Start(t.Context(), Spec{Args: []string{"/bin/true"}}, nil)
+	p, err := Prepare(t.Context(), Base{})
 	if err == nil || !strings.Contains(err.Error(), "croft.Main()") {
 		t.Errorf("%v, %v", p, err)
 	}

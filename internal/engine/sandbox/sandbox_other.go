@@ -21,9 +21,9 @@ func unsupported() error {
 func Check(context.Context) error { return unsupported() }
 
 // isolated is what this system does not have.
-type isolated struct{ Process }
+type isolated struct{ Shell }
 
-func startIsolated(context.Context, Spec, *os.File) (*isolated, error) { return nil, unsupported() }
+func prepareIsolated(context.Context, Base) (*isolated, error) { return nil, unsupported() }
 
 // stage does nothing: on this system there are no stages but the plain one.
 func stage(string) {}

@@ -3,7 +3,6 @@ package sandbox
 import (
 	"fmt"
 	"runtime"
-	"unsafe"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
 	"github.com/elastic/go-seccomp-bpf/arch"
@@ -92,20 +91,19 @@ func filter() ([]bpf.Instruction, error) {
 	}, rest...), nil
 }
 
-// loadFilter installs the filter on the calling thread, which must already have no_new_privs.
-func loadFilter() error {
+// filterProgram returns the filter as the kernel takes it.
+func filterProgram() ([]unix.SockFilter, error) {
 	instructions, err := filter()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	raw, err := bpf.Assemble(instructions)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	program := make([]unix.SockFilter, len(raw))
 	for i, r := range raw {
 		program[i] = unix.SockFilter{Code: r.Op, Jt: r.Jt, Jf: r.Jf, K: r.K}
 	}
-	fprog := unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}
-	return unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&fprog)), 0, 0)
+	return program, nil
 }

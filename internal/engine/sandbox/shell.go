@@ -3,9 +3,13 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
+
+	"croft/internal/cloud"
 )
 
 // Base says what a sandbox is made with before anybody knows which function it is for.
@@ -48,7 +52,7 @@ type Program struct {
 	Env []string
 	// Dir is the working folder.
 	Dir string
-	// Files are the program's descriptors from 3 on. The caller keeps its own.
+	// Files are the program's descriptors from 3 on, at most 16. The caller keeps its own.
 	Files []*os.File
 	// Output is standard output and standard error. The caller keeps its own.
 	Output *os.File
@@ -73,7 +77,7 @@ type Work struct {
 	// TmpBytes bounds /tmp.
 	TmpBytes int64
 	Limits   Limits
-	// Programs is how often Run may be called.
+	// Programs is how often Run may be called; at most 32.
 	Programs int
 }
 
@@ -148,9 +152,37 @@ func (e *ProgramError) Error() string { return "cannot execute " + e.Path + ": "
 
 func (e *ProgramError) Unwrap() error { return e.Err }
 
+// What the methods of shells and sandboxes fail with, besides what the system says.
+var (
+	errEnded      = errors.New("sandbox: the first process has ended")
+	errBooted     = errors.New("sandbox: a process has been started ahead already")
+	errNoPrograms = errors.New("sandbox: no more programs than Work.Programs can run")
+	errOutput     = errors.New("sandbox: a program without an output, or with too many files")
+)
+
+// maxFiles bounds Program.Files.
+const maxFiles = 16
+
 // Prepare makes a sandbox that waits for its work. ctx bounds the making alone. The error is a *cloud.Error when the machine cannot isolate.
 func Prepare(ctx context.Context, b Base) (Shell, error) {
-	return nil, errors.New("sandbox: not yet")
+	if os.Getenv(mainVar) != strconv.Itoa(os.Getpid()) {
+		return nil, &cloud.Error{Code: "ServiceException", Status: 500, Message: noMain}
+	}
+	if len(b.Listen) > maxListen || len(b.ListenPackets) > maxListen {
+		return nil, fmt.Errorf("sandbox: more than %d listeners", maxListen)
+	}
+	if b.Isolation == Reduced {
+		s, err := preparePlain(ctx, b)
+		if err != nil {
+			return nil, err
+		}
+		return s, nil
+	}
+	s, err := prepareIsolated(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Parent is a fork server: a process, outside of any sandbox, that has an interpreter and libraries loaded and whose children become the processes of

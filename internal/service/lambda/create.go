@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"context"
+	"errors"
 
 	"croft/internal/awsapi/lambda"
 	"croft/internal/cloud"
@@ -26,6 +27,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *lambda.CreateFunctionI
 	}
 	f.setCode(c)
 	f.changed(cloud.CallOf(ctx).Now, true)
+	var answer *function
 	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) (err error) {
 		if f.Role, err = s.role(ctx, in.Role); err != nil {
 			return err
@@ -40,12 +42,18 @@ func (s *Service) CreateFunction(ctx context.Context, in *lambda.CreateFunctionI
 		if err := s.takeCode(ctx, c); err != nil {
 			return err
 		}
-		return storeFunction(tx, f)
+		answer = f
+		if wire.Value(in.Publish) {
+			if answer, _, err = s.publish(ctx, tx, f, nil); err != nil {
+				return err
+			}
+		}
+		return errors.Join(storeFunction(tx, f), s.ahead(ctx, answer))
 	})
 	if err != nil {
 		return nil, err
 	}
-	return f.configuration(ref.arn(), creating), nil
+	return answer.configuration(ref.arn(), creating), nil
 }
 
 // newFunction makes the function that a request describes, but for its role and code, which lie elsewhere.
@@ -89,8 +97,7 @@ func checkCreate(in *lambda.CreateFunctionInput) error {
 	}
 	if err := firstRefused(
 		refusal{wire.Value(in.PackageType) == lambda.PackageTypeImage, "PackageType Image", "functions run from zip packages"},
-		refusal{wire.Value(in.Publish), "Publish", "versions cannot be published"},
-		refusal{in.PublishTo != nil, "PublishTo", "versions cannot be published"},
+		refusal{in.PublishTo != nil, "PublishTo", "there are no capacity providers"},
 		refusal{in.CodeSigningConfigArn != nil, "CodeSigningConfigArn", "code is not signed"},
 		refusal{in.TenancyConfig != nil, "TenancyConfig", "functions have no tenants"},
 	); err != nil {

@@ -3,6 +3,7 @@ package lambda
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"croft/internal/awsapi/lambda"
 	"croft/internal/cloud"
@@ -57,4 +58,15 @@ func errRevision() *cloud.Error {
 
 func errPolicyRevision() *cloud.Error {
 	return precondition("The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest Revision Id")
+}
+
+// manyProblems is validation for what AWS's checks before the service's own find wrong, all at once; nil when that is nothing.
+func manyProblems(problems []string) error {
+	switch len(problems) {
+	case 0:
+		return nil
+	case 1:
+		return validation("%s", problems[0])
+	}
+	return cloud.Errorf("ValidationException", "%d validation errors detected: %s", len(problems), strings.Join(problems, "; "))
 }

@@ -69,19 +69,19 @@ func (s *Service) deliver(ctx context.Context, m outbox.Message) error {
 	}
 	call := cloud.CallOf(ctx)
 	ref := reference{account: call.Account, region: call.Region, name: e.Function, qualifier: e.Qualifier}
-	var f *function
+	var t *resolved
 	err := s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) (err error) {
-		f, err = loadFunction(r, e.Function)
+		t, err = route(r, ref)
 		return err
 	})
+	if cloud.Code(err) == "ResourceNotFoundException" {
+		s.deps.Log.Warn("an event is dropped: its function was deleted", "function", ref.qualified(), "request", e.RequestID)
+		return nil
+	}
 	if err != nil {
 		return s.putOff(ctx, m, &e, err)
 	}
-	if f == nil {
-		s.deps.Log.Warn("an event is dropped: its function was deleted", "function", ref.arn(), "request", e.RequestID)
-		return nil
-	}
-	result, err := s.execute(ctx, ref, f, engine.Invocation{RequestID: e.RequestID, Payload: e.Payload})
+	result, err := s.execute(ctx, t, engine.Invocation{RequestID: e.RequestID, Payload: e.Payload})
 	if err != nil {
 		if ctx.Err() != nil {
 			return err

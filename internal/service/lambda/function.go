@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"time"
 
 	"croft/internal/awsapi/lambda"
@@ -17,8 +18,10 @@ import (
 	"croft/internal/wire"
 )
 
-// function is the stored form of a function: its only version, $LATEST.
+// function is the stored form of one version of a function. That of $LATEST also holds what belongs to the function as a whole.
 type function struct {
+	// Number is a published version's, zero for $LATEST.
+	Number       int64             `json:"number,omitempty"`
 	Name         string            `json:"name"`
 	Runtime      string            `json:"runtime"`
 	Role         string            `json:"role"`
@@ -38,6 +41,24 @@ type function struct {
 	// Revision is what clients see; it changes with everything. Generation changes with what the function's processes can see.
 	Revision   string `json:"revision"`
 	Generation string `json:"generation"`
+	whole
+}
+
+// whole is what belongs to a function and not to one of its versions.
+type whole struct {
+	// Published is the number of the version that was published last, and PublishedAs the fingerprint that $LATEST had then.
+	Published   int64  `json:"published,omitempty"`
+	PublishedAs string `json:"publishedAs,omitempty"`
+	// Reserved is the reserved concurrency; nil when there is none.
+	Reserved *int32 `json:"reserved,omitempty"`
+}
+
+// version returns the name of the version: $LATEST or a number.
+func (f *function) version() string {
+	if f.Number == 0 {
+		return latest
+	}
+	return strconv.FormatInt(f.Number, 10)
 }
 
 // Defaults and limits. Source: Lambda Developer Guide, "Lambda quotas", and the API Reference.
@@ -74,15 +95,23 @@ func (f *function) logGroup() string {
 // toEngine returns what the engine must know to run the function.
 func (f *function) toEngine(r reference) engine.Function {
 	return engine.Function{
-		ARN: r.arn(), Name: f.Name, Version: latest, Account: r.account, Region: r.region,
+		ARN: r.arn(), Name: f.Name, Version: f.version(), Account: r.account, Region: r.region,
 		Runtime: f.Runtime, Handler: f.Handler, Role: f.Role, MemoryMB: int(f.Memory),
 		Timeout: time.Duration(f.Timeout) * time.Second, Env: f.Environment, LogGroup: f.logGroup(),
 		CodeSHA: f.CodeSHA, CodeID: f.CodeID, Revision: f.Generation,
 	}
 }
 
-func loadFunction(r kv.Reader, name string) (*function, error) {
-	v, err := r.Get(functionKey(name))
+// loadFunction returns a function's $LATEST, or nil.
+func loadFunction(r kv.Reader, name string) (*function, error) { return loadAt(r, functionKey(name)) }
+
+// loadVersion returns a published version, or nil.
+func loadVersion(r kv.Reader, name string, number int64) (*function, error) {
+	return loadAt(r, versionKey(name, number))
+}
+
+func loadAt(r kv.Reader, key kv.Key) (*function, error) {
+	v, err := r.Get(key)
 	if errors.Is(err, kv.ErrNotFound) {
 		return nil, nil
 	}
@@ -103,10 +132,14 @@ func decodeFunction(value []byte) (*function, error) {
 	return f, nil
 }
 
+// storeFunction stores a function's $LATEST or one of its versions.
 func storeFunction(w kv.Writer, f *function) error {
 	v, err := json.Marshal(f)
 	if err != nil {
 		return fmt.Errorf("lambda: %w", err)
+	}
+	if f.Number != 0 {
+		return w.Put(versionKey(f.Name, f.Number), v)
 	}
 	return w.Put(functionKey(f.Name), v)
 }
@@ -127,7 +160,7 @@ func (f *function) configuration(arn string, p phase) *lambda.FunctionConfigurat
 	c := &lambda.FunctionConfiguration{
 		FunctionName: &f.Name, FunctionArn: &arn, Runtime: &f.Runtime, Role: &f.Role, Handler: &f.Handler,
 		CodeSize: &f.CodeSize, CodeSha256: wire.Ptr(codeDigest(f.CodeSHA)), Description: &f.Description,
-		Timeout: &f.Timeout, MemorySize: &f.Memory, Version: wire.Ptr(latest), RevisionId: &f.Revision,
+		Timeout: &f.Timeout, MemorySize: &f.Memory, Version: wire.Ptr(f.version()), RevisionId: &f.Revision,
 		LastModified:     wire.Ptr(f.Modified.UTC().Format("2006-01-02T15:04:05.000+0000")),
 		PackageType:      wire.Ptr(lambda.PackageTypeZip),
 		Architectures:    []string{f.Architecture},

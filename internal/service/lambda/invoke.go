@@ -37,7 +37,7 @@ func (s *Service) Invoke(ctx context.Context, in *lambda.InvokeInput) (*lambda.I
 	if err != nil {
 		return nil, err
 	}
-	ref, f, err := s.invocable(ctx, in)
+	t, err := s.invocable(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -45,32 +45,30 @@ func (s *Service) Invoke(ctx context.Context, in *lambda.InvokeInput) (*lambda.I
 	case lambda.InvocationTypeDryRun:
 		return &lambda.InvokeOutput{StatusCode: wire.Ptr(int32(http.StatusNoContent))}, nil
 	case lambda.InvocationTypeEvent:
-		return s.accept(ctx, ref, payload)
+		return s.accept(ctx, t.ref, payload)
 	}
-	return s.respond(ctx, ref, f, payload, in)
+	return s.respond(ctx, t, payload, in)
 }
 
-// invocable returns the function that a call may invoke.
-func (s *Service) invocable(ctx context.Context, in *lambda.InvokeInput) (ref reference, f *function, err error) {
-	if ref, err = s.find(ctx, in.FunctionName, in.Qualifier); err != nil {
-		return ref, nil, err
-	}
-	if err := ref.onlyLatest(); err != nil {
-		return ref, nil, err
+// invocable returns what a call invokes, if it may.
+func (s *Service) invocable(ctx context.Context, in *lambda.InvokeInput) (t *resolved, err error) {
+	ref, err := s.find(ctx, in.FunctionName, in.Qualifier)
+	if err != nil {
+		return nil, err
 	}
 	err = s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) error {
-		var policy []statement
-		if f, err = loadFunction(r, ref.name); err != nil {
+		if t, err = route(r, ref); err != nil {
+			if ref.qualifier == "" && cloud.Code(err) == "ResourceNotFoundException" {
+				return notFound("Function not found: %s:%s", ref.arn(), latest)
+			}
 			return err
-		}
-		if f == nil {
-			return notFound("Function not found: %s:%s", ref.arn(), latest)
 		}
 		call := cloud.CallOf(ctx)
 		if !foreignService(call) {
 			return nil
 		}
-		if policy, err = loadPolicy(r, ref.name); err != nil {
+		policy, err := loadPolicy(r, ref.name, ref.policyQualifier())
+		if err != nil {
 			return err
 		}
 		for i := range policy {
@@ -80,7 +78,7 @@ func (s *Service) invocable(ctx context.Context, in *lambda.InvokeInput) (ref re
 		}
 		return denied(ctx, "lambda:InvokeFunction", ref.qualified())
 	})
-	return ref, f, err
+	return t, err
 }
 
 // foreignService reports whether a service calls that needs the function's leave: any but Lambda and croft's own machinery.
@@ -90,7 +88,7 @@ func foreignService(call *cloud.Call) bool {
 }
 
 // respond runs the function and answers with its result.
-func (s *Service) respond(ctx context.Context, ref reference, f *function, payload []byte, in *lambda.InvokeInput) (*lambda.InvokeOutput, error) {
+func (s *Service) respond(ctx context.Context, t *resolved, payload []byte, in *lambda.InvokeInput) (*lambda.InvokeOutput, error) {
 	if kv.InTx(ctx, s.deps.Store) {
 		return nil, user(lambda.NewServiceException("A function cannot be run inside a transaction: invoke it with InvocationType Event."))
 	}
@@ -99,14 +97,14 @@ func (s *Service) respond(ctx context.Context, ref reference, f *function, paylo
 		return nil, err
 	}
 	tail := wire.Value(in.LogType) == lambda.LogTypeTail
-	result, err := s.execute(ctx, ref, f, engine.Invocation{
+	result, err := s.execute(ctx, t, engine.Invocation{
 		RequestID: cloud.CallOf(ctx).RequestID, Payload: payload, ClientContext: clientContext, Tail: tail,
 	})
 	if err != nil {
 		return nil, err
 	}
 	out := &lambda.InvokeOutput{
-		StatusCode: wire.Ptr(int32(http.StatusOK)), ExecutedVersion: wire.Ptr(latest), Payload: result.Payload,
+		StatusCode: wire.Ptr(int32(http.StatusOK)), ExecutedVersion: wire.Ptr(t.fn.version()), Payload: result.Payload,
 	}
 	if result.FunctionError != "" {
 		out.FunctionError = &result.FunctionError
@@ -118,10 +116,10 @@ func (s *Service) respond(ctx context.Context, ref reference, f *function, paylo
 }
 
 // execute gives an invocation to the engine, apart from whatever snapshot the caller reads.
-func (s *Service) execute(ctx context.Context, ref reference, f *function, inv engine.Invocation) (*engine.Result, error) {
-	inv.InvokedARN = ref.qualified()
+func (s *Service) execute(ctx context.Context, t *resolved, inv engine.Invocation) (*engine.Result, error) {
+	inv.InvokedARN = t.ref.qualified()
 	inv.TraceID = traceID(cloud.CallOf(ctx).Now.Unix())
-	return s.engine.Invoke(kv.Detach(ctx, s.deps.Store), f.toEngine(ref), inv)
+	return s.engine.Invoke(kv.Detach(ctx, s.deps.Store), t.toEngine(), inv)
 }
 
 // traceID returns a new trace header that is not sampled. Source: X-Ray Developer Guide, "Tracing header".

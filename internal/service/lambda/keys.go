@@ -1,12 +1,41 @@
 package lambda
 
-import "croft/internal/kv"
+import (
+	"fmt"
+
+	"croft/internal/kv"
+)
 
 func functionsKey() kv.Key { return kv.Key(nil).Raw('f') }
 
 func functionKey(name string) kv.Key { return functionsKey().Str(name) }
 
-func policyKey(name string) kv.Key { return kv.Key(nil).Raw('p').Str(name) }
+// policiesKey is the prefix of the policies of a function and of its versions and aliases.
+func policiesKey(name string) kv.Key { return kv.Key(nil).Raw('p').Str(name) }
+
+// policyKey is where the policy of a function lies, or of the version or alias that qualifier names.
+func policyKey(name, qualifier string) kv.Key {
+	if qualifier == "" {
+		return policiesKey(name)
+	}
+	return policiesKey(name).Str(qualifier)
+}
+
+func versionsKey(name string) kv.Key { return kv.Key(nil).Raw('v').Str(name) }
+
+// versionKey orders the versions of a function by their numbers.
+func versionKey(name string, number int64) kv.Key {
+	return versionsKey(name).Str(versionMarker(number))
+}
+
+func versionMarker(number int64) string { return fmt.Sprintf("%020d", number) }
+
+// numberKey is where the last number given to a version lies. It stays when the function is deleted: numbers are never given twice.
+func numberKey(name string) kv.Key { return kv.Key(nil).Raw('n').Str(name) }
+
+func aliasesKey(name string) kv.Key { return kv.Key(nil).Raw('a').Str(name) }
+
+func aliasKey(name, alias string) kv.Key { return aliasesKey(name).Str(alias) }
 
 // mappingsKey is the prefix of the mappings of an account and region, in the shared space.
 func mappingsKey(account, region string) kv.Key { return kv.Key(nil).Raw('m').Str(account).Str(region) }

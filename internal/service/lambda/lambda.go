@@ -17,6 +17,7 @@ import (
 type Engine interface {
 	Invoke(ctx context.Context, fn engine.Function, inv engine.Invocation) (*engine.Result, error)
 	Retire(functionARN string)
+	Ahead(fn engine.Function)
 }
 
 // Service implements the API.
@@ -40,6 +41,7 @@ func (s *Service) Descriptor() service.Descriptor {
 			eventMessage: {Deliver: s.deliver, Attempts: 1 + retries, Pause: func(failures int) time.Duration {
 				return time.Duration(failures) * time.Minute
 			}},
+			aheadMessage: {Deliver: s.deliverAhead, Attempts: 1},
 		},
 		Timers:    map[string]timer.Handler{requeueTimer: s.requeue},
 		Resources: []cfn.ResourceType{s.functionResource(), s.permissionResource(), s.mappingResource()},

@@ -138,6 +138,8 @@ func (e *engineFake) Invoke(_ context.Context, fn engine.Function, inv engine.In
 
 func (e *engineFake) Retire(string) {}
 
+func (e *engineFake) Ahead(engine.Function) {}
+
 func (e *engineFake) taken() []call {
 	e.mu.Lock()
 	defer e.mu.Unlock()

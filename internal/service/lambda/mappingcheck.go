@@ -108,26 +108,24 @@ func checkBatch(size, window int32) error {
 
 // checkSource checks that a mapping's function and queue are there and fit each other.
 func (s *Service) checkSource(ctx context.Context, m *mapping) error {
-	if m.Qualifier != "" && m.Qualifier != latest {
-		return invalid("Function does not exist")
-	}
-	var f *function
+	call := cloud.CallOf(ctx)
+	var t *resolved
 	err := s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) (err error) {
-		f, err = loadFunction(r, m.Function)
+		t, err = resolve(r, m.function(call.Account, call.Region))
 		return err
 	})
+	if cloud.Code(err) == "ResourceNotFoundException" {
+		return invalid("Function does not exist")
+	}
 	if err != nil {
 		return err
-	}
-	if f == nil {
-		return invalid("Function does not exist")
 	}
 	visibility, err := s.visibility(ctx, m.Source)
 	if err != nil {
 		return err
 	}
-	if visibility < int(f.Timeout) {
-		return invalid("Queue visibility timeout: %d seconds is less than Function timeout: %d seconds", visibility, f.Timeout)
+	if visibility < int(t.fn.Timeout) {
+		return invalid("Queue visibility timeout: %d seconds is less than Function timeout: %d seconds", visibility, t.fn.Timeout)
 	}
 	return nil
 }

@@ -108,10 +108,10 @@ func (s *Service) longARN(ctx context.Context, arn string) string {
 	return a.String()
 }
 
-// onlyLatest refuses qualifiers of versions and aliases, which no function has.
+// onlyLatest refuses the qualifiers of versions and aliases, for what can be done to $LATEST alone.
 func (r reference) onlyLatest() error {
 	if r.qualifier != "" && r.qualifier != latest {
-		return notFound("Function not found: %s", r.qualified())
+		return invalid("Please provide a function name or an unqualified function ARN: %s names a version or an alias.", r.qualified())
 	}
 	return nil
 }

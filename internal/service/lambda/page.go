@@ -16,7 +16,7 @@ func page(r kv.Reader, prefix kv.Key, after string, limit int, take func(name st
 	if after != "" {
 		within.Start = kv.PrefixRange(prefix.Str(after)).End
 	}
-	taken, last := 0, ""
+	taken, last := 0, after
 	for e, err := range r.Scan(within, kv.ScanOptions{}) {
 		if err != nil {
 			return err

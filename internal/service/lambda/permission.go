@@ -13,17 +13,58 @@ import (
 // maxPolicy bounds a resource policy, in bytes. Source: Lambda quotas.
 const maxPolicy = 20480
 
-// policyTarget checks that a permission's function and qualifier can have a policy of their own here: the unqualified function.
-func (r reference) policyTarget() error {
-	switch {
-	case r.qualifier == "":
-		return nil
-	case r.qualifier == latest:
-		return invalid("We currently do not support adding policies for $LATEST.")
-	case isAlias(r.qualifier):
-		return notFound("Cannot find alias arn: %s", r.qualified())
+// policyQualifier is the qualifier under which the policy lies that governs a call: $LATEST shares the function's own.
+func (r reference) policyQualifier() string {
+	if r.qualifier == latest {
+		return ""
 	}
-	return notFound("Function not found: %s", r.qualified())
+	return r.qualifier
+}
+
+// governed is a function, version or alias with its resource policy.
+type governed struct {
+	*resolved
+	policy []statement
+}
+
+// loadGoverned returns what a request about permissions is about. none is the error for a function that is not there.
+func loadGoverned(r kv.Reader, ref reference, none error) (*governed, error) {
+	f, err := loadFunction(r, ref.name)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return nil, none
+	}
+	t, err := resolve(r, ref)
+	if cloud.Code(err) == "ResourceNotFoundException" && isAlias(ref.qualifier) {
+		return nil, notFound("Cannot find alias arn: %s", ref.qualified())
+	}
+	if err != nil {
+		return nil, err
+	}
+	policy, err := loadPolicy(r, ref.name, ref.qualifier)
+	return &governed{t, policy}, err
+}
+
+// revision returns the revision that covers the policy.
+func (g *governed) revision() string {
+	if g.alias != nil {
+		return g.alias.Revision
+	}
+	return g.fn.Revision
+}
+
+// save stores the policy. The revision of what it belongs to covers it.
+func (g *governed) save(ctx context.Context, tx kv.Tx) error {
+	if err := storePolicy(tx, g.ref.name, g.ref.qualifier, g.policy); err != nil {
+		return err
+	}
+	if g.alias != nil {
+		return storeAlias(tx, g.ref.name, g.alias)
+	}
+	g.fn.changed(cloud.CallOf(ctx).Now, false)
+	return storeFunction(tx, g.fn)
 }
 
 // AddPermission implements the operation.
@@ -44,31 +85,28 @@ func (s *Service) AddPermission(ctx context.Context, in *lambda.AddPermissionInp
 		return nil, err
 	}
 	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-		f, policy, err := loadWithPolicy(tx, ref)
+		g, err := loadGoverned(tx, ref, notFound("Function not found: %s", ref.arn()))
 		if err != nil {
 			return err
 		}
-		if f == nil {
-			return notFound("Function not found: %s", ref.arn())
+		if ref.qualifier == latest {
+			return invalid("We currently do not support adding policies for $LATEST.")
 		}
-		if err := ref.policyTarget(); err != nil {
-			return err
-		}
-		if in.RevisionId != nil && *in.RevisionId != f.Revision {
+		if in.RevisionId != nil && *in.RevisionId != g.revision() {
 			return errPolicyRevision()
 		}
-		if slices.ContainsFunc(policy, func(old statement) bool { return old.Sid == st.Sid }) {
+		if slices.ContainsFunc(g.policy, func(old statement) bool { return old.Sid == st.Sid }) {
 			return conflict("The statement id (%s) provided already exists. Please provide a new statement id, or remove the existing statement.", st.Sid)
 		}
-		policy = append(policy, st)
-		whole, err := text(newDocument(policy))
+		g.policy = append(g.policy, st)
+		whole, err := text(newDocument(g.policy))
 		if err != nil {
 			return err
 		}
 		if len(whole) > maxPolicy {
 			return user(lambda.NewPolicyLengthExceededException("The final policy size (%d) is bigger than the limit (%d).", len(whole), maxPolicy))
 		}
-		return savePolicy(ctx, tx, f, policy)
+		return g.save(ctx, tx)
 	})
 	if err != nil {
 		return nil, err
@@ -98,24 +136,6 @@ func (s *Service) newStatement(ctx context.Context, ref reference, in *lambda.Ad
 	return st, nil
 }
 
-func loadWithPolicy(r kv.Reader, ref reference) (*function, []statement, error) {
-	f, err := loadFunction(r, ref.name)
-	if err != nil || f == nil {
-		return nil, nil, err
-	}
-	policy, err := loadPolicy(r, ref.name)
-	return f, policy, err
-}
-
-// savePolicy stores a policy. The function's revision covers it.
-func savePolicy(ctx context.Context, tx kv.Tx, f *function, policy []statement) error {
-	f.changed(cloud.CallOf(ctx).Now, false)
-	if err := storeFunction(tx, f); err != nil {
-		return err
-	}
-	return storePolicy(tx, f.Name, policy)
-}
-
 // RemovePermission implements the operation.
 func (s *Service) RemovePermission(ctx context.Context, in *lambda.RemovePermissionInput) (*lambda.RemovePermissionOutput, error) {
 	ref, err := s.find(ctx, in.FunctionName, in.Qualifier)
@@ -123,29 +143,22 @@ func (s *Service) RemovePermission(ctx context.Context, in *lambda.RemovePermiss
 		return nil, err
 	}
 	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-		f, policy, err := loadWithPolicy(tx, ref)
+		g, err := loadGoverned(tx, ref, notFound("No policy found for: %s", ref.arn()))
 		if err != nil {
 			return err
 		}
-		if f == nil {
-			return notFound("No policy found for: %s", ref.arn())
-		}
-		if ref.qualifier != latest {
-			if err := ref.policyTarget(); err != nil {
-				return err
-			}
-		}
-		if policy == nil || ref.qualifier != "" {
+		if g.policy == nil {
 			return notFound("No policy is associated with the given resource.")
 		}
-		i := slices.IndexFunc(policy, func(st statement) bool { return st.Sid == in.StatementId })
+		i := slices.IndexFunc(g.policy, func(st statement) bool { return st.Sid == in.StatementId })
 		if i < 0 {
 			return notFound("Statement %s is not found in resource policy.", in.StatementId)
 		}
-		if in.RevisionId != nil && *in.RevisionId != f.Revision {
+		if in.RevisionId != nil && *in.RevisionId != g.revision() {
 			return errPolicyRevision()
 		}
-		return savePolicy(ctx, tx, f, slices.Delete(policy, i, i+1))
+		g.policy = slices.Delete(g.policy, i, i+1)
+		return g.save(ctx, tx)
 	})
 	if err != nil {
 		return nil, err
@@ -161,15 +174,16 @@ func (s *Service) GetPolicy(ctx context.Context, in *lambda.GetPolicyInput) (*la
 	}
 	out := new(lambda.GetPolicyOutput)
 	err = s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) error {
-		f, policy, err := loadWithPolicy(r, ref)
+		none := notFound("The resource you requested does not exist.")
+		g, err := loadGoverned(r, ref, none)
+		if cloud.Code(err) == none.Code || err == nil && len(g.policy) == 0 {
+			return none
+		}
 		if err != nil {
 			return err
 		}
-		if len(policy) == 0 || ref.qualifier != "" {
-			return notFound("The resource you requested does not exist.")
-		}
-		out.RevisionId = &f.Revision
-		whole, err := text(newDocument(policy))
+		out.RevisionId = wire.Ptr(g.revision())
+		whole, err := text(newDocument(g.policy))
 		out.Policy = &whole
 		return err
 	})

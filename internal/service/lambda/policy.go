@@ -58,8 +58,8 @@ func text(v any) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), nil
 }
 
-func loadPolicy(r kv.Reader, name string) ([]statement, error) {
-	v, err := r.Get(policyKey(name))
+func loadPolicy(r kv.Reader, name, qualifier string) ([]statement, error) {
+	v, err := r.Get(policyKey(name, qualifier))
 	if errors.Is(err, kv.ErrNotFound) {
 		return nil, nil
 	}
@@ -73,15 +73,15 @@ func loadPolicy(r kv.Reader, name string) ([]statement, error) {
 	return out, nil
 }
 
-func storePolicy(w kv.Writer, name string, statements []statement) error {
+func storePolicy(w kv.Writer, name, qualifier string, statements []statement) error {
 	if len(statements) == 0 {
-		return w.Delete(policyKey(name))
+		return w.Delete(policyKey(name, qualifier))
 	}
 	v, err := text(statements)
 	if err != nil {
 		return err
 	}
-	return w.Put(policyKey(name), []byte(v))
+	return w.Put(policyKey(name, qualifier), []byte(v))
 }
 
 // principal returns how a policy writes who was given as Principal.

@@ -2,7 +2,9 @@ package lambda
 
 import (
 	"context"
-	"net/http"
+	"errors"
+	"math"
+	"strings"
 
 	"croft/internal/awsapi/lambda"
 	"croft/internal/cloud"
@@ -10,56 +12,38 @@ import (
 	"croft/internal/wire"
 )
 
-// read returns the function that a request names, or ResourceNotFoundException.
-func (s *Service) read(ctx context.Context, name string, qualifier *string) (reference, *function, error) {
-	ref, err := s.find(ctx, name, qualifier)
-	if err != nil {
-		return ref, nil, err
-	}
-	if err := ref.onlyLatest(); err != nil {
-		return ref, nil, err
-	}
-	var f *function
-	err = s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) (err error) {
-		f, err = loadFunction(r, ref.name)
-		return err
-	})
-	if err == nil && f == nil {
-		err = notFound("Function not found: %s", ref.qualified())
-	}
-	return ref, f, err
-}
-
 // GetFunction implements the operation. The answer has no Location: nothing serves packages for download.
 func (s *Service) GetFunction(ctx context.Context, in *lambda.GetFunctionInput) (*lambda.GetFunctionOutput, error) {
-	ref, f, err := s.read(ctx, in.FunctionName, in.Qualifier)
+	t, err := s.target(ctx, in.FunctionName, in.Qualifier)
 	if err != nil {
 		return nil, err
 	}
 	out := &lambda.GetFunctionOutput{
-		Configuration: f.configuration(ref.qualified(), settled),
+		Configuration: t.fn.configuration(t.ref.qualified(), settled),
 		Code:          &lambda.FunctionCodeLocation{RepositoryType: wire.Ptr("S3")},
 	}
-	if len(f.Tags) > 0 {
-		out.Tags = f.Tags
+	if len(t.latest.Tags) > 0 {
+		out.Tags = t.latest.Tags
+	}
+	if t.latest.Reserved != nil {
+		out.Concurrency = &lambda.Concurrency{ReservedConcurrentExecutions: t.latest.Reserved}
 	}
 	return out, nil
 }
 
 // GetFunctionConfiguration implements the operation.
 func (s *Service) GetFunctionConfiguration(ctx context.Context, in *lambda.GetFunctionConfigurationInput) (*lambda.GetFunctionConfigurationOutput, error) {
-	ref, f, err := s.read(ctx, in.FunctionName, in.Qualifier)
+	t, err := s.target(ctx, in.FunctionName, in.Qualifier)
 	if err != nil {
 		return nil, err
 	}
-	return f.configuration(ref.qualified(), settled), nil
+	return t.fn.configuration(t.ref.qualified(), settled), nil
 }
 
 // maxListed is the most functions on a page, whatever the request says. Source: API Reference, ListFunctions.
 const maxListed = 50
 
-// ListFunctions implements the operation. With FunctionVersion ALL it lists every version, which is $LATEST of each function, with the
-// qualified ARN.
+// ListFunctions implements the operation. With FunctionVersion ALL it lists every version of every function, under its own ARN.
 func (s *Service) ListFunctions(ctx context.Context, in *lambda.ListFunctionsInput) (*lambda.ListFunctionsOutput, error) {
 	if in.MasterRegion != nil && *in.MasterRegion != "ALL" {
 		return nil, refused("MasterRegion", "functions are not replicated")
@@ -72,20 +56,18 @@ func (s *Service) ListFunctions(ctx context.Context, in *lambda.ListFunctionsInp
 	if err != nil {
 		return nil, err
 	}
-	call := cloud.CallOf(ctx)
-	out := &lambda.ListFunctionsOutput{Functions: []lambda.FunctionConfiguration{}}
-	err = s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) error {
-		out.Functions, out.NextMarker = out.Functions[:0], nil
+	out := &lambda.ListFunctionsOutput{}
+	err = s.space(ctx).View(ctx, func(ctx context.Context, r kv.Reader) error {
+		out.Functions, out.NextMarker = []lambda.FunctionConfiguration{}, nil
+		if in.FunctionVersion != nil {
+			return everyVersion(ctx, r, after, limit, out)
+		}
 		return page(r, functionsKey(), after, limit, func(name string, value []byte) (bool, error) {
 			f, err := decodeFunction(value)
 			if err != nil {
 				return false, err
 			}
-			arn := reference{account: call.Account, region: call.Region, name: name}.arn()
-			if in.FunctionVersion != nil {
-				arn += ":" + latest
-			}
-			out.Functions = append(out.Functions, *f.configuration(arn, listed))
+			out.Functions = append(out.Functions, *f.configuration(named(ctx, name).arn(), listed))
 			return true, nil
 		}, &out.NextMarker)
 	})
@@ -95,7 +77,56 @@ func (s *Service) ListFunctions(ctx context.Context, in *lambda.ListFunctionsInp
 	return out, nil
 }
 
-// DeleteFunction implements the operation. Event source mappings stay, as on AWS.
+// named returns the reference to a function of the caller's.
+func named(ctx context.Context, name string) reference {
+	call := cloud.CallOf(ctx)
+	return reference{account: call.Account, region: call.Region, name: name}
+}
+
+// everyVersion lists all versions of all functions. A marker is a function and, after a colon, the version up to which it has been listed.
+func everyVersion(ctx context.Context, r kv.Reader, after string, limit int, out *lambda.ListFunctionsOutput) error {
+	from, version, split := strings.Cut(after, ":")
+	if !split { // a marker of a list of functions
+		version = versionMarker(math.MaxInt64)
+	}
+	within, last := kv.PrefixRange(functionsKey()), after
+	if from != "" {
+		within.Start = functionKey(from)
+	}
+	for e, err := range r.Scan(within, kv.ScanOptions{}) {
+		if err != nil {
+			return err
+		}
+		f, err := decodeFunction(e.Value)
+		if err != nil {
+			return err
+		}
+		if f.Name != from {
+			version = ""
+		}
+		var more *string
+		room := limit - len(out.Functions)
+		if room == 0 && version == "" {
+			more = marker(last)
+		} else if err := versions(r, named(ctx, f.Name), f, version, room, &out.Functions, &more); err != nil {
+			return err
+		} else if more != nil {
+			at, err := readMarker(more)
+			if err != nil {
+				return err
+			}
+			more = marker(f.Name + ":" + at)
+		}
+		if more != nil {
+			out.NextMarker = more
+			return nil
+		}
+		last = f.Name + ":" + versionMarker(math.MaxInt64)
+	}
+	return nil
+}
+
+// DeleteFunction implements the operation: of a version, or of the function with all it has. Event source mappings stay, as on AWS.
 func (s *Service) DeleteFunction(ctx context.Context, in *lambda.DeleteFunctionInput) (*lambda.DeleteFunctionOutput, error) {
 	ref, err := s.find(ctx, in.FunctionName, in.Qualifier)
 	if err != nil {
@@ -104,29 +135,25 @@ func (s *Service) DeleteFunction(ctx context.Context, in *lambda.DeleteFunctionI
 	if isAlias(ref.qualifier) {
 		return nil, invalid("Deletion of aliases is not currently supported.")
 	}
+	whole := ref
+	whole.qualifier = ""
 	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-		f, err := loadFunction(tx, ref.name)
+		t, err := resolve(tx, whole)
 		switch {
 		case err != nil:
 			return err
-		case f == nil:
-			return notFound("Function not found: %s", ref.arn())
 		case ref.qualifier == latest:
 			return invalid("$LATEST version cannot be deleted without deleting the function.")
 		case ref.qualifier != "":
-			return notFound("Function not found: %s", ref.qualified())
+			return s.deleteVersion(ctx, tx, t, ref.qualifier)
 		}
-		if err := s.dropCode(ctx, f); err != nil {
-			return err
-		}
-		if err := tx.Delete(functionKey(ref.name)); err != nil {
-			return err
-		}
-		return tx.Delete(policyKey(ref.name))
+		return errors.Join(s.dropCode(ctx, t.latest), s.deleteVersions(ctx, tx, ref.name), tx.Delete(functionKey(ref.name)))
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.engine.Retire(ref.arn())
-	return &lambda.DeleteFunctionOutput{StatusCode: wire.Ptr(int32(http.StatusNoContent))}, nil
+	if ref.qualifier == "" {
+		s.engine.Retire(ref.arn())
+	}
+	return &lambda.DeleteFunctionOutput{StatusCode: wire.Ptr(noContent)}, nil
 }

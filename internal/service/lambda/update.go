@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"context"
+	"errors"
 
 	"croft/internal/awsapi/lambda"
 	"croft/internal/cloud"
@@ -10,7 +11,7 @@ import (
 )
 
 // change applies edit to the function that a request names, in one transaction, and answers with its new configuration.
-func (s *Service) change(ctx context.Context, name string, revision *string, dryRun bool, edit func(context.Context, *function) error) (*lambda.FunctionConfiguration, error) {
+func (s *Service) change(ctx context.Context, name string, revision *string, dryRun, publish bool, edit func(context.Context, *function) error) (*lambda.FunctionConfiguration, error) {
 	ref, err := s.find(ctx, name, nil)
 	if err != nil {
 		return nil, err
@@ -18,8 +19,9 @@ func (s *Service) change(ctx context.Context, name string, revision *string, dry
 	if err := ref.onlyLatest(); err != nil {
 		return nil, err
 	}
-	var f *function
+	var f, published *function
 	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) (err error) {
+		published = nil
 		if f, err = loadFunction(tx, ref.name); err != nil {
 			return err
 		}
@@ -33,13 +35,20 @@ func (s *Service) change(ctx context.Context, name string, revision *string, dry
 			return err
 		}
 		f.changed(cloud.CallOf(ctx).Now, true)
-		return storeFunction(tx, f)
+		told := f
+		if publish {
+			if published, _, err = s.publish(ctx, tx, f, nil); err != nil {
+				return err
+			}
+			told = published
+		}
+		return errors.Join(storeFunction(tx, f), s.ahead(ctx, told))
 	})
 	if err != nil {
 		return nil, err
 	}
-	if !dryRun {
-		s.engine.Retire(ref.arn())
+	if published != nil {
+		return published.configuration(published.arn(ref), creating), nil
 	}
 	return f.configuration(ref.arn(), updating), nil
 }
@@ -47,20 +56,19 @@ func (s *Service) change(ctx context.Context, name string, revision *string, dry
 // UpdateFunctionCode implements the operation.
 func (s *Service) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFunctionCodeInput) (*lambda.UpdateFunctionCodeOutput, error) {
 	if err := firstRefused(
-		refusal{wire.Value(in.Publish), "Publish", "versions cannot be published"},
-		refusal{in.PublishTo != nil, "PublishTo", "versions cannot be published"},
+		refusal{in.PublishTo != nil, "PublishTo", "there are no capacity providers"},
 	); err != nil {
 		return nil, err
 	}
 	// A function that is not there is reported before its code is looked at.
-	if _, _, err := s.read(ctx, in.FunctionName, nil); err != nil {
+	if _, err := s.target(ctx, in.FunctionName, nil); err != nil {
 		return nil, err
 	}
 	c, err := s.store(ctx, source{in.ZipFile, in.S3Bucket, in.S3Key, in.S3ObjectVersion, in.ImageUri, in.SourceKMSKeyArn})
 	if err != nil {
 		return nil, err
 	}
-	return s.change(ctx, in.FunctionName, in.RevisionId, wire.Value(in.DryRun), func(ctx context.Context, f *function) error {
+	return s.change(ctx, in.FunctionName, in.RevisionId, wire.Value(in.DryRun), wire.Value(in.Publish), func(ctx context.Context, f *function) error {
 		if !wire.Value(in.DryRun) {
 			if err := s.replaceCode(ctx, f, c); err != nil {
 				return err
@@ -95,7 +103,7 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *lambda.Up
 	if err != nil {
 		return nil, err
 	}
-	return s.change(ctx, in.FunctionName, in.RevisionId, false, func(ctx context.Context, f *function) (err error) {
+	return s.change(ctx, in.FunctionName, in.RevisionId, false, false, func(ctx context.Context, f *function) (err error) {
 		set(&f.Runtime, in.Runtime)
 		set(&f.Handler, in.Handler)
 		set(&f.Description, in.Description)

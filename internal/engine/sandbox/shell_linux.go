@@ -1,0 +1,340 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const namespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWNET
+
+// isolated is a sandbox of full isolation: a Shell, and then a Running.
+type isolated struct {
+	cmd     *exec.Cmd
+	control *control
+	id      identity
+	base    Base
+	// said is a pipe with what the first process says before it dies, and words what it was.
+	said      int
+	words     string
+	listeners []net.Listener
+	packets   []net.PacketConn
+	tunnel    *os.File
+	done      chan struct{}
+
+	mu sync.Mutex
+	// children are those that run, by their number in the sandbox.
+	children map[int]*Child
+	booted   *Child
+	// forked says that booted is the child of a Parent.
+	forked  bool
+	waiting []*waiter
+	peak    int64
+}
+
+// prepareIsolated is Prepare for full isolation.
+func prepareIsolated(ctx context.Context, b Base) (*isolated, error) {
+	id, err := chooseIdentity(b.Slot)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	s, err := launch(b, id)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, s.Kill)
+	err = s.build(ctx)
+	stop()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		return s, nil
+	}
+	s.Kill()
+	<-s.done
+	for _, l := range s.listeners {
+		l.Close()
+	}
+	for _, p := range s.packets {
+		p.Close()
+	}
+	if s.tunnel != nil {
+		s.tunnel.Close()
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return nil, err
+}
+
+// launch starts the first process.
+func launch(b Base, id identity) (*isolated, error) {
+	s := &isolated{id: id, base: b, done: make(chan struct{}), children: map[int]*Child{}}
+	control, peer, err := controlPair(s.childEnded)
+	if err != nil {
+		return nil, err
+	}
+	defer peer.Close()
+	s.control = control
+	said, saying, err := errorPipe()
+	if err != nil {
+		control.conn.Close()
+		return nil, err
+	}
+	defer saying.Close()
+	s.said = said
+	s.cmd = &exec.Cmd{
+		Path:       "/proc/self/exe",
+		Args:       []string{outerName},
+		Env:        []string{},
+		Dir:        "/",
+		Stderr:     saying,
+		ExtraFiles: []*os.File{peer},
+		SysProcAttr: &syscall.SysProcAttr{
+			Cloneflags: namespaces,
+			// A session of its own, so that Ctrl-C at the server's terminal is the server's alone to handle.
+			Setsid: true,
+		},
+	}
+	if id.userNamespace {
+		attr := s.cmd.SysProcAttr
+		attr.Cloneflags |= unix.CLONE_NEWUSER
+		attr.UidMappings, attr.GidMappings = id.uidMap, id.gidMap
+		attr.GidMappingsEnableSetgroups = id.setGroups
+	}
+	if err := s.cmd.Start(); err != nil {
+		control.conn.Close()
+		unix.Close(said)
+		return nil, explainClone(err)
+	}
+	go s.watch()
+	return s, nil
+}
+
+// errorPipe returns a pipe whose writer never waits: a first process that has much to say must not hang with it.
+func errorPipe() (r int, w *os.File, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		return 0, nil, err
+	}
+	return fds[0], os.NewFile(uintptr(fds[1]), "errors"), nil
+}
+
+// lastWords is what the first process said on its standard error.
+func (s *isolated) lastWords() string {
+	buf := make([]byte, maxStderr)
+	n, _ := unix.Read(s.said, buf)
+	return strings.TrimSpace(string(buf[:max(n, 0)]))
+}
+
+const maxStderr = 4 << 10
+
+func (s *isolated) build(ctx context.Context) error {
+	b := s.base
+	a, err := s.control.call(ctx, request{Op: opBuild, Base: &outerSpec{
+		Anchor: b.Anchor, Binds: b.Binds, Stock: b.Stock, Listen: b.Listen, ListenPackets: b.ListenPackets, Hosts: b.Hosts,
+		Certificates: b.Certificates, Tunnel: b.Tunnel,
+		HostUID: s.id.hostUID, HostGID: s.id.hostGID, DropGroups: s.id.setGroups,
+	}})
+	if errors.Is(err, errEnded) && ctx.Err() == nil {
+		s.Kill()
+		<-s.done
+		if s.words != "" {
+			err = fmt.Errorf("%w (%s)", err, s.words)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return s.take(a)
+}
+
+// take makes listeners and connections of the descriptors that came with the answer to opBuild.
+func (s *isolated) take(a answer) error {
+	want := len(s.base.Listen) + len(s.base.ListenPackets)
+	if a.Tunnel {
+		want++
+	}
+	if len(a.files) != want {
+		a.discard()
+		return fmt.Errorf("sandbox: %d descriptors instead of %d", len(a.files), want)
+	}
+	if a.Tunnel {
+		s.tunnel, a.files = a.files[want-1], a.files[:want-1]
+	}
+	defer a.discard()
+	for i, f := range a.files {
+		if i < len(s.base.Listen) {
+			l, err := net.FileListener(f)
+			if err != nil {
+				return err
+			}
+			s.listeners = append(s.listeners, l)
+			continue
+		}
+		c, err := net.FilePacketConn(f)
+		if err != nil {
+			return err
+		}
+		s.packets = append(s.packets, c)
+	}
+	return nil
+}
+
+// watch waits for the sandbox's end, and is the only one to do so.
+func (s *isolated) watch() {
+	s.control.run()
+	s.Kill()
+	// The status says nothing that is not known. Wait returns when all processes of the namespace are gone, because the kernel lets its first
+	// process go last.
+	_ = s.cmd.Wait()
+	s.control.conn.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for pid, c := range s.children {
+		c.exit = Exit{Code: -1}
+		close(c.done)
+		delete(s.children, pid)
+	}
+	for _, w := range s.waiting {
+		w.sock.Close()
+	}
+	s.waiting = nil
+	s.words = s.lastWords()
+	unix.Close(s.said)
+	close(s.done)
+}
+
+// childEnded is told of the end of a child.
+func (s *isolated) childEnded(r reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.peak = max(s.peak, r.PeakBytes)
+	c, ok := s.children[r.PID]
+	if !ok {
+		return
+	}
+	delete(s.children, r.PID)
+	c.exit = *r.Exit
+	close(c.done)
+}
+
+// Listeners implements Shell.
+func (s *isolated) Listeners() []net.Listener { return s.listeners }
+
+// Packets implements Shell.
+func (s *isolated) Packets() []net.PacketConn { return s.packets }
+
+// Tunnel implements Shell.
+func (s *isolated) Tunnel() *os.File { return s.tunnel }
+
+// Done implements Shell and Running.
+func (s *isolated) Done() <-chan struct{} { return s.done }
+
+// Kill implements Shell and Running.
+func (s *isolated) Kill() {
+	// The process may have ended by itself, which is as good.
+	_ = s.cmd.Process.Kill()
+}
+
+// Boot implements Shell.
+func (s *isolated) Boot(ctx context.Context, p Program) error {
+	if s.booted != nil {
+		return errBooted
+	}
+	if err := s.makeWaiters(ctx, 1, 0); err != nil {
+		return err
+	}
+	c, err := s.Run(ctx, p)
+	if err != nil {
+		return err
+	}
+	s.booted = c
+	return nil
+}
+
+// makeWaiters has the first process make children that wait for their programs.
+func (s *isolated) makeWaiters(ctx context.Context, count, processes int) error {
+	a, err := s.control.call(ctx, request{Op: opFork, Count: count, Processes: processes})
+	if err != nil {
+		return err
+	}
+	return s.takeWaiters(a, count)
+}
+
+func (s *isolated) takeWaiters(a answer, count int) error {
+	if len(a.files) != count || len(a.PIDs) != count {
+		a.discard()
+		return fmt.Errorf("sandbox: %d processes instead of %d", len(a.files), count)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, f := range a.files {
+		s.waiting = append(s.waiting, &waiter{sock: f, child: s.newChild(a.PIDs[i])})
+	}
+	return nil
+}
+
+// newChild returns the Child of a process. s.mu is held.
+func (s *isolated) newChild(pid int) *Child {
+	c := &Child{done: make(chan struct{})}
+	c.signal = func(sig int) error {
+		select {
+		case <-c.done:
+			return nil
+		default:
+		}
+		_, err := s.control.call(context.Background(), request{Op: opSignal, PID: pid, Signal: sig})
+		if errors.Is(err, errEnded) {
+			return nil
+		}
+		return err
+	}
+	s.children[pid] = c
+	return c
+}
+
+// Start implements Shell.
+func (s *isolated) Start(ctx context.Context, w Work) (Running, error) {
+	spec, err := s.workSpec(w)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, s.Kill)
+	defer stop()
+	if w.Programs > 0 {
+		if err := s.makeWaiters(ctx, w.Programs, w.Limits.Processes); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := s.control.call(ctx, request{Op: opStart, Work: &spec}); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// workSpec makes the sources of binds relative to the stock.
+func (s *isolated) workSpec(w Work) (workSpec, error) {
+	if w.Programs < 0 || w.Programs > maxPrograms {
+		return workSpec{}, fmt.Errorf("sandbox: %d programs", w.Programs)
+	}
+	out := workSpec{TmpBytes: w.TmpBytes}
+	for _, b := range w.Binds {
+		rel, err := filepath.Rel(s.base.Stock, b.Source)
+		if s.base.Stock == "" || err != nil || !filepath.IsLocal(rel) {
+			return workSpec{}, fmt.Errorf("sandbox: %s is not below the stock %s", b.Source, s.base.Stock)
+		}
+		out.Binds = append(out.Binds, Bind{Source: rel, Target: b.Target, Optional: b.Optional})
+	}
+	return out, nil
+}
