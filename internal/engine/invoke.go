@@ -29,6 +29,9 @@ func (e *Engine) Invoke(ctx context.Context, fn Function, inv Invocation) (*Resu
 	if err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if err := e.pools.admit(fn); err != nil {
 		return nil, err
 	}
