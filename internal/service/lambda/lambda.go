@@ -45,6 +45,7 @@ func (s *Service) Descriptor() service.Descriptor {
 		},
 		Timers:    map[string]timer.Handler{requeueTimer: s.requeue},
 		Resources: []cfn.ResourceType{s.functionResource(), s.permissionResource(), s.mappingResource()},
+		Fronts:    []*service.Front{s.downloads()},
 		Run:       s.run,
 	}
 }
