@@ -484,7 +484,7 @@ var schema = wire.Schema{
 			{Name: "FunctionName", Wire: "FunctionName", Shape: 254, Required: true, In: wire.InURI},
 		}},
 		129: {Name: "GetFunctionCodeSigningConfigResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "CodeSigningConfigArn", Wire: "CodeSigningConfigArn", Shape: 29, Required: true},
+			{Name: "CodeSigningConfigArn", Wire: "CodeSigningConfigArn", Shape: 29},
 			{Name: "FunctionName", Wire: "FunctionName", Shape: 113, Required: true},
 		}},
 		130: {Name: "GetFunctionConcurrencyRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{

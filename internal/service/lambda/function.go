@@ -32,6 +32,9 @@ type function struct {
 	Environment  map[string]string `json:"environment"` // nil when none was given, which answers show
 	Architecture string            `json:"architecture"`
 	LogGroup     string            `json:"logGroup,omitempty"`
+	SnapStart    bool              `json:"snapStart,omitempty"` // on published versions
+	// UpdateRuntimeOn is Auto or FunctionUpdate; empty means Auto.
+	UpdateRuntimeOn string `json:"updateRuntimeOn,omitempty"`
 	// CodeID is the deployment package's id in the blob store, CodeSHA its SHA-256 in hexadecimal.
 	CodeID   string            `json:"codeId"`
 	CodeSHA  string            `json:"codeSha"`
@@ -51,6 +54,8 @@ type whole struct {
 	PublishedAs string `json:"publishedAs,omitempty"`
 	// Reserved is the reserved concurrency; nil when there is none.
 	Reserved *int32 `json:"reserved,omitempty"`
+	// Recursion is Allow or Terminate; empty means Terminate.
+	Recursion string `json:"recursion,omitempty"`
 }
 
 // version returns the name of the version: $LATEST or a number.

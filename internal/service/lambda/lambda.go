@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"croft/internal/awsapi/lambda"
@@ -18,6 +19,8 @@ type Engine interface {
 	Invoke(ctx context.Context, fn engine.Function, inv engine.Invocation) (*engine.Result, error)
 	Retire(functionARN string)
 	Ahead(fn engine.Function)
+	Provision(fn engine.Function, n int)
+	Provisioned(functionARN, version string) engine.Provision
 }
 
 // Service implements the API.
@@ -46,7 +49,12 @@ func (s *Service) Descriptor() service.Descriptor {
 		Timers:    map[string]timer.Handler{requeueTimer: s.requeue},
 		Resources: []cfn.ResourceType{s.functionResource(), s.permissionResource(), s.mappingResource()},
 		Fronts:    []*service.Front{s.downloads()},
-		Run:       s.run,
+		Run: func(ctx context.Context) {
+			var work sync.WaitGroup
+			work.Go(func() { s.provisioner(ctx) })
+			s.run(ctx)
+			work.Wait()
+		},
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 // fingerprint tells apart what would be different versions: it covers code and configuration.
 func (f *function) fingerprint() (string, error) {
 	c := *f
-	c.Number, c.CodeID, c.Tags, c.Modified, c.Revision, c.Generation, c.whole = 0, "", nil, time.Time{}, "", "", whole{}
+	c.Number, c.CodeID, c.Tags, c.UpdateRuntimeOn, c.Modified, c.Revision, c.Generation, c.whole = 0, "", nil, "", time.Time{}, "", "", whole{}
 	text, err := json.Marshal(&c)
 	if err != nil {
 		return "", fmt.Errorf("lambda: %w", err)
@@ -217,6 +217,6 @@ func (s *Service) deleteVersions(ctx context.Context, tx kv.Tx, name string) err
 	}
 	return errors.Join(
 		tx.DeleteRange(kv.PrefixRange(versionsKey(name))), tx.DeleteRange(kv.PrefixRange(aliasesKey(name))),
-		tx.DeleteRange(kv.PrefixRange(policiesKey(name))), s.forgetAll(ctx, tx, name),
+		s.forgetAll(ctx, tx, name),
 	)
 }
