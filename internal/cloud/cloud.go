@@ -99,6 +99,8 @@ type Call struct {
 	// SourceARN is the resource on whose behalf a service principal makes the call: what policies know as aws:SourceArn. Empty
 	// when the service names none.
 	SourceARN string
+	// Trace is the trace header that the call belongs to, complete; empty when the client named none and the service takes no part in traces.
+	Trace string
 }
 
 type callKey struct{}
