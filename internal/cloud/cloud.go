@@ -156,6 +156,13 @@ func AsServiceFor(ctx context.Context, service, sourceARN string) context.Contex
 	return WithCall(ctx, &c)
 }
 
+// WithTrace returns a context whose call belongs to the trace of that header.
+func WithTrace(ctx context.Context, trace string) context.Context {
+	c := *CallOf(ctx)
+	c.Trace = trace
+	return WithCall(ctx, &c)
+}
+
 // In returns a context whose call acts in another account and region.
 func In(ctx context.Context, account, region string) context.Context {
 	c := *CallOf(ctx)
