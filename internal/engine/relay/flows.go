@@ -206,7 +206,7 @@ func (f *udpFlow) open() bool {
 		l.answer(unreachable(sentUDP(f.flow), prohibited))
 		return false
 	}
-	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(f.to))
+	conn, err := l.relay.dialUDP(f.to)
 	if err != nil {
 		f.unopened(err)
 		return false

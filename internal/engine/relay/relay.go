@@ -81,9 +81,10 @@ type Relay struct {
 	large, small *buffers
 	bounds       Bounds
 	total        *usage
-	// dial and own are the host's network and the device's addresses; tests put others in their place.
-	dial func(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error)
-	own  ends
+	// dial and dialUDP are the host's network; tests put another in its place.
+	dial    func(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error)
+	dialUDP func(to netip.AddrPort) (*net.UDPConn, error)
+	own     ends
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -117,20 +118,21 @@ func New(c Config) (*Relay, error) {
 	}
 	server := c.Server.or(wholeServer())
 	r := &Relay{
-		clock:  c.Clock,
-		log:    c.Log,
-		policy: newPolicy(allow, c.Private, askRoute),
-		notes:  newNotes(c.Clock, c.Log),
-		large:  newBuffers(bufferSize),
-		small:  newBuffers(smallBuffer),
-		bounds: c.PerSandbox.or(perSandbox()),
-		total:  newUsage(server, nil),
-		dial:   dialTCP,
-		own:    ends{gateway4: gateway4(), gateway6: gateway6(), function4: function4(), function6: function6()},
-		ctx:    ctx,
-		cancel: cancel,
-		keeper: newKeeper(c.Clock),
-		links:  map[*Link]struct{}{},
+		clock:   c.Clock,
+		log:     c.Log,
+		policy:  newPolicy(allow, c.Private, askRoute),
+		notes:   newNotes(c.Clock, c.Log),
+		large:   newBuffers(bufferSize),
+		small:   newBuffers(smallBuffer),
+		bounds:  c.PerSandbox.or(perSandbox()),
+		total:   newUsage(server, nil),
+		dial:    dialTCP,
+		dialUDP: dialUDP,
+		own:     ends{gateway4: gateway4(), gateway6: gateway6(), function4: function4(), function6: function6()},
+		ctx:     ctx,
+		cancel:  cancel,
+		keeper:  newKeeper(c.Clock),
+		links:   map[*Link]struct{}{},
 	}
 	r.names = &names{clock: c.Clock, own: c.Names, host: host.lookup, allow: allow, route: askRoute, servers: hostServers, gateway: r.own.gateway4}
 	r.all.Go(func() { r.keeper.run(r.ctx, r.expire) })
@@ -139,6 +141,10 @@ func New(c Config) (*Relay, error) {
 
 func dialTCP(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
 	return new(net.Dialer).DialTCP(ctx, "tcp", netip.AddrPort{}, to)
+}
+
+func dialUDP(to netip.AddrPort) (*net.UDPConn, error) {
+	return net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(to))
 }
 
 // Attach takes the server's end of a sandbox's network device over and answers it until the Link is closed. A nil Link that is not attached to
