@@ -1023,7 +1023,7 @@ var schema = wire.Schema{
 			{Name: "Type", Wire: "Type", Shape: 342},
 			{Name: "Message", Wire: "Message", Shape: 342},
 		}},
-		294: {Name: "RecursiveLoop", Kind: wire.String, Checked: true, Enum: []string{"Allow", "Terminate"}},
+		294: {Name: "RecursiveLoop", Kind: wire.String, Checked: true, Enum: []string{"Terminate", "Allow"}},
 		295: {Name: "RemoveLayerVersionPermissionRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "LayerName", Wire: "LayerName", Shape: 197, Required: true, In: wire.InURI},
 			{Name: "VersionNumber", Wire: "VersionNumber", Shape: 203, Required: true, In: wire.InURI},
