@@ -159,7 +159,7 @@ func (d *delivery) failed(ctx context.Context, result *engine.Result) error {
 	switch {
 	case d.event.Failed >= d.config.attempts():
 		return d.giveUp(ctx, "RetriesExhausted", result, nil)
-	case due.Sub(d.event.Accepted) > d.config.age():
+	case due.Sub(d.event.Accepted) >= d.config.age():
 		return d.giveUp(ctx, "EventAgeExceeded", result, nil)
 	}
 	return d.later(ctx, due)
@@ -176,7 +176,7 @@ func (d *delivery) putOff(ctx context.Context, cause error) error {
 	}
 	d.event.Refused++
 	due := d.s.deps.Clock.Now().Add(pause)
-	if due.Sub(d.event.Accepted) > d.config.age() {
+	if due.Sub(d.event.Accepted) >= d.config.age() {
 		return d.giveUp(ctx, "EventAgeExceeded", nil, cause)
 	}
 	return d.later(ctx, due)
