@@ -99,6 +99,8 @@ type Call struct {
 	// SourceARN is the resource on whose behalf a service principal makes the call: what policies know as aws:SourceArn. Empty
 	// when the service names none.
 	SourceARN string
+	// Trace is the trace header that the call belongs to, complete; empty when the client named none and the service takes no part in traces.
+	Trace string
 }
 
 type callKey struct{}
@@ -151,6 +153,13 @@ func AsServiceFor(ctx context.Context, service, sourceARN string) context.Contex
 	c := *CallOf(ctx)
 	c.Principal = Principal{Kind: ServicePrincipal, Account: c.Account, ARN: service, Service: service}
 	c.SourceARN = sourceARN
+	return WithCall(ctx, &c)
+}
+
+// WithTrace returns a context whose call belongs to the trace of that header.
+func WithTrace(ctx context.Context, trace string) context.Context {
+	c := *CallOf(ctx)
+	c.Trace = trace
 	return WithCall(ctx, &c)
 }
 

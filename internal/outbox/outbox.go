@@ -1,9 +1,9 @@
 // Package outbox delivers what a service must tell others, written in the same transaction as the change that it tells of.
 //
-// A handler is of one of two sorts. Apply runs inside the transaction that removes the message: for effects in croft's own services, which
+// A handler is of one of three sorts. Apply runs inside the transaction that removes the message: for effects in croft's own services, which
 // therefore happen exactly once. Deliver runs outside any transaction: for functions and outside endpoints, which may see a message more
-// than once and never less. A message that fails waits in the timer service and is tried again; after the handler's last attempt its
-// Dead function takes it, in the transaction that removes it. A message that no handler knows is kept and tried again without end.
+// than once and never less. Run is a Deliver that says what is to be written when the message is removed. A message that fails waits in the
+// timer service and is tried again; after the handler's last attempt its Dead function takes it, in the transaction that removes it. A message that no handler knows is kept and tried again without end.
 //
 // Messages are sharded by a hash of their key before time. Messages of one key are taken up in commit order; a failed
 // message does not hold up those behind it.
@@ -63,11 +63,14 @@ type Message struct {
 	ID string
 }
 
-// Handler takes messages. Exactly one of Apply and Deliver is set. Their context carries a Call of croft's internal principal in the
+// Handler takes messages. Exactly one of Apply, Deliver and Run is set. Their context carries a Call of croft's internal principal in the
 // message's account and region.
 type Handler struct {
 	Apply   func(ctx context.Context, m Message) error
 	Deliver func(ctx context.Context, m Message) error
+	// Run is a Deliver whose result is written: finish, which may be nil, runs in the transaction that removes the message, again and again until
+	// that commits. It returns an error only for what may pass, such as the store's.
+	Run func(ctx context.Context, m Message) (finish func(ctx context.Context) error, err error)
 	// Attempts bounds the tries; zero means 20.
 	Attempts int
 	// Pause returns how long to wait after the given number of failures; nil means a doubling pause from 200 ms to a minute.

@@ -337,3 +337,39 @@ func settle(t *testing.T, store kv.Store, o *outbox.Outbox, timers *timer.Timers
 		<-watch.C()
 	}
 }
+
+// What a Run returns commits with the removal of the message, and only then.
+func TestRun(t *testing.T) {
+	var store kv.Store
+	runs := 0
+	env := start(t, map[string]outbox.Handler{"test.run": {Run: func(_ context.Context, m outbox.Message) (func(context.Context) error, error) {
+		runs++
+		switch {
+		case runs == 1:
+			return nil, errors.New("no")
+		case string(m.Body) == "nothing":
+			return nil, nil
+		}
+		return func(ctx context.Context) error {
+			if !kv.InTx(ctx, store) {
+				t.Error("a finish outside the transaction")
+			}
+			return effect(ctx, store, "finished")
+		}, nil
+	}}})
+	store = env.Deps.Store
+	put(t, env, outbox.Message{Handler: "test.run", Body: []byte("one")})
+	env.Settle()
+	if n := effects(t, env, "finished"); n != 0 || runs != 1 {
+		t.Errorf("%d effects of %d runs", n, runs)
+	}
+	env.Advance(time.Second)
+	if n := effects(t, env, "finished"); n != 1 || runs != 2 {
+		t.Errorf("%d effects of %d runs", n, runs)
+	}
+	put(t, env, outbox.Message{Handler: "test.run", Body: []byte("nothing")})
+	env.Settle()
+	if n := effects(t, env, "finished"); n != 1 || runs != 3 {
+		t.Errorf("%d effects of %d runs", n, runs)
+	}
+}

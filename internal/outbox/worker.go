@@ -146,12 +146,25 @@ func (w *worker) deliver(ctx context.Context, p pending) {
 		return // the next holder takes it up
 	}
 	h := w.o.handlers[p.m.Handler]
-	if err := h.Deliver(w.o.call(ctx, p.m), p.m); err != nil {
+	finish, err := h.run(w.o.call(ctx, p.m), p.m)
+	if err != nil {
 		w.fail(ctx, p, h, err)
 		return
 	}
 	// The effect has happened: only the removal is tried again.
-	w.persist(ctx, p, nil)
+	if finish == nil {
+		w.persist(ctx, p, nil)
+		return
+	}
+	w.persist(ctx, p, func(ctx context.Context, _ Message) error { return finish(ctx) })
+}
+
+// run delivers a message, whichever way the handler does.
+func (h Handler) run(ctx context.Context, m Message) (finish func(context.Context) error, err error) {
+	if h.Run != nil {
+		return h.Run(ctx, m)
+	}
+	return nil, h.Deliver(ctx, m)
 }
 
 func (o *Outbox) call(ctx context.Context, m Message) context.Context {

@@ -30,6 +30,8 @@ type Message struct {
 	Handle string
 	// Record is the message as functions see it: one element of their event's Records.
 	Record json.RawMessage
+	// Trace is the trace header that the message came with; empty for none.
+	Trace string
 }
 
 // Source is where messages come from. It is used by several goroutines at once.

@@ -133,5 +133,6 @@ func (q *Queue) message(m *sqs.Message) (Message, error) {
 	if err := e.Encode(r); err != nil {
 		return Message{}, fmt.Errorf("poller: message %s: %w", r.MessageID, err)
 	}
-	return Message{ID: r.MessageID, Handle: r.ReceiptHandle, Record: bytes.TrimSuffix(b.Bytes(), []byte("\n"))}, nil
+	return Message{ID: r.MessageID, Handle: r.ReceiptHandle, Record: bytes.TrimSuffix(b.Bytes(), []byte("\n")),
+		Trace: m.Attributes[sqs.MessageSystemAttributeNameAWSTraceHeader]}, nil
 }

@@ -19,6 +19,12 @@ import (
 func (s *Server) serveAWS(w http.ResponseWriter, r *request, _ func()) {
 	scope, signed := sigv4.Parse(r.Request)
 	desc, unknown := s.index.find(r.Request, scope, signed)
+	if desc != nil && desc.Traced {
+		if r.trace == "" {
+			r.trace = cloud.NewTrace(s.Clock.Now())
+		}
+		w.Header()[cloud.TraceHeader] = []string{r.trace}
+	}
 	if unknown == nil && desc != nil {
 		if x := wire.MatchStream(desc.API, r.Request); x != nil {
 			out, cerr := s.performStream(w, r, desc, x, scope)

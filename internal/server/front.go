@@ -20,6 +20,9 @@ func (s *Server) serveFront(w http.ResponseWriter, r *request, next func()) {
 		next()
 		return
 	}
+	if r.trace == "" {
+		r.trace = cloud.NewTrace(s.Clock.Now())
+	}
 	ctx := service.WithAuthenticator(cloud.WithCall(r.Context(), s.call(r)), s.visitor(r))
 	if foreign(r.Request) && !front.AllowOrigin(ctx, id, r.Header.Get("Origin")) {
 		s.refuse(w, r, forbidden("The API %s does not allow web pages of the origin %q. Name it in the API's CORS configuration.", id, r.Header.Get("Origin")))

@@ -76,6 +76,8 @@ type request struct {
 	env *Environment
 	// memory is what the request's body may draw on.
 	memory *budget
+	// trace is the trace header that the request belongs to; empty for none.
+	trace string
 }
 
 func (s *Server) chain(env *Environment, memory *budget) http.Handler {
@@ -89,6 +91,9 @@ func (s *Server) chain(env *Environment, memory *budget) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		r := &request{Request: hr, id: cloud.NewRequestID(), env: env, memory: memory}
+		if given := hr.Header.Get(cloud.TraceHeader); given != "" {
+			r.trace = cloud.ParseTrace(given)
+		}
 		if large(hr) {
 			// A copy: the HTTP server must know its own body again, to leave alone what is left of a refused one.
 			paced := *hr
@@ -129,7 +134,7 @@ func internalFailure(id string) *cloud.Error {
 func (s *Server) call(r *request) *cloud.Call {
 	c := &cloud.Call{
 		RequestID: r.id, Account: s.Account, Region: cloud.DefaultRegion, Now: s.Clock.Now(),
-		Principal: cloud.Principal{Kind: cloud.Anonymous}, Endpoint: endpoint(r.Request), SourceIP: sourceIP(r.RemoteAddr),
+		Principal: cloud.Principal{Kind: cloud.Anonymous}, Endpoint: endpoint(r.Request), SourceIP: sourceIP(r.RemoteAddr), Trace: r.trace,
 	}
 	if r.env != nil {
 		c.Function = r.env.Function

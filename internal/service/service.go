@@ -80,6 +80,8 @@ type Descriptor struct {
 	// Run is background work: it starts when the cloud serves and returns when ctx ends. Nil for none. It runs in every process on the
 	// store; what one alone should do takes a lease.
 	Run func(ctx context.Context)
+	// Traced services give each call a trace, of which answers tell, where the client named none.
+	Traced bool
 	// Fronts are the HTTP front doors of a service that has some beside its API.
 	Fronts []*Front
 }

@@ -169,8 +169,8 @@ const (
 
 // The values of RecursiveLoop.
 const (
-	RecursiveLoopAllow     = "Allow"
 	RecursiveLoopTerminate = "Terminate"
+	RecursiveLoopAllow     = "Allow"
 )
 
 // The values of ResponseStreamingInvocationType.

@@ -233,7 +233,7 @@ var schema = wire.Schema{
 			{Name: "Qualifier", Wire: "Qualifier", Shape: 290, Required: true, In: wire.InQuery},
 		}},
 		55: {Name: "Description", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}},
-		56: {Name: "DestinationArn", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 350, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)"}},
+		56: {Name: "DestinationArn", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 350, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{12})?:(.*)", Go: "$|kafka://([^.]([a-zA-Z0-9\\-_.]{0,248}))|arn:(aws[a-zA-Z0-9-]*):([a-zA-Z0-9\\-])+:([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1})?:(\\d{1,12})?:(.*)"}},
 		57: {Name: "DestinationConfig", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "OnSuccess", Wire: "OnSuccess", Shape: 261},
 			{Name: "OnFailure", Wire: "OnFailure", Shape: 260},
@@ -484,7 +484,7 @@ var schema = wire.Schema{
 			{Name: "FunctionName", Wire: "FunctionName", Shape: 254, Required: true, In: wire.InURI},
 		}},
 		129: {Name: "GetFunctionCodeSigningConfigResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "CodeSigningConfigArn", Wire: "CodeSigningConfigArn", Shape: 29, Required: true},
+			{Name: "CodeSigningConfigArn", Wire: "CodeSigningConfigArn", Shape: 29},
 			{Name: "FunctionName", Wire: "FunctionName", Shape: 113, Required: true},
 		}},
 		130: {Name: "GetFunctionConcurrencyRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
@@ -1023,7 +1023,7 @@ var schema = wire.Schema{
 			{Name: "Type", Wire: "Type", Shape: 342},
 			{Name: "Message", Wire: "Message", Shape: 342},
 		}},
-		294: {Name: "RecursiveLoop", Kind: wire.String, Checked: true, Enum: []string{"Allow", "Terminate"}},
+		294: {Name: "RecursiveLoop", Kind: wire.String, Checked: true, Enum: []string{"Terminate", "Allow"}},
 		295: {Name: "RemoveLayerVersionPermissionRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "LayerName", Wire: "LayerName", Shape: 197, Required: true, In: wire.InURI},
 			{Name: "VersionNumber", Wire: "VersionNumber", Shape: 203, Required: true, In: wire.InURI},

@@ -468,7 +468,7 @@ type GetFunctionCodeSigningConfigInput struct {
 
 // GetFunctionCodeSigningConfigOutput is the model's GetFunctionCodeSigningConfigResponse.
 type GetFunctionCodeSigningConfigOutput struct {
-	CodeSigningConfigArn string
+	CodeSigningConfigArn *string
 	FunctionName         string
 }
 

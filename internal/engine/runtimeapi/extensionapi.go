@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"croft/internal/engine/runtimeapi/telemetry"
 )
 
 // maxRegistration bounds what an extension sends to register or to subscribe, maxReport its report of an error; the texts of reports are not kept.
@@ -206,10 +208,17 @@ func (s *Server) reportHandler(d deed) func(http.ResponseWriter, *http.Request, 
 	}
 }
 
-func (s *Server) subscribeTelemetry(w http.ResponseWriter, r *http.Request, e *extension) {
-	writeError(w, http.StatusAccepted, "Telemetry.NotSupported", "Telemetry API is not supported")
-}
-
-func (s *Server) subscribeLogs(w http.ResponseWriter, r *http.Request, e *extension) {
-	writeError(w, http.StatusAccepted, "Logs.NotSupported", "Logs API is not supported")
+func (s *Server) subscription(api telemetry.API) func(http.ResponseWriter, *http.Request, *extension) {
+	return func(w http.ResponseWriter, r *http.Request, e *extension) {
+		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRegistration))
+		if err != nil {
+			writeError(w, http.StatusBadRequest, "ValidationError", "The request could not be read.")
+			return
+		}
+		if no := s.telemetry.Subscribe(api, e.Name, b); no != nil {
+			writeError(w, no.Status, no.Type, no.Message)
+			return
+		}
+		writeJSON(w, http.StatusOK, []byte(`"OK"`))
+	}
 }

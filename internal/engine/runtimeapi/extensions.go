@@ -234,6 +234,7 @@ func (s *Server) settle() {
 	}
 	if !x.initialised {
 		x.initialised = true
+		s.telemetry.Seal()
 	}
 	if x.settled != nil {
 		close(x.settled)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"croft/internal/engine/runtimeapi/telemetry"
 )
 
 const (
@@ -35,8 +37,8 @@ func (s *Server) Handler() http.Handler {
 	mux.HandleFunc("POST "+extension+"/init/error", s.identified(s.reportHandler(reportInit)))
 	mux.HandleFunc("POST "+extension+"/exit/error", s.identified(s.reportHandler(reportExit)))
 	for _, end := range []string{"", "/{$}"} { // AWS's documentation has both
-		mux.HandleFunc("PUT /2022-07-01/telemetry"+end, s.identified(s.subscribeTelemetry))
-		mux.HandleFunc("PUT /2020-08-15/logs"+end, s.identified(s.subscribeLogs))
+		mux.HandleFunc("PUT /2022-07-01/telemetry"+end, s.identified(s.subscription(telemetry.API2022)))
+		mux.HandleFunc("PUT /2020-08-15/logs"+end, s.identified(s.subscription(telemetry.Logs)))
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fromPage(r) {

@@ -178,6 +178,17 @@ type sink struct {
 	collected []byte
 	tooLarge  bool
 	mediaType string
+	// bufs are filled in turn: the one that the Stream may still have in its hands is not the other.
+	bufs [2][]byte
+	turn int
+}
+
+// buffer returns n bytes to fill for write.
+func (k *sink) buffer(n int) []byte {
+	if cap(k.bufs[k.turn]) < n {
+		k.bufs[k.turn] = make([]byte, n)
+	}
+	return k.bufs[k.turn][:n]
 }
 
 func (s *Server) sink(e *exchange, mediaType string) (*sink, error) {
@@ -189,7 +200,7 @@ func (s *Server) sink(e *exchange, mediaType string) (*sink, error) {
 	return k, k.pass(part{mediaType: mediaType})
 }
 
-// write takes b, which must stay as it is until the next call but one. What is beyond the bound is lost.
+// write takes b, the beginning of what buffer returned last. What is beyond the bound is lost.
 func (k *sink) write(b []byte) error {
 	if k.tooLarge || int64(len(b)) > k.limit-k.size {
 		k.tooLarge = true
@@ -203,6 +214,7 @@ func (k *sink) write(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
+	k.turn ^= 1
 	return k.pass(part{data: b})
 }
 

@@ -220,8 +220,7 @@ func (s *Server) streamFrames(r *frameReader, h frameHeader) error {
 	if err != nil {
 		return err
 	}
-	var bufs [2][]byte
-	for i := 0; ; i ^= 1 {
+	for {
 		kind, h, err := r.next()
 		if err != nil {
 			return err
@@ -235,10 +234,7 @@ func (s *Server) streamFrames(r *frameReader, h frameHeader) error {
 		if kind != frameChunk || r.left > maxChunk {
 			return fmt.Errorf("%w: kind %q of %d bytes in a stream", errFrame, kind, r.left)
 		}
-		if int64(cap(bufs[i])) < r.left {
-			bufs[i] = make([]byte, r.left)
-		}
-		b, err := r.into(bufs[i][:cap(bufs[i])])
+		b, err := r.into(k.buffer(int(r.left)))
 		if err != nil {
 			return err
 		}

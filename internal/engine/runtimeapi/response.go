@@ -86,13 +86,10 @@ func withCause(a Answer) Answer {
 // stream hands a streamed answer on while it comes. How it ended stands in the trailers.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, e *exchange) {
 	k, err := s.sink(e, mediaType(r))
-	var bufs [2][]byte
-	for i := 0; err == nil; i ^= 1 {
-		if bufs[i] == nil {
-			bufs[i] = make([]byte, maxChunk)
-		}
-		n, readErr := r.Body.Read(bufs[i])
-		if err = k.write(bufs[i][:n]); err == nil {
+	for err == nil {
+		b := k.buffer(maxChunk)
+		n, readErr := r.Body.Read(b)
+		if err = k.write(b[:n]); err == nil {
 			err = readErr
 		}
 	}

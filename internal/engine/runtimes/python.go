@@ -17,11 +17,15 @@ import (
 	"croft/internal/engine/sandbox"
 )
 
-//go:embed python/bootstrap.py python/probe.py
+//go:embed python
 var pythonFiles embed.FS
 
 // sdkPath is where a function finds the SDK that the engine installed.
 const sdkPath = "/var/lang/sdk"
+
+// sdkVar tells a bootstrap that starts fresh of that folder, and is gone before the function's code runs. An argument would not do: wrappers expect the
+// bootstrap to be the last one.
+const sdkVar = "CROFT_PYTHON_SDK"
 
 // python runs python3.9 to python3.14, each with the interpreter of that version or, when the machine has none, the nearest.
 type python struct {
@@ -34,7 +38,7 @@ type python struct {
 	chosen   map[int]*interpreter    // by the minor version asked for
 	warned   map[int]bool
 	sdk      sdkInstaller
-	prepared string // the folder with the bootstrap
+	prepared string // the folder with the embedded files
 }
 
 func newPython(h Host) *python {
@@ -60,15 +64,16 @@ func (p *python) Prepare(ctx context.Context, r Request) (*Launch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("runtimes: %q: %w", name, err)
 	}
-	in, bootstrap, err := p.ready(ctx, minor)
+	in, files, err := p.ready(ctx, minor)
 	if err != nil {
 		return nil, err
 	}
 	l := &Launch{
 		Key:     "python " + in.Executable,
 		Args:    []string{in.Executable, "-s", RuntimeDir + "/bootstrap.py"},
-		Binds:   append(in.binds(), sandbox.Bind{Source: bootstrap, Target: RuntimeDir}),
+		Binds:   append(in.binds(), sandbox.Bind{Source: filepath.Join(files, "inside"), Target: RuntimeDir}),
 		Version: in.Version,
+		Frames:  true,
 		Env: map[string]string{
 			"PATH":              filepath.Dir(in.Executable) + ":/usr/local/bin:/usr/bin:/bin:/opt/bin",
 			"LD_LIBRARY_PATH":   in.libraryPath(),
@@ -86,7 +91,7 @@ func (p *python) Prepare(ctx context.Context, r Request) (*Launch, error) {
 	}
 	l.Key += " " + dir
 	l.SDK = sdkPath
-	l.Args = append(l.Args, sdkPath)
+	l.Env[sdkVar] = sdkPath
 	l.Binds = append(l.Binds, sandbox.Bind{Source: dir, Target: sdkPath})
 	return l, nil
 }
@@ -94,12 +99,12 @@ func (p *python) Prepare(ctx context.Context, r Request) (*Launch, error) {
 // Close implements Runtime.
 func (p *python) Close() {}
 
-// ready returns the interpreter for a minor version and the folder with the bootstrap, both found once.
+// ready returns the interpreter for a minor version and the folder with the embedded files, both found once.
 func (p *python) ready(ctx context.Context, minor int) (*interpreter, string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.prepared == "" {
-		dir, err := p.writeBootstrap()
+		dir, err := p.writeFiles()
 		if err != nil {
 			return nil, "", err
 		}
@@ -120,16 +125,27 @@ func (p *python) ready(ctx context.Context, minor int) (*interpreter, string, er
 	return in, p.prepared, nil
 }
 
-// writeBootstrap puts the bootstrap where a sandbox can bind it, in a folder named after its content, so that another version of croft on the
-// same data has its own.
-func (p *python) writeBootstrap() (string, error) {
-	text, err := pythonFiles.ReadFile("python/bootstrap.py")
+// writeFiles puts what is embedded where sandboxes can bind it, in a folder named after its content, so that another version of croft on the same data
+// has its own.
+func (p *python) writeFiles() (string, error) {
+	tree, err := fs.Sub(pythonFiles, "python")
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(text)
+	sum := sha256.New()
+	err = fs.WalkDir(tree, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := fs.ReadFile(tree, path)
+		fmt.Fprintf(sum, "%s %d\n%s", path, len(text), text)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
 	parent := filepath.Join(p.host.Dir, "runtime")
-	dir := filepath.Join(parent, "python-"+hex.EncodeToString(sum[:8]))
+	dir := filepath.Join(parent, "python-"+hex.EncodeToString(sum.Sum(nil)[:8]))
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -140,12 +156,10 @@ func (p *python) writeBootstrap() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(tmp, "bootstrap.py")
 	for _, step := range []func() error{
-		func() error { return os.WriteFile(file, text, 0o644) },
+		func() error { return os.CopyFS(tmp, tree) },
 		// Whatever the server's umask: the function runs as another user.
-		func() error { return os.Chmod(file, 0o644) },
-		func() error { return os.Chmod(tmp, 0o755) },
+		func() error { return readable(tmp) },
 		func() error { return os.Rename(tmp, dir) },
 	} {
 		if err := step(); err != nil && !errors.Is(err, fs.ErrExist) {

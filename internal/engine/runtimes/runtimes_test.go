@@ -107,7 +107,7 @@ func TestInterpreterWithSDKIsPreferred(t *testing.T) {
 	}
 	m.writeCode("import boto3")
 	l, err := m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code})
-	if err != nil || filepath.Dir(l.Args[0]) != dirs[1] || len(l.Args) != 3 {
+	if err != nil || filepath.Dir(l.Args[0]) != dirs[1] || l.SDK != "" {
 		t.Errorf("%v, %v", l, err)
 	}
 }
@@ -148,13 +148,13 @@ func TestSDKIsInstalledOnce(t *testing.T) {
 	path := m.add("python3.12", 12, false, `mkdir -p "$target/boto3" && umask 077 && touch "$target/boto3/__init__.py"`)
 	m.writeCode("print('no SDK here')")
 	l, err := m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code})
-	if err != nil || len(l.Args) != 3 || len(m.progress) != 0 {
+	if err != nil || l.SDK != "" || len(m.progress) != 0 {
 		t.Fatalf("without need: %v, %v, %q", l, err, m.progress)
 	}
 	m.writeCode("def f():\n  import boto3")
 	for range 2 {
 		l, err = m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code})
-		if err != nil || l.Args[3] != sdkPath {
+		if err != nil || l.SDK != sdkPath || l.Env[sdkVar] != sdkPath {
 			t.Fatalf("%v, %v", l, err)
 		}
 	}
@@ -170,7 +170,7 @@ func TestSDKIsInstalledOnce(t *testing.T) {
 	}
 	// Once it is there, every function has it, as on Lambda.
 	m.writeCode("print('no SDK here')")
-	if l, err = m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code}); err != nil || len(l.Args) != 4 {
+	if l, err = m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code}); err != nil || l.SDK == "" {
 		t.Errorf("%v, %v", l, err)
 	}
 	entries, err := os.ReadDir(filepath.Dir(source))
@@ -209,7 +209,7 @@ func TestFunctionThatBringsTheSDK(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(m.code, "boto3/__init__.py"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code}); err != nil || len(l.Args) != 3 {
+	if l, err := m.python.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code}); err != nil || l.SDK != "" {
 		t.Errorf("%v, %v", l, err)
 	}
 }

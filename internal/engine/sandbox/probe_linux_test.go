@@ -41,6 +41,9 @@ func probe(args []string) int {
 		}
 		line, _ := bufio.NewReader(c).ReadString('\n')
 		fmt.Println("heard: " + strings.TrimSpace(line))
+	default:
+		return probeMore(args)
+	case "exit-0":
 	case "exit-7":
 		return 7
 	case "abort":

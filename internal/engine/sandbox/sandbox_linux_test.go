@@ -447,7 +447,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if err := os.WriteFile(copied, self, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), copied, "-test.v", "-test.count=1")
+	cmd := exec.CommandContext(t.Context(), copied, "-test.v", "-test.count=1", "-test.timeout=5m")
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

@@ -185,10 +185,6 @@ func Prepare(ctx context.Context, b Base) (Shell, error) {
 	return s, nil
 }
 
-// Parent is a fork server: a process, outside of any sandbox, that has an interpreter and libraries loaded and whose children become the processes of
-// sandboxes. It runs trusted code alone. It is safe for concurrent use.
-type Parent struct{}
-
 // JoinSpec is what a child of a Parent must do, in this order, to become a process of a sandbox: see docs/architecture/engine.md.
 type JoinSpec struct {
 	// PID is the sandbox's first process, as the parent sees it. Its namespaces are in /proc/PID/ns.

@@ -204,7 +204,7 @@ func (s *Service) UpdateAlias(ctx context.Context, in *lambda.UpdateAliasInput) 
 		return nil, err
 	}
 	var a *alias
-	err = s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
+	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		if _, err := resolve(tx, ref); err != nil {
 			return err
 		}
@@ -226,7 +226,7 @@ func (s *Service) UpdateAlias(ctx context.Context, in *lambda.UpdateAliasInput) 
 		if err := checkAlias(tx, ref, a); err != nil {
 			return err
 		}
-		return storeAlias(tx, ref.name, a)
+		return errors.Join(storeAlias(tx, ref.name, a), s.touchProvisions(ctx, ref.name))
 	})
 	if err != nil {
 		return nil, err

@@ -2,19 +2,21 @@ package lambda
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"croft/internal/awsapi/lambda"
 	"croft/internal/engine/runtimes"
-	"croft/internal/wire"
 )
 
-// otherRuntimes are those that AWS runs and croft does not. A runtime that croft learns is taken out here.
-func otherRuntimes() []string {
+// awsRuntimes are those that AWS runs, in the order in which it names them. Recorded.
+func awsRuntimes() []string {
 	return []string{
-		"nodejs20.x", "provided.al2023", "nodejs24.x", "nodejs22.x", "java25", "java21", "ruby3.3", "ruby3.4", "ruby3.2",
-		"python3.8", "java17", "nodejs16.x", "dotnet10", "dotnet8", "java11", "dotnet6", "nodejs18.x", "provided.al2", "java8.al2",
+		"nodejs20.x", "python3.14", "provided.al2023", "python3.12", "python3.13", "nodejs24.x", "nodejs22.x", "java25", "python3.10",
+		"python3.11", "java21", "ruby3.3", "ruby3.4", "ruby3.2", "python3.8", "python3.9", "java17", "nodejs16.x", "dotnet10", "dotnet8",
+		"java11", "dotnet6", "nodejs18.x", "provided.al2", "java8.al2",
 	}
 }
 
@@ -31,20 +33,24 @@ func checkRuntime(name string) error {
 	switch {
 	case slices.Contains(runtimes.Names(), name):
 		return nil
-	case slices.Contains(otherRuntimes(), name):
+	case slices.Contains(awsRuntimes(), name):
 		return invalid("croft does not run the runtime %s: it runs %s.", name, strings.Join(runtimes.Names(), ", "))
 	case slices.Contains(endedRuntimes(), name):
 		return invalid("The runtime parameter of %s is no longer supported for creating or updating AWS Lambda functions. "+
 			"We recommend you use a supported runtime while creating or updating functions.", name)
 	}
 	return invalid("Value %s at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [%s] or be a valid ARN",
-		name, strings.Join(slices.Concat(otherRuntimes(), runtimes.Names()), ", "))
+		name, strings.Join(awsRuntimes(), ", "))
 }
 
 // checkLimits checks the numbers whose bounds in the model are wider than the service's.
-func checkLimits(timeout, memory *int32) error {
-	if timeout != nil && *timeout > maxTimeout {
-		return validation("Value '%d' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to %d", *timeout, maxTimeout)
+func (s *Service) checkLimits(timeout, memory *int32) error {
+	longest := int32(maxTimeout)
+	if s.limits.MaxTimeout > 0 {
+		longest = int32(min(s.limits.MaxTimeout/time.Second, math.MaxInt32))
+	}
+	if timeout != nil && *timeout > longest {
+		return validation("Value '%d' at 'timeout' failed to satisfy constraint: Member must have value less than or equal to %d", *timeout, longest)
 	}
 	if memory != nil && *memory > maxMemory {
 		return validation("Value '%d' at 'memorySize' failed to satisfy constraint: Member must have value less than or equal to %d", *memory, maxMemory)
@@ -110,44 +116,6 @@ func firstRefused(list ...refusal) error {
 		}
 	}
 	return nil
-}
-
-// extras are the parameters that CreateFunction and UpdateFunctionConfiguration share and that croft does not honour, or only in part.
-type extras struct {
-	vpc        *lambda.VpcConfig
-	deadLetter *lambda.DeadLetterConfig
-	kmsKey     *string
-	tracing    *lambda.TracingConfig
-	layers     []string
-	files      []lambda.FileSystemConfig
-	image      *lambda.ImageConfig
-	storage    *lambda.EphemeralStorage
-	snapStart  *lambda.SnapStart
-	logging    *lambda.LoggingConfig
-	capacity   *lambda.CapacityProviderConfig
-	durable    *lambda.DurableConfig
-}
-
-// check lets through what says the same as croft does anyway: clients and Terraform send such values.
-func (x extras) check() error {
-	vpc := x.vpc != nil && (len(x.vpc.SubnetIds) > 0 || len(x.vpc.SecurityGroupIds) > 0 || wire.Value(x.vpc.Ipv6AllowedForDualStack))
-	logging := wire.Value(x.logging)
-	return firstRefused(
-		refusal{vpc, "VpcConfig", "functions cannot be put into networks"},
-		refusal{x.deadLetter != nil && wire.Value(x.deadLetter.TargetArn) != "", "DeadLetterConfig", "failed events are dropped after their last retry"},
-		refusal{wire.Value(x.kmsKey) != "", "KMSKeyArn", "environment variables are not encrypted with keys of yours"},
-		refusal{x.tracing != nil && wire.Value(x.tracing.Mode) == lambda.TracingModeActive, "TracingConfig.Mode Active", "traces are not recorded; use PassThrough"},
-		refusal{len(x.layers) > 0, "Layers", "there are no layers; put the files into the function's package"},
-		refusal{len(x.files) > 0, "FileSystemConfigs", "file systems cannot be mounted"},
-		refusal{x.image != nil, "ImageConfig", "functions run from zip packages"},
-		refusal{x.storage != nil && x.storage.Size != storageMB, "EphemeralStorage.Size", "/tmp has 512 MB"},
-		refusal{x.snapStart != nil && wire.Value(x.snapStart.ApplyOn) == lambda.SnapStartApplyOnPublishedVersions, "SnapStart", "versions cannot be published"},
-		refusal{wire.Value(logging.LogFormat) == lambda.LogFormatJSON, "LoggingConfig.LogFormat JSON", "functions log text"},
-		refusal{logging.ApplicationLogLevel != nil, "LoggingConfig.ApplicationLogLevel", "it needs the log format JSON"},
-		refusal{logging.SystemLogLevel != nil, "LoggingConfig.SystemLogLevel", "it needs the log format JSON"},
-		refusal{x.capacity != nil, "CapacityProviderConfig", "there are no capacity providers"},
-		refusal{x.durable != nil, "DurableConfig", "there are no durable functions"},
-	)
 }
 
 func checkTags(tags map[string]string) error {

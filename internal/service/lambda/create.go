@@ -16,13 +16,16 @@ func (s *Service) CreateFunction(ctx context.Context, in *lambda.CreateFunctionI
 	if err != nil {
 		return nil, err
 	}
-	f, err := newFunction(ref, in)
+	f, err := s.newFunction(ref, in)
 	if err != nil {
 		return nil, err
 	}
 	src := source{in.Code.ZipFile, in.Code.S3Bucket, in.Code.S3Key, in.Code.S3ObjectVersion, in.Code.ImageUri, in.Code.SourceKMSKeyArn}
 	c, err := s.store(ctx, src)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkNative(ctx, f.Runtime, c); err != nil {
 		return nil, err
 	}
 	f.setCode(c)
@@ -39,7 +42,8 @@ func (s *Service) CreateFunction(ctx context.Context, in *lambda.CreateFunctionI
 		if old != nil {
 			return conflict("Function already exist: %s", f.Name)
 		}
-		if err := s.takeCode(ctx, c); err != nil {
+		f.Layers = nil
+		if err := errors.Join(s.takeCode(ctx, c), s.apply(ctx, f, createExtras(in))); err != nil {
 			return err
 		}
 		answer = f
@@ -57,7 +61,7 @@ func (s *Service) CreateFunction(ctx context.Context, in *lambda.CreateFunctionI
 }
 
 // newFunction makes the function that a request describes, but for its role and code, which lie elsewhere.
-func newFunction(ref reference, in *lambda.CreateFunctionInput) (*function, error) {
+func (s *Service) newFunction(ref reference, in *lambda.CreateFunctionInput) (*function, error) {
 	if len(ref.name) > maxNameLength {
 		return nil, invalid("1 validation error detected: Value '%s' at 'functionName' failed to satisfy constraint: "+
 			"Member must have length less than or equal to %d", ref.name, maxNameLength)
@@ -65,7 +69,7 @@ func newFunction(ref reference, in *lambda.CreateFunctionInput) (*function, erro
 	if err := ref.onlyLatest(); err != nil {
 		return nil, err
 	}
-	if err := checkCreate(in); err != nil {
+	if err := s.checkCreate(in); err != nil {
 		return nil, err
 	}
 	env, err := environment(in.Environment)
@@ -85,14 +89,11 @@ func newFunction(ref reference, in *lambda.CreateFunctionInput) (*function, erro
 	if len(in.Architectures) > 0 {
 		f.Architecture = in.Architectures[0]
 	}
-	if in.LoggingConfig != nil {
-		f.LogGroup = wire.Value(in.LoggingConfig.LogGroup)
-	}
 	return f, nil
 }
 
-func checkCreate(in *lambda.CreateFunctionInput) error {
-	if err := checkLimits(in.Timeout, in.MemorySize); err != nil {
+func (s *Service) checkCreate(in *lambda.CreateFunctionInput) error {
+	if err := s.checkLimits(in.Timeout, in.MemorySize); err != nil {
 		return err
 	}
 	if err := firstRefused(
@@ -103,11 +104,7 @@ func checkCreate(in *lambda.CreateFunctionInput) error {
 	); err != nil {
 		return err
 	}
-	x := extras{
-		in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.Layers, in.FileSystemConfigs, in.ImageConfig,
-		in.EphemeralStorage, in.SnapStart, in.LoggingConfig, in.CapacityProviderConfig, in.DurableConfig,
-	}
-	if err := x.check(); err != nil {
+	if err := createExtras(in).check(); err != nil {
 		return err
 	}
 	if in.Runtime == nil || in.Handler == nil {
@@ -117,4 +114,11 @@ func checkCreate(in *lambda.CreateFunctionInput) error {
 		return err
 	}
 	return checkTags(in.Tags)
+}
+
+func createExtras(in *lambda.CreateFunctionInput) extras {
+	return extras{
+		in.VpcConfig, in.DeadLetterConfig, in.KMSKeyArn, in.TracingConfig, in.Layers, in.FileSystemConfigs, in.ImageConfig,
+		in.EphemeralStorage, in.SnapStart, in.LoggingConfig, in.CapacityProviderConfig, in.DurableConfig,
+	}
 }

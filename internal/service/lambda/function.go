@@ -21,17 +21,28 @@ import (
 // function is the stored form of one version of a function. That of $LATEST also holds what belongs to the function as a whole.
 type function struct {
 	// Number is a published version's, zero for $LATEST.
-	Number       int64             `json:"number,omitempty"`
-	Name         string            `json:"name"`
-	Runtime      string            `json:"runtime"`
-	Role         string            `json:"role"`
-	Handler      string            `json:"handler"`
-	Description  string            `json:"description,omitempty"`
-	Timeout      int32             `json:"timeout"`
-	Memory       int32             `json:"memory"`
-	Environment  map[string]string `json:"environment"` // nil when none was given, which answers show
-	Architecture string            `json:"architecture"`
-	LogGroup     string            `json:"logGroup,omitempty"`
+	Number         int64             `json:"number,omitempty"`
+	Name           string            `json:"name"`
+	Runtime        string            `json:"runtime"`
+	Role           string            `json:"role"`
+	Handler        string            `json:"handler"`
+	Description    string            `json:"description,omitempty"`
+	Timeout        int32             `json:"timeout"`
+	Memory         int32             `json:"memory"`
+	Environment    map[string]string `json:"environment"` // nil when none was given, which answers show
+	Architecture   string            `json:"architecture"`
+	LogGroup       string            `json:"logGroup,omitempty"`
+	LogFormat      string            `json:"logFormat,omitempty"` // empty means Text
+	AppLogLevel    string            `json:"appLogLevel,omitempty"`
+	SystemLogLevel string            `json:"systemLogLevel,omitempty"`
+	TmpMB          int32             `json:"tmpMb,omitempty"`   // zero means 512
+	Tracing        string            `json:"tracing,omitempty"` // empty means PassThrough
+	Layers         []functionLayer   `json:"layers,omitempty"`
+	// DeadLetter is the ARN of the queue or topic for failed events.
+	DeadLetter string `json:"deadLetter,omitempty"`
+	SnapStart  bool   `json:"snapStart,omitempty"` // on published versions
+	// UpdateRuntimeOn is Auto or FunctionUpdate; empty means Auto.
+	UpdateRuntimeOn string `json:"updateRuntimeOn,omitempty"`
 	// CodeID is the deployment package's id in the blob store, CodeSHA its SHA-256 in hexadecimal.
 	CodeID   string            `json:"codeId"`
 	CodeSHA  string            `json:"codeSha"`
@@ -51,6 +62,8 @@ type whole struct {
 	PublishedAs string `json:"publishedAs,omitempty"`
 	// Reserved is the reserved concurrency; nil when there is none.
 	Reserved *int32 `json:"reserved,omitempty"`
+	// Recursion is Allow or Terminate; empty means Terminate.
+	Recursion string `json:"recursion,omitempty"`
 }
 
 // version returns the name of the version: $LATEST or a number.
@@ -99,6 +112,8 @@ func (f *function) toEngine(r reference) engine.Function {
 		Runtime: f.Runtime, Handler: f.Handler, Role: f.Role, MemoryMB: int(f.Memory),
 		Timeout: time.Duration(f.Timeout) * time.Second, Env: f.Environment, LogGroup: f.logGroup(),
 		CodeSHA: f.CodeSHA, CodeID: f.CodeID, Revision: f.Generation,
+		Layers: enginePackages(f.Layers), TmpMB: int(f.tmpMB()), SnapStart: f.SnapStart && f.Number != 0,
+		JSONLogs: f.LogFormat == lambda.LogFormatJSON, AppLogLevel: f.AppLogLevel, SystemLogLevel: f.SystemLogLevel,
 	}
 }
 
@@ -164,10 +179,13 @@ func (f *function) configuration(arn string, p phase) *lambda.FunctionConfigurat
 		LastModified:     wire.Ptr(f.Modified.UTC().Format("2006-01-02T15:04:05.000+0000")),
 		PackageType:      wire.Ptr(lambda.PackageTypeZip),
 		Architectures:    []string{f.Architecture},
-		EphemeralStorage: &lambda.EphemeralStorage{Size: storageMB},
-		TracingConfig:    &lambda.TracingConfigResponse{Mode: wire.Ptr(lambda.TracingModePassThrough)},
-		SnapStart:        &lambda.SnapStartResponse{ApplyOn: wire.Ptr("None"), OptimizationStatus: wire.Ptr("Off")},
-		LoggingConfig:    &lambda.LoggingConfig{LogFormat: wire.Ptr("Text"), LogGroup: wire.Ptr(f.logGroup())},
+		EphemeralStorage: &lambda.EphemeralStorage{Size: f.tmpMB()},
+		TracingConfig:    f.tracing(),
+		SnapStart:        f.snapStart(),
+		LoggingConfig:    f.logging(), Layers: layerAnswers(f.Layers),
+	}
+	if f.DeadLetter != "" {
+		c.DeadLetterConfig = &lambda.DeadLetterConfig{TargetArn: &f.DeadLetter}
 	}
 	if f.Environment != nil {
 		c.Environment = &lambda.EnvironmentResponse{Variables: f.Environment}

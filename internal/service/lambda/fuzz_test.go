@@ -25,7 +25,7 @@ func FuzzPayload(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		event, err := checkPayload(payload, "RequestResponse")
+		event, err := checkPayload(payload, "RequestResponse", maxPayload)
 		if err == nil && !(json.Valid(event) && utf8.Valid(event)) {
 			t.Errorf("%q is taken", payload)
 		}

@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"maps"
 	"net/http"
-	"strconv"
 
 	"croft/internal/awsapi/lambda"
 	"croft/internal/cloud"
@@ -33,11 +34,15 @@ func (s *Service) Invoke(ctx context.Context, in *lambda.InvokeInput) (*lambda.I
 	if in.InvocationType != nil {
 		kind = *in.InvocationType
 	}
-	payload, err := checkPayload(in.Payload, kind)
+	payload, err := checkPayload(in.Payload, kind, s.payloadLimit(kind))
 	if err != nil {
 		return nil, err
 	}
-	t, err := s.invocable(ctx, in)
+	clientContext, err := readClientContext(in.ClientContext)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.invocable(ctx, in.FunctionName, in.Qualifier)
 	if err != nil {
 		return nil, err
 	}
@@ -47,12 +52,14 @@ func (s *Service) Invoke(ctx context.Context, in *lambda.InvokeInput) (*lambda.I
 	case lambda.InvocationTypeEvent:
 		return s.accept(ctx, t.ref, payload)
 	}
-	return s.respond(ctx, t, payload, in)
+	return s.respond(ctx, t, engine.Invocation{
+		RequestID: cloud.CallOf(ctx).RequestID, Payload: payload, ClientContext: clientContext, Tail: wire.Value(in.LogType) == lambda.LogTypeTail,
+	})
 }
 
 // invocable returns what a call invokes, if it may.
-func (s *Service) invocable(ctx context.Context, in *lambda.InvokeInput) (t *resolved, err error) {
-	ref, err := s.find(ctx, in.FunctionName, in.Qualifier)
+func (s *Service) invocable(ctx context.Context, name string, qualifier *string) (t *resolved, err error) {
+	ref, err := s.find(ctx, name, qualifier)
 	if err != nil {
 		return nil, err
 	}
@@ -88,18 +95,11 @@ func foreignService(call *cloud.Call) bool {
 }
 
 // respond runs the function and answers with its result.
-func (s *Service) respond(ctx context.Context, t *resolved, payload []byte, in *lambda.InvokeInput) (*lambda.InvokeOutput, error) {
+func (s *Service) respond(ctx context.Context, t *resolved, inv engine.Invocation) (*lambda.InvokeOutput, error) {
 	if kv.InTx(ctx, s.deps.Store) {
-		return nil, user(lambda.NewServiceException("A function cannot be run inside a transaction: invoke it with InvocationType Event."))
+		return nil, errInTransaction()
 	}
-	clientContext, err := readClientContext(in.ClientContext)
-	if err != nil {
-		return nil, err
-	}
-	tail := wire.Value(in.LogType) == lambda.LogTypeTail
-	result, err := s.execute(ctx, t, engine.Invocation{
-		RequestID: cloud.CallOf(ctx).RequestID, Payload: payload, ClientContext: clientContext, Tail: tail,
-	})
+	result, err := s.execute(ctx, t, inv)
 	if err != nil {
 		return nil, err
 	}
@@ -109,23 +109,63 @@ func (s *Service) respond(ctx context.Context, t *resolved, payload []byte, in *
 	if result.FunctionError != "" {
 		out.FunctionError = &result.FunctionError
 	}
-	if tail {
+	if inv.Tail {
 		out.LogResult = wire.Ptr(base64.StdEncoding.EncodeToString(result.LogTail))
 	}
 	return out, nil
 }
 
+func errInTransaction() error {
+	return user(lambda.NewServiceException("A function cannot be run inside a transaction: invoke it with InvocationType Event."))
+}
+
 // execute gives an invocation to the engine, apart from whatever snapshot the caller reads.
 func (s *Service) execute(ctx context.Context, t *resolved, inv engine.Invocation) (*engine.Result, error) {
 	inv.InvokedARN = t.ref.qualified()
-	inv.TraceID = traceID(cloud.CallOf(ctx).Now.Unix())
-	return s.engine.Invoke(kv.Detach(ctx, s.deps.Store), t.toEngine(), inv)
+	call := cloud.CallOf(ctx)
+	if inv.TraceID == "" {
+		inv.TraceID = call.Trace
+	}
+	if s.loops(t, inv.TraceID) {
+		return nil, errRecursive()
+	}
+	inv.TraceID = t.fn.trace(childTrace(inv.TraceID, t.ref.arn(), call.Now))
+	result, err := s.engine.Invoke(kv.Detach(ctx, s.deps.Store), t.toEngine(), inv)
+	return result, sayWhenToRetry(err)
 }
 
-// traceID returns a new trace header that is not sampled. Source: X-Ray Developer Guide, "Tracing header".
-func traceID(seconds int64) string {
-	id := cloud.RandomString(24+16, "0123456789abcdef")
-	return "Root=1-" + strconv.FormatInt(seconds, 16) + "-" + id[:24] + ";Parent=" + id[24:] + ";Sampled=0"
+// sayWhenToRetry gives an error about too many invocations at once the time after which the next may succeed, in seconds, which SDKs heed.
+func sayWhenToRetry(err error) error {
+	const field = "retryAfterSeconds"
+	var e *cloud.Error
+	if !errors.As(err, &e) || e.HTTPStatus() != http.StatusTooManyRequests || e.Fields[field] != nil {
+		return err
+	}
+	again := *e
+	again.Fields = maps.Clone(e.Fields)
+	if again.Fields == nil {
+		again.Fields = map[string]any{}
+	}
+	again.Fields[field] = "1"
+	return &again
+}
+
+// InvokeAsync implements the operation of 2014, which is Invoke with the type Event.
+func (s *Service) InvokeAsync(ctx context.Context, in *lambda.InvokeAsyncInput) (*lambda.InvokeAsyncOutput, error) {
+	const kind = lambda.InvocationTypeEvent
+	payload, err := checkPayload(in.InvokeArgs, kind, s.payloadLimit(kind))
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.invocable(ctx, in.FunctionName, nil)
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.accept(ctx, t.ref, payload)
+	if err != nil {
+		return nil, err
+	}
+	return &lambda.InvokeAsyncOutput{Status: out.StatusCode}, nil
 }
 
 func readClientContext(given *string) ([]byte, error) {

@@ -51,3 +51,34 @@ func readMappingKey(key []byte) (account, region, id string, err error) {
 	account, region, id = r.Str(), r.Str(), r.Str()
 	return account, region, id, r.Err()
 }
+
+// urlsKey is the prefix of the URLs of a function, of which its own comes before those of its aliases.
+func urlsKey(name string) kv.Key { return kv.Key(nil).Raw('u').Str(name) }
+
+// urlKey is where the URL of a function lies, or of the alias that qualifier names.
+func urlKey(name, qualifier string) kv.Key {
+	if qualifier == "" {
+		qualifier = latest
+	}
+	return urlsKey(name).Str(qualifier)
+}
+
+// urlIndexKey is where the shared space says whose the URL with an id is.
+func urlIndexKey(id string) kv.Key { return kv.Key(nil).Raw('u').Str(id) }
+
+// provisionsKey is the prefix of what is provisioned in an account and region, in the shared space.
+func provisionsKey(account, region string) kv.Key { return allProvisionsKey().Str(account).Str(region) }
+
+func provisionKey(account, region, function, qualifier string) kv.Key {
+	return provisionsKey(account, region).Str(function).Str(qualifier)
+}
+
+// allProvisionsKey is the prefix of all that is provisioned.
+func allProvisionsKey() kv.Key { return kv.Key(nil).Raw('c') }
+
+// readProvisionKey returns the account and region of what provisionKey made.
+func readProvisionKey(key []byte) (account, region string, err error) {
+	r := kv.ReadKey(key, allProvisionsKey())
+	account, region = r.Str(), r.Str()
+	return account, region, r.Err()
+}

@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"croft/internal/awsapi/lambda"
@@ -18,6 +19,8 @@ type Engine interface {
 	Invoke(ctx context.Context, fn engine.Function, inv engine.Invocation) (*engine.Result, error)
 	Retire(functionARN string)
 	Ahead(fn engine.Function)
+	Provision(fn engine.Function, n int)
+	Provisioned(functionARN, version string) engine.Provision
 }
 
 // Service implements the API.
@@ -25,6 +28,21 @@ type Service struct {
 	lambda.Unimplemented
 	deps   service.Deps
 	engine Engine
+	limits Limits
+}
+
+// Limits are limits of Lambda's that a server may lift: on a machine of one's own they are arbitrary. Zero means Lambda's own.
+type Limits struct {
+	// MaxTimeout is the longest timeout that a function may have; Lambda's is 900 seconds.
+	MaxTimeout time.Duration
+	// MaxPayload is how many bytes an event or an answer may have; Lambda's are 6 MiB, and 1 MiB for events of the type Event. Less changes nothing.
+	MaxPayload int
+}
+
+// Lift changes the limits, before the service is used, and returns the service.
+func (s *Service) Lift(l Limits) *Service {
+	s.limits = l
+	return s
 }
 
 var _ lambda.API = (*Service)(nil)
@@ -38,14 +56,19 @@ func (s *Service) Descriptor() service.Descriptor {
 		API:  lambda.Service(),
 		Impl: s,
 		Outbox: map[string]outbox.Handler{
-			eventMessage: {Deliver: s.deliver, Attempts: 1 + retries, Pause: func(failures int) time.Duration {
-				return time.Duration(failures) * time.Minute
-			}},
+			eventMessage: {Run: s.deliver, Attempts: 1},
 			aheadMessage: {Deliver: s.deliverAhead, Attempts: 1},
 		},
 		Timers:    map[string]timer.Handler{requeueTimer: s.requeue},
 		Resources: []cfn.ResourceType{s.functionResource(), s.permissionResource(), s.mappingResource()},
-		Run:       s.run,
+		Fronts:    []*service.Front{s.downloads(), s.urlFront()},
+		Traced:    true,
+		Run: func(ctx context.Context) {
+			var work sync.WaitGroup
+			work.Go(func() { s.provisioner(ctx) })
+			s.run(ctx)
+			work.Wait()
+		},
 	}
 }
 

@@ -107,6 +107,9 @@ type engineFake struct {
 	busy    int
 	answer  []byte
 	invoked chan call
+	// provisioned is what was asked for, by the ARN of the version; told receives a value each time, if it is set.
+	provisioned map[string]int
+	told        chan struct{}
 }
 
 type call struct {
@@ -139,6 +142,25 @@ func (e *engineFake) Invoke(_ context.Context, fn engine.Function, inv engine.In
 func (e *engineFake) Retire(string) {}
 
 func (e *engineFake) Ahead(engine.Function) {}
+
+func (e *engineFake) Provision(fn engine.Function, n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.provisioned == nil {
+		e.provisioned = map[string]int{}
+	}
+	e.provisioned[fn.ARN+":"+fn.Version] = n
+	if e.told != nil {
+		e.told <- struct{}{}
+	}
+}
+
+func (e *engineFake) Provisioned(arn, version string) engine.Provision {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := e.provisioned[arn+":"+version]
+	return engine.Provision{Requested: n, Allocated: n, Available: n}
+}
 
 func (e *engineFake) taken() []call {
 	e.mu.Lock()

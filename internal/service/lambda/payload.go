@@ -10,12 +10,16 @@ import (
 	"croft/internal/awsapi/lambda"
 )
 
-// checkPayload returns the event of an invocation: the payload, which must be JSON, or an empty object when there is none.
-func checkPayload(payload []byte, kind string) ([]byte, error) {
-	limit := maxPayload
+// payloadLimit returns how many bytes the event of an invocation of that kind may have.
+func (s *Service) payloadLimit(kind string) int {
 	if kind == lambda.InvocationTypeEvent {
-		limit = maxEvent
+		return max(maxEvent, s.limits.MaxPayload)
 	}
+	return max(maxPayload, s.limits.MaxPayload)
+}
+
+// checkPayload returns the event of an invocation: the payload, which must be JSON, or an empty object when there is none.
+func checkPayload(payload []byte, kind string, limit int) ([]byte, error) {
 	if len(payload) > limit {
 		return nil, entityTooLarge("%d byte payload is too large for the %s invocation type (limit %d bytes)", len(payload), kind, limit)
 	}

@@ -3,6 +3,7 @@ package lambda
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"croft/internal/awsapi/lambda"
 	"croft/internal/cloud"
@@ -69,9 +70,6 @@ func (g *governed) save(ctx context.Context, tx kv.Tx) error {
 
 // AddPermission implements the operation.
 func (s *Service) AddPermission(ctx context.Context, in *lambda.AddPermissionInput) (*lambda.AddPermissionOutput, error) {
-	if in.InvokedViaFunctionUrl != nil {
-		return nil, refused("InvokedViaFunctionUrl", "functions have no URLs")
-	}
 	ref, err := s.find(ctx, in.FunctionName, in.Qualifier)
 	if err != nil {
 		return nil, err
@@ -123,12 +121,15 @@ func (s *Service) newStatement(ctx context.Context, ref reference, in *lambda.Ad
 	equals := stringConditions{
 		wire.Value(in.SourceAccount), wire.Value(in.FunctionUrlAuthType), wire.Value(in.PrincipalOrgID), wire.Value(in.EventSourceToken),
 	}
-	if equals == (stringConditions{}) && in.SourceArn == nil {
+	if equals == (stringConditions{}) && in.SourceArn == nil && in.InvokedViaFunctionUrl == nil {
 		return st, nil
 	}
 	st.Condition = new(condition)
 	if equals != (stringConditions{}) {
 		st.Condition.StringEquals = &equals
+	}
+	if in.InvokedViaFunctionUrl != nil {
+		st.Condition.Bool = &boolConditions{strconv.FormatBool(*in.InvokedViaFunctionUrl)}
 	}
 	if in.SourceArn != nil {
 		st.Condition.ArnLike = &arnConditions{s.longARN(ctx, *in.SourceArn)}

@@ -22,7 +22,12 @@ type statement struct {
 
 type condition struct {
 	StringEquals *stringConditions `json:"StringEquals,omitempty"`
+	Bool         *boolConditions   `json:"Bool,omitempty"`
 	ArnLike      *arnConditions    `json:"ArnLike,omitempty"`
+}
+
+type boolConditions struct {
+	ViaURL string `json:"lambda:InvokedViaFunctionUrl"`
 }
 
 type stringConditions struct {
@@ -128,6 +133,9 @@ func (st *statement) allows(call *cloud.Call) bool {
 		if e.SourceAccount != "" && e.SourceAccount != call.Principal.Account {
 			return false
 		}
+	}
+	if c.Bool != nil && c.Bool.ViaURL == "true" {
+		return false // a service does not come by way of a URL
 	}
 	return c.ArnLike == nil || arnLike(c.ArnLike.SourceARN, call.SourceARN)
 }

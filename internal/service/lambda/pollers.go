@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"croft/internal/awsapi/lambda"
@@ -98,15 +99,78 @@ func (s *Service) polled(account, region string, m *mapping) poller.Mapping {
 // send invokes a mapping's function with a batch, and returns the messages that it handled.
 func (s *Service) send(ctx context.Context, m *mapping, batch []poller.Message) ([]poller.Message, error) {
 	call := cloud.CallOf(ctx)
+	batch, dropped, err := s.stopLoops(ctx, m, batch)
+	if err != nil || len(batch) == 0 {
+		return dropped, err
+	}
+	handled, err := s.invokeBatch(cloud.WithTrace(ctx, mergeTraces(batch)), m.function(call.Account, call.Region), m.PartialAnswers, batch)
+	if err != nil && len(dropped) > 0 {
+		s.deps.Log.Warn("a batch could not be given to its function", "mapping", m.ID, "err", err)
+		err = nil // the dropped ones are to be removed all the same
+	}
+	return append(dropped, handled...), err
+}
+
+// stopLoops takes out of a batch the messages with which a loop would go on. dropped are those of them that nobody else gets: a queue with a
+// dead-letter queue moves them there by itself when they come back often enough.
+func (s *Service) stopLoops(ctx context.Context, m *mapping, batch []poller.Message) (rest, dropped []poller.Message, err error) {
+	if !slices.ContainsFunc(batch, func(msg poller.Message) bool { return traceField(msg.Trace, "Lineage") != "" }) {
+		return batch, nil, nil
+	}
+	call := cloud.CallOf(ctx)
+	var t *resolved
+	err = s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) (err error) {
+		t, err = resolve(r, m.function(call.Account, call.Region))
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	var stopped []poller.Message
+	for _, msg := range batch {
+		if s.loops(t, msg.Trace) {
+			stopped = append(stopped, msg)
+		} else {
+			rest = append(rest, msg)
+		}
+	}
+	if len(stopped) == 0 {
+		return batch, nil, nil
+	}
+	s.deps.Log.Warn("messages are stopped: their function is invoked in a recursive loop", "function", t.ref.arn(), "queue", m.Source, "messages", len(stopped))
+	buried, err := s.hasDeadLetters(ctx, m.Source)
+	if err != nil || buried {
+		return rest, nil, err
+	}
+	return rest, stopped, nil
+}
+
+// hasDeadLetters reports whether a queue moves messages that come back often to another one.
+func (s *Service) hasDeadLetters(ctx context.Context, queueARN string) (bool, error) {
+	a, err := cloud.ParseARN(queueARN)
+	if err != nil {
+		return false, err
+	}
+	out, err := sqs.NewClient(s.deps.Caller).GetQueueAttributes(ctx, &sqs.GetQueueAttributesInput{
+		QueueUrl: "/" + a.Account + "/" + a.Resource, AttributeNames: []string{sqs.QueueAttributeNameRedrivePolicy},
+	})
+	if err != nil {
+		return false, err
+	}
+	return out.Attributes[sqs.QueueAttributeNameRedrivePolicy] != "", nil
+}
+
+// invokeBatch invokes a function with a batch, and returns the messages that it handled.
+func (s *Service) invokeBatch(ctx context.Context, function reference, partial bool, batch []poller.Message) ([]poller.Message, error) {
 	out, err := lambda.NewClient(s.deps.Caller).Invoke(ctx, &lambda.InvokeInput{
-		FunctionName: m.function(call.Account, call.Region).qualified(), Payload: poller.Event(batch),
+		FunctionName: function.qualified(), Payload: poller.Event(batch),
 	})
 	switch {
 	case err != nil:
 		return nil, err
 	case wire.Value(out.FunctionError) != "":
 		return nil, nil
-	case m.PartialAnswers:
+	case partial:
 		return poller.Handled(out.Payload, batch), nil
 	}
 	return batch, nil

@@ -147,7 +147,7 @@ func (s *Service) DeleteFunction(ctx context.Context, in *lambda.DeleteFunctionI
 		case ref.qualifier != "":
 			return s.deleteVersion(ctx, tx, t, ref.qualifier)
 		}
-		return errors.Join(s.dropCode(ctx, t.latest), s.deleteVersions(ctx, tx, ref.name), tx.Delete(functionKey(ref.name)))
+		return errors.Join(s.dropURLs(ctx, tx, whole), s.dropVersion(ctx, t.latest), s.deleteVersions(ctx, tx, ref.name), tx.Delete(functionKey(ref.name)))
 	})
 	if err != nil {
 		return nil, err

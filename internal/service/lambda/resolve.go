@@ -2,6 +2,7 @@ package lambda
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -125,11 +126,12 @@ func (s *Service) target(ctx context.Context, name string, qualifier *string) (t
 }
 
 // forget deletes what belongs to a version or an alias besides itself, in the transaction that ctx carries.
-func (s *Service) forget(_ context.Context, tx kv.Tx, function, qualifier string) error {
-	return tx.Delete(policyKey(function, qualifier))
+func (s *Service) forget(ctx context.Context, tx kv.Tx, function, qualifier string) error {
+	return errors.Join(tx.Delete(policyKey(function, qualifier)), tx.Delete(eventConfigKey(function, qualifier)), s.unprovision(ctx, function, qualifier))
 }
 
 // forgetAll is forget for everything of a function that is deleted.
-func (s *Service) forgetAll(_ context.Context, tx kv.Tx, function string) error {
-	return tx.DeleteRange(kv.PrefixRange(policiesKey(function)))
+func (s *Service) forgetAll(ctx context.Context, tx kv.Tx, function string) error {
+	return errors.Join(tx.DeleteRange(kv.PrefixRange(policiesKey(function))), tx.DeleteRange(kv.PrefixRange(eventConfigsKey(function))),
+		s.unprovision(ctx, function, ""))
 }

@@ -75,6 +75,9 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFunct
 			}
 		}
 		f.setCode(c)
+		if err := errors.Join(s.checkNative(ctx, f.Runtime, c), s.checkSize(ctx, f)); err != nil {
+			return err
+		}
 		if len(in.Architectures) > 0 {
 			f.Architecture = in.Architectures[0]
 		}
@@ -84,7 +87,7 @@ func (s *Service) UpdateFunctionCode(ctx context.Context, in *lambda.UpdateFunct
 
 // UpdateFunctionConfiguration implements the operation. What the request leaves out stays.
 func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *lambda.UpdateFunctionConfigurationInput) (*lambda.UpdateFunctionConfigurationOutput, error) {
-	if err := checkLimits(in.Timeout, in.MemorySize); err != nil {
+	if err := s.checkLimits(in.Timeout, in.MemorySize); err != nil {
 		return nil, err
 	}
 	x := extras{
@@ -109,16 +112,15 @@ func (s *Service) UpdateFunctionConfiguration(ctx context.Context, in *lambda.Up
 		set(&f.Description, in.Description)
 		set(&f.Timeout, in.Timeout)
 		set(&f.Memory, in.MemorySize)
-		if in.LoggingConfig != nil {
-			set(&f.LogGroup, in.LoggingConfig.LogGroup)
-		}
 		if env != nil {
 			f.Environment = env
 		}
 		if in.Role != nil {
-			f.Role, err = s.role(ctx, *in.Role)
+			if f.Role, err = s.role(ctx, *in.Role); err != nil {
+				return err
+			}
 		}
-		return err
+		return s.apply(ctx, f, x)
 	})
 }
 

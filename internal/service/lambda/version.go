@@ -20,7 +20,7 @@ import (
 // fingerprint tells apart what would be different versions: it covers code and configuration.
 func (f *function) fingerprint() (string, error) {
 	c := *f
-	c.Number, c.CodeID, c.Tags, c.Modified, c.Revision, c.Generation, c.whole = 0, "", nil, time.Time{}, "", "", whole{}
+	c.Number, c.CodeID, c.Tags, c.UpdateRuntimeOn, c.Modified, c.Revision, c.Generation, c.whole = 0, "", nil, "", time.Time{}, "", "", whole{}
 	text, err := json.Marshal(&c)
 	if err != nil {
 		return "", fmt.Errorf("lambda: %w", err)
@@ -60,9 +60,14 @@ func (s *Service) publish(ctx context.Context, tx kv.Tx, f *function, descriptio
 // shareCode names the body of a version's code, and those of its layers, once more.
 func (s *Service) shareCode(ctx context.Context, v *function) error {
 	if blob.IsFormer(v.CodeID) {
-		return nil // such packages stay
+		return s.takeLayers(ctx, v.Layers) // such packages stay
 	}
-	return s.takeCode(ctx, v.code())
+	return errors.Join(s.takeCode(ctx, v.code()), s.takeLayers(ctx, v.Layers))
+}
+
+// dropVersion gives up the bodies that a version names.
+func (s *Service) dropVersion(ctx context.Context, v *function) error {
+	return errors.Join(s.dropCode(ctx, v), s.dropLayers(ctx, v.Layers))
 }
 
 // nextNumber draws the number of a function's next version.
@@ -195,7 +200,7 @@ func (s *Service) deleteVersion(ctx context.Context, tx kv.Tx, t *resolved, vers
 	if len(used) > 0 {
 		return conflict("Unable to delete version because the following aliases reference it: [%s]", strings.Join(used, ", "))
 	}
-	if err := errors.Join(s.dropCode(ctx, v), s.forget(ctx, tx, v.Name, version)); err != nil {
+	if err := errors.Join(s.dropVersion(ctx, v), s.forget(ctx, tx, v.Name, version)); err != nil {
 		return err
 	}
 	return tx.Delete(versionKey(v.Name, v.Number))
@@ -211,12 +216,12 @@ func (s *Service) deleteVersions(ctx context.Context, tx kv.Tx, name string) err
 		if err != nil {
 			return err
 		}
-		if err := s.dropCode(ctx, v); err != nil {
+		if err := s.dropVersion(ctx, v); err != nil {
 			return err
 		}
 	}
 	return errors.Join(
 		tx.DeleteRange(kv.PrefixRange(versionsKey(name))), tx.DeleteRange(kv.PrefixRange(aliasesKey(name))),
-		tx.DeleteRange(kv.PrefixRange(policiesKey(name))), s.forgetAll(ctx, tx, name),
+		s.forgetAll(ctx, tx, name),
 	)
 }

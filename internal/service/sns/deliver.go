@@ -139,7 +139,7 @@ func (s *Service) deliver(ctx context.Context, m outbox.Message) error {
 	if err != nil {
 		return err
 	}
-	ctx = cloud.In(cloud.AsServiceFor(ctx, principal, n.Topic), to.Account, to.Region)
+	ctx = cloud.WithTrace(cloud.In(cloud.AsServiceFor(ctx, principal, n.Topic), to.Account, to.Region), n.Trace)
 	if d.Protocol == "lambda" {
 		err = s.invoke(ctx, &d, &n)
 	} else {

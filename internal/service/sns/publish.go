@@ -31,6 +31,8 @@ type notification struct {
 	Time       time.Time         `json:"d"`
 	// Endpoint is the cloud's base URL, as whoever receives the message can use it.
 	Endpoint string `json:"e,omitempty"`
+	// Trace is the trace header of the call that published it; empty for none.
+	Trace string `json:"x,omitempty"`
 }
 
 // attribute is one message attribute. Notifications keep them sorted by name.
@@ -97,7 +99,8 @@ func target(in *sns.PublishInput) (parameter, arn string, err error) {
 func (s *Service) newNotification(ctx context.Context, topicName string, in *sns.PublishInput) (*notification, error) {
 	call := cloud.CallOf(ctx)
 	n := &notification{
-		ID: cloud.NewRequestID(), Topic: call.ARN("sns", topicName), Subject: in.Subject, Message: in.Message, Time: call.Now, Endpoint: s.baseURL(call),
+		Trace: call.Trace,
+		ID:    cloud.NewRequestID(), Topic: call.ARN("sns", topicName), Subject: in.Subject, Message: in.Message, Time: call.Now, Endpoint: s.baseURL(call),
 	}
 	if in.Message == "" {
 		return nil, invalid("Empty message")

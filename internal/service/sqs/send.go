@@ -58,6 +58,9 @@ func compose(call *cloud.Call, in *sendFields) (*draft, error) {
 	if r.trace, d.systemMD5, err = systemAttributes(in.system); err != nil {
 		return nil, err
 	}
+	if r.trace == "" {
+		r.trace = call.Trace // a header says it as well
+	}
 	if len(r.attributes) > 0 {
 		d.userMD5 = wire.Ptr(attributesMD5(r.attributes))
 	}
