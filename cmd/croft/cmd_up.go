@@ -46,7 +46,7 @@ func (u *upCmd) Help() string {
   croft up --watch app/         deploy again what you save
   croft up app/ -p Stage=dev    give the template a parameter
   croft up app/ --allow-host localhost:6379 --allow-host localhost:5432
-                                let functions reach a Redis and a PostgreSQL of this machine
+                                let functions reach these services of yours
   croft up --ephemeral --listen 127.0.0.1:0 app/
                                 a throw-away cloud on a free port
   CROFT_STORE=postgres://croft:secret@db/croft croft up --blobs /mnt/croft

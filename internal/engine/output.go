@@ -133,7 +133,7 @@ func (o *output) take(p []byte) {
 			o.rest = o.rest[:0]
 			continue
 		}
-		for len(o.rest) >= maxLine {
+		for len(o.rest) > maxLine {
 			n := cut(o.rest)
 			o.log(o.rest[:n])
 			o.rest = append(o.rest[:0], o.rest[n:]...)
@@ -156,14 +156,14 @@ func (o *output) log(line []byte) {
 	}
 }
 
-// cut returns where a line that is not shorter than maxLine is cut, which is not within a character.
+// cut returns where a line longer than maxLine is cut, which is not within a character.
 func cut(line []byte) int {
-	for n := min(maxLine, len(line)-1); n > maxLine-utf8.UTFMax; n-- {
+	for n := maxLine; n > maxLine-utf8.UTFMax; n-- {
 		if utf8.RuneStart(line[n]) {
 			return n
 		}
 	}
-	return min(maxLine, len(line))
+	return maxLine
 }
 
 // close gives up the server's write end once the processes are gone; run then ends.

@@ -201,7 +201,11 @@ func (env *environment) startPrograms(ctx context.Context, sp *spare, extensions
 		return nil
 	}
 	p.serving.Go(func() { p.api.ServeFrames(p.conn) })
-	return p.api.Assign(runtimeapi.Assignment{Env: variables, Handler: env.Function.Handler, SDK: env.launch.SDK})
+	a := runtimeapi.Assignment{Handler: env.Function.Handler, SDK: env.launch.SDK}
+	if sp.booted {
+		a.Env = variables // the others have had theirs from the start
+	}
+	return p.api.Assign(a)
 }
 
 // runMain starts a runtime that was not waiting.

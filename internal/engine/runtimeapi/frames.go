@@ -171,7 +171,7 @@ func appendString(b []byte, s string) []byte {
 
 // Assignment turns a process that waits into one of a function.
 type Assignment struct {
-	// Env is the complete environment.
+	// Env is the complete environment; nil for a process that has had it from its start.
 	Env     map[string]string
 	Handler string
 	// SDK is a folder that the runtime puts behind the function's own modules; may be empty.
@@ -182,7 +182,7 @@ type Assignment struct {
 
 func (a Assignment) frame() ([]byte, error) {
 	h, err := json.Marshal(struct {
-		Env     map[string]string `json:"env"`
+		Env     map[string]string `json:"env,omitempty"`
 		Handler string            `json:"handler"`
 		SDK     string            `json:"sdk"`
 		Restore bool              `json:"restore"`
