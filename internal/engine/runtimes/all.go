@@ -4,5 +4,7 @@ package runtimes
 func All(h Host) []Runtime {
 	return []Runtime{
 		newPython(h),
+		newNode(h),
+		provided{},
 	}
 }

@@ -37,6 +37,8 @@ type python struct {
 	probed   map[string]*interpreter // by path; nil for one that does not work
 	chosen   map[int]*interpreter    // by the minor version asked for
 	warned   map[int]bool
+	parents  map[string]*forkServer     // by launch key
+	modules  map[string]map[string]bool // what fork servers have loaded, by executable
 	sdk      sdkInstaller
 	prepared string // the folder with the embedded files
 }
@@ -48,7 +50,10 @@ func newPython(h Host) *python {
 		probed: map[string]*interpreter{},
 		chosen: map[int]*interpreter{},
 		warned: map[int]bool{},
-		sdk:    sdkInstaller{host: h, turn: make(chan struct{}, 1), failed: map[int]sdkFailure{}},
+
+		parents: map[string]*forkServer{},
+		modules: map[string]map[string]bool{},
+		sdk:     sdkInstaller{host: h, turn: make(chan struct{}, 1), failed: map[int]sdkFailure{}},
 	}
 }
 
@@ -68,8 +73,17 @@ func (p *python) Prepare(ctx context.Context, r Request) (*Launch, error) {
 	if err != nil {
 		return nil, err
 	}
+	sdk := ""
+	if !in.SDK {
+		if sdk, err = p.sdk.folder(ctx, in, code); err != nil {
+			return nil, err
+		}
+	}
+	kind, err := p.kind(in, r)
+	if err != nil {
+		return nil, err
+	}
 	l := &Launch{
-		Key:     "python " + in.Executable,
 		Args:    []string{in.Executable, "-s", RuntimeDir + "/bootstrap.py"},
 		Binds:   append(in.binds(), sandbox.Bind{Source: filepath.Join(files, "inside"), Target: RuntimeDir}),
 		Version: in.Version,
@@ -77,27 +91,42 @@ func (p *python) Prepare(ctx context.Context, r Request) (*Launch, error) {
 		Env: map[string]string{
 			"PATH":              filepath.Dir(in.Executable) + ":/usr/local/bin:/usr/bin:/bin:/opt/bin",
 			"LD_LIBRARY_PATH":   in.libraryPath(),
-			"LANG":              "en_US.UTF-8",
-			"TZ":                ":UTC",
+			"LANG":              defaultLang,
+			"TZ":                defaultTZ,
 			"AWS_EXECUTION_ENV": "AWS_Lambda_" + name,
 		},
+		Boot: p.boot(in, files, sdk, kind),
 	}
-	if in.SDK {
-		return l, nil
+	if l.Boot == nil {
+		kind = startFresh
 	}
-	dir, err := p.sdk.folder(ctx, in, code)
-	if err != nil || dir == "" {
-		return l, err
+	l.Key = launchKey(in, sdk, kind)
+	if sdk != "" {
+		l.SDK, l.Env[sdkVar] = sdkPath, sdkPath
+		l.Binds = append(l.Binds, sandbox.Bind{Source: sdk, Target: sdkPath})
 	}
-	l.Key += " " + dir
-	l.SDK = sdkPath
-	l.Env[sdkVar] = sdkPath
-	l.Binds = append(l.Binds, sandbox.Bind{Source: dir, Target: sdkPath})
+	if wrapper := r.Env[wrapperVar]; wrapper != "" {
+		// It may close descriptors, and sets variables that are to count: the Runtime API is what it can rely on.
+		l.Args, l.Frames = append([]string{wrapper}, l.Args...), false
+	}
 	return l, nil
 }
 
-// Close implements Runtime.
-func (p *python) Close() {}
+// kind says from what the function may start.
+func (p *python) kind(in *interpreter, r Request) (string, error) {
+	byEnv := startOf(r.Env)
+	if byEnv == startFresh {
+		return startFresh, nil
+	}
+	byCode, err := inspect(r.Code, r.Layers, p.preloads(in))
+	if err != nil {
+		return "", fmt.Errorf("runtimes: look through the function's code: %w", err)
+	}
+	if byEnv == startBare && byCode == startSDK {
+		return startBare, nil
+	}
+	return byCode, nil
+}
 
 // ready returns the interpreter for a minor version and the folder with the embedded files, both found once.
 func (p *python) ready(ctx context.Context, minor int) (*interpreter, string, error) {

@@ -29,6 +29,8 @@ type interpreter struct {
 	Libraries  []string `json:"libraries"`
 	// SDK says that boto3 is installed.
 	SDK bool `json:"sdk"`
+	// Modules are those that are loaded when what standard.txt names is.
+	Modules []string `json:"modules"`
 }
 
 // binds returns what the interpreter needs to see of the machine: its own prefix where it has one, and the places that belong to it
@@ -59,7 +61,12 @@ func (in *interpreter) ownPrefix() bool {
 // libraryPath returns where shared libraries are looked for, in Lambda's order: the language's and the system's own before the function's. The
 // interpreter's come first of all, because another libpython of the same version may be among the system's.
 func (in *interpreter) libraryPath() string {
-	path := "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+	return in.ownLibraries() + ":/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+}
+
+// ownLibraries is the part of libraryPath that is the machine's.
+func (in *interpreter) ownLibraries() string {
+	path := "/lib64:/usr/lib64"
 	switch runtime.GOARCH {
 	case "amd64":
 		path = "/usr/lib/x86_64-linux-gnu:" + path
@@ -217,9 +224,13 @@ func (p *python) probe(ctx context.Context, path string) *interpreter {
 	if err != nil {
 		return nil
 	}
+	standard, err := pythonFiles.ReadFile("python/parent/standard.txt")
+	if err != nil {
+		return nil
+	}
 	ctx, cancel := clock.WithTimeout(ctx, p.host.Clock, probeTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "-I", "-c", string(script))
+	cmd := exec.CommandContext(ctx, path, append([]string{"-I", "-c", string(script)}, strings.Fields(string(standard))...)...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PYENV_ROOT=" + os.Getenv("PYENV_ROOT"), "LC_ALL=C.UTF-8"}
 	cmd.WaitDelay = time.Second

@@ -124,7 +124,11 @@ func (s *Set) Prepare(ctx context.Context, r Request) (*Launch, error) {
 			Message: fmt.Sprintf("The runtime %s is not implemented; these are: %s", r.Runtime, strings.Join(Names(), ", ")),
 		}
 	}
-	return rt.Prepare(ctx, r)
+	l, err := rt.Prepare(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return withTools(l, r), nil
 }
 
 // Close ends the processes that the runtimes keep.

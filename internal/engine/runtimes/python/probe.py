@@ -1,5 +1,6 @@
-"""Prints what the engine must know of this interpreter to run it in a sandbox, as JSON."""
+"""Prints what the engine must know of this interpreter to run it in a sandbox, as JSON. The arguments are modules that its fork server loads."""
 
+import importlib
 import importlib.util
 import json
 import os
@@ -27,6 +28,12 @@ try:
 except OSError:
     pass
 
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass
+
 json.dump(
     {
         "minor": sys.version_info[1],
@@ -35,6 +42,7 @@ json.dump(
         "prefix": os.path.realpath(sys.base_prefix),
         "paths": sorted({p for p in paths if p and os.path.isdir(p)}),
         "libraries": [p for p in libraries if os.path.isfile(p)],
+        "modules": sorted({name.partition(".")[0] for name in sys.modules} - {"__main__"}),
         "sdk": importlib.util.find_spec("boto3") is not None,
     },
     sys.stdout,

@@ -454,9 +454,12 @@ def take_environment(assignment):
     env = assignment.get("env")
     if env is None:
         return
+    if "LC_CTYPE" in os.environ:  # which the interpreter sets itself where the system lacks the locale
+        env.setdefault("LC_CTYPE", os.environ["LC_CTYPE"])
     os.environ.clear()  # in place: modules hold on to the object
     os.environ.update(env)
     time.tzset()
+    os.chdir(env["LAMBDA_TASK_ROOT"])
 
 
 def is_socket(fd):

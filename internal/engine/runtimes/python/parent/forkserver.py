@@ -35,13 +35,6 @@ PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AM
 PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER, CAPABILITY_VERSION_3 = 4, 2, 0x20080522
 EINVAL = 22
 
-# What people's handlers import most, besides the SDK.
-STANDARD = (
-    "argparse asyncio collections concurrent.futures contextlib copy csv dataclasses datetime decimal email.message enum functools gzip hashlib hmac html "
-    "http.client inspect io itertools logging.config math mimetypes operator pathlib pickle platform pprint queue random re secrets shutil ssl string "
-    "subprocess tempfile textwrap threading typing urllib.parse urllib.request uuid warnings xml.etree.ElementTree zipfile zoneinfo"
-).split()
-
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -323,7 +316,9 @@ def prepare():
     sys.meta_path.insert(0, watch)
     bootstrap = load_runtime()
     memory = resident()
-    for name in STANDARD:
+    with open(HERE + "/standard.txt") as f:
+        standard = f.read().split()
+    for name in standard:
         try:
             importlib.import_module(name)
         except ImportError:
@@ -356,7 +351,7 @@ def prepare():
 
 def main():
     gc.disable()
-    os.dup2(CONTROL, CONTROL, inheritable=False)
+    os.set_inheritable(CONTROL, False)
     os.closerange(CONTROL + 1, LIMIT)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a child that goes to a sandbox
     bootstrap, hello = prepare()
