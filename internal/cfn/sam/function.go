@@ -16,6 +16,7 @@ func (x *expander) function(s *source) ([]*resource, error) {
 	environment := p.get("Environment", template.Map)
 	tags := p.get("Tags", template.Map)
 	p.get("Events", template.Map) // linkFunction has read them
+	urlConfig := p.get("FunctionUrlConfig", template.Map)
 	codeURI, inline := p.get("CodeUri"), p.get("InlineCode")
 	handler, runtime := p.get("Handler"), p.get("Runtime")
 	rest := present(f("Description", p.get("Description")), f("MemorySize", p.get("MemorySize")), f("Timeout", p.get("Timeout")),
@@ -59,7 +60,8 @@ func (x *expander) function(s *source) ([]*resource, error) {
 	if needed {
 		out = append(out, made.resource())
 	}
-	return append(out, fromEvents...), nil
+	url, err := x.functionURL(s, urlConfig, ref(s.id))
+	return append(append(out, url...), fromEvents...), err
 }
 
 // functionRole returns what a function's Role becomes, and whether the generated role is needed. A Role that is a Fn::If with no

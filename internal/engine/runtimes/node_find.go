@@ -189,7 +189,7 @@ func nodeCandidates(dirs []string) []candidate {
 			}
 			seen[path] = true
 			c := candidate{path: path, script: isScript(path)}
-			if v := versionIn(path); len(v) > 0 {
+			if v := versionIn(path); len(v) > 1 { // a single number may mean anything
 				c.minor = v[0]
 			}
 			switch {

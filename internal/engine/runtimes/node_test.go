@@ -61,10 +61,16 @@ func (f *nodeFunction) log() string {
 	return strings.ReplaceAll(text, "\x1e", "<newline>")
 }
 
-// folderOf writes files, given as txtar does: "-- name --" lines and content.
+// folderOf makes a folder of files, given as txtar does: "-- name --" lines and content.
 func folderOf(t testing.TB, text string) string {
 	t.Helper()
 	dir := t.TempDir()
+	writeFiles(t, dir, text)
+	return dir
+}
+
+func writeFiles(t testing.TB, dir, text string) {
+	t.Helper()
 	parts := regexp.MustCompile(`(?m)^-- (.+) --\n`).Split(text, -1)
 	for i, m := range regexp.MustCompile(`(?m)^-- (.+) --$`).FindAllStringSubmatch(text, -1) {
 		file := filepath.Join(dir, m[1])
@@ -75,7 +81,6 @@ func folderOf(t testing.TB, text string) string {
 			t.Fatal(err)
 		}
 	}
-	return dir
 }
 
 type nodeStart struct {
