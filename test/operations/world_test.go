@@ -69,6 +69,12 @@ func (e *echo) Invoke(_ context.Context, fn engine.Function, inv engine.Invocati
 
 func (e *echo) Retire(string) {}
 
+func (e *echo) Ahead(engine.Function) {}
+
+func (e *echo) Provision(engine.Function, int) {}
+
+func (e *echo) Provisioned(string, string) engine.Provision { return engine.Provision{} }
+
 // newWorld starts a cloud whose identifiers and keys are the same each time, so that two clouds that did the same can be compared.
 func newWorld(t *testing.T) *world {
 	t.Helper()

@@ -60,7 +60,7 @@ func (s *Service) Descriptor() service.Descriptor {
 			aheadMessage: {Deliver: s.deliverAhead, Attempts: 1},
 		},
 		Timers:    map[string]timer.Handler{requeueTimer: s.requeue},
-		Resources: []cfn.ResourceType{s.functionResource(), s.versionResource(), s.aliasResource(), s.permissionResource(), s.mappingResource()},
+		Resources: []cfn.ResourceType{s.functionResource(), s.versionResource(), s.aliasResource(), s.urlResource(), s.permissionResource(), s.mappingResource()},
 		Fronts:    []*service.Front{s.downloads(), s.urlFront()},
 		Traced:    true,
 		Run: func(ctx context.Context) {

@@ -26,6 +26,8 @@ type permissionProperties struct {
 	SourceAccount    *string `cfn:"SourceAccount"`
 	EventSourceToken *string `cfn:"EventSourceToken"`
 	PrincipalOrgID   *string `cfn:"PrincipalOrgID"`
+	URLAuthType      *string `cfn:"FunctionUrlAuthType"`
+	ViaURL           *bool   `cfn:"InvokedViaFunctionUrl"`
 }
 
 func (s *Service) permissionResource() cfn.ResourceType {
@@ -34,6 +36,7 @@ func (s *Service) permissionResource() cfn.ResourceType {
 			_, err := lambda.NewClient(s.deps.Caller).AddPermission(ctx, &lambda.AddPermissionInput{
 				FunctionName: p.FunctionName, StatementId: r.GeneratedName, Action: p.Action, Principal: p.Principal,
 				SourceArn: p.SourceArn, SourceAccount: p.SourceAccount, EventSourceToken: p.EventSourceToken, PrincipalOrgID: p.PrincipalOrgID,
+				FunctionUrlAuthType: p.URLAuthType, InvokedViaFunctionUrl: p.ViaURL,
 			})
 			if err != nil {
 				return nil, err
