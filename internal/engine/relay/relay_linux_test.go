@@ -22,7 +22,7 @@ type world struct {
 	*Relay
 	mu    sync.Mutex
 	hosts map[netip.AddrPort]string // what is dialled instead
-	names map[string][]netip.Addr
+	known map[string][]netip.Addr
 	log   logged
 }
 
@@ -45,7 +45,7 @@ func (l *logged) String() string {
 
 func newWorld(t *testing.T, c Config) *world {
 	t.Helper()
-	w := &world{hosts: map[netip.AddrPort]string{}, names: map[string][]netip.Addr{}}
+	w := &world{hosts: map[netip.AddrPort]string{}, known: map[string][]netip.Addr{}}
 	if c.Clock == nil {
 		c.Clock = clock.Real()
 	}
@@ -56,7 +56,7 @@ func newWorld(t *testing.T, c Config) *world {
 	}
 	w.Relay = r
 	t.Cleanup(r.Close)
-	dialTCP, dialUDP, route := r.dial, r.dialUDP, r.policy.route
+	dialTCP, dialUDP, ask := r.dial, r.dialUDP, r.policy.route
 	r.dial = func(ctx context.Context, to netip.AddrPort) (*net.TCPConn, error) {
 		to, err := w.instead(to)
 		if err != nil {
@@ -71,7 +71,7 @@ func newWorld(t *testing.T, c Config) *world {
 		}
 		return dialUDP(to)
 	}
-	r.policy.route = func(a netip.Addr) (route_, error) {
+	r.policy.route = func(a netip.Addr) (route, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for known := range w.hosts {
@@ -79,13 +79,13 @@ func newWorld(t *testing.T, c Config) *world {
 				return routeOut, nil
 			}
 		}
-		return route(a)
+		return ask(a)
 	}
 	r.names.route = r.policy.route
 	find := func(_ context.Context, name string) ([]netip.Addr, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if found, ok := w.names[strings.TrimSuffix(name, ".")]; ok {
+		if found, ok := w.known[strings.TrimSuffix(name, ".")]; ok {
 			return found, nil
 		}
 		return nil, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
@@ -93,8 +93,6 @@ func newWorld(t *testing.T, c Config) *world {
 	r.names.host, r.policy.allow.lookup = find, find
 	return w
 }
-
-type route_ = route
 
 func (w *world) instead(to netip.AddrPort) (netip.AddrPort, error) {
 	w.mu.Lock()
