@@ -59,10 +59,13 @@ func (s *Service) Descriptor() service.Descriptor {
 			eventMessage: {Run: s.deliver, Attempts: 1},
 			aheadMessage: {Deliver: s.deliverAhead, Attempts: 1},
 		},
-		Timers:    map[string]timer.Handler{requeueTimer: s.requeue},
-		Resources: []cfn.ResourceType{s.functionResource(), s.versionResource(), s.aliasResource(), s.urlResource(), s.permissionResource(), s.mappingResource()},
-		Fronts:    []*service.Front{s.downloads(), s.urlFront()},
-		Traced:    true,
+		Timers: map[string]timer.Handler{requeueTimer: s.requeue},
+		Resources: []cfn.ResourceType{
+			s.functionResource(), s.versionResource(), s.aliasResource(), s.urlResource(), s.permissionResource(), s.mappingResource(),
+			s.layerResource(), s.layerPermissionResource(), s.eventConfigResource(),
+		},
+		Fronts: []*service.Front{s.downloads(), s.urlFront()},
+		Traced: true,
 		Run: func(ctx context.Context) {
 			var work sync.WaitGroup
 			work.Go(func() { s.provisioner(ctx) })
