@@ -53,8 +53,8 @@ func controlPair(ended func(reply)) (*control, *os.File, error) {
 	return &control{conn: conn.(*net.UnixConn), ended: ended, waiting: map[int]chan answer{}}, peer, nil
 }
 
-// ask sends a request. Its answer comes over the channel.
-func (c *control) ask(q request) (int, <-chan answer, error) {
+// ask sends a request and descriptors. Its answer comes over the channel.
+func (c *control) ask(q request, fds ...int) (int, <-chan answer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
@@ -71,7 +71,11 @@ func (c *control) ask(q request) (int, <-chan answer, error) {
 	}
 	ch := make(chan answer, 1)
 	c.waiting[q.ID] = ch
-	if _, err := c.conn.Write(b); err != nil {
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	if _, _, err := c.conn.WriteMsgUnix(b, oob, nil); err != nil {
 		delete(c.waiting, q.ID)
 		return 0, nil, errEnded
 	}
@@ -97,8 +101,8 @@ func (c *control) await(ctx context.Context, id int, ch <-chan answer) (answer, 
 }
 
 // call is ask and await.
-func (c *control) call(ctx context.Context, q request) (answer, error) {
-	id, ch, err := c.ask(q)
+func (c *control) call(ctx context.Context, q request, fds ...int) (answer, error) {
+	id, ch, err := c.ask(q, fds...)
 	if err != nil {
 		return answer{}, err
 	}
@@ -157,24 +161,34 @@ func (c *control) deliver(a answer) {
 }
 
 func receivedFiles(oob []byte) ([]*os.File, error) {
-	controls, err := unix.ParseSocketControlMessage(oob)
+	fds, err := receivedFDs(oob)
 	if err != nil {
 		return nil, err
 	}
 	var files []*os.File
+	for _, fd := range fds {
+		unix.CloseOnExec(fd)
+		// So that reading can be given up.
+		if e := unix.SetNonblock(fd, true); e != nil {
+			err = e
+		}
+		files = append(files, os.NewFile(uintptr(fd), "received"))
+	}
+	return files, err
+}
+
+func receivedFDs(oob []byte) ([]int, error) {
+	controls, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return nil, err
+	}
+	var all []int
 	for _, c := range controls {
 		fds, err := unix.ParseUnixRights(&c)
 		if err != nil {
-			return files, err
+			return nil, err
 		}
-		for _, fd := range fds {
-			unix.CloseOnExec(fd)
-			// So that reading can be given up.
-			if err := unix.SetNonblock(fd, true); err != nil {
-				return files, err
-			}
-			files = append(files, os.NewFile(uintptr(fd), "received"))
-		}
+		all = append(all, fds...)
 	}
-	return files, nil
+	return all, nil
 }

@@ -17,6 +17,7 @@ import (
 // Steps of a child, as it reports them. stepReady is no failure.
 const (
 	stepReady = iota
+	stepGroup
 	stepKeep
 	stepIdentity
 	stepNamespace
@@ -32,6 +33,8 @@ const (
 
 func stepName(step uint32) string {
 	switch step {
+	case stepGroup:
+		return "enter a control group"
 	case stepKeep:
 		return "keep descriptors back"
 	case stepIdentity:
@@ -69,6 +72,12 @@ const (
 	maxStrings = 8192
 )
 
+// Places in forkPlan.limits that requests change.
+const (
+	limitOfProcesses = 1
+	limitOfData      = 3
+)
+
 type forkLimit struct {
 	resource uintptr
 	limit    unix.Rlimit
@@ -78,11 +87,14 @@ type forkLimit struct {
 type forkPlan struct {
 	sock, null, uid, gid uintptr
 	dropGroups           bool
-	clone                [8]uint64 // struct clone_args, its first version
+	clone                [11]uint64 // struct clone_args, its third version
 	allSignals, none     uint64
 	keep, without        [2]unix.CapUserData
 	header               unix.CapUserHeader
-	limits               [3]forkLimit
+	limits               [4]forkLimit
+	enter                [4]uintptr
+	entries              int
+	zero                 byte
 	uidMap, gidMap       []byte
 	filter               []unix.SockFilter
 	prog                 unix.SockFprog
@@ -107,7 +119,8 @@ const (
 
 const (
 	cloneClearSighand = 0x100000000
-	cloneArgsSize     = 64
+	cloneIntoCgroup   = 0x200000000
+	cloneArgsSize     = 88
 )
 
 func newForkPlan(uid, gid int, dropGroups bool, null int) (*forkPlan, error) {
@@ -117,12 +130,13 @@ func newForkPlan(uid, gid int, dropGroups bool, null int) (*forkPlan, error) {
 	}
 	p := &forkPlan{
 		null: uintptr(null), uid: uintptr(uid), gid: uintptr(gid), dropGroups: dropGroups,
-		allSignals: ^uint64(0),
-		header:     unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
-		limits: [3]forkLimit{
+		allSignals: ^uint64(0), zero: '0',
+		header: unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
+		limits: [4]forkLimit{
 			{unix.RLIMIT_CORE, unix.Rlimit{}},
 			{unix.RLIMIT_NPROC, unix.Rlimit{Cur: maxProcesses, Max: maxProcesses}},
 			{unix.RLIMIT_NOFILE, unix.Rlimit{Cur: maxOpenFiles, Max: maxOpenFiles}},
+			{unix.RLIMIT_DATA, unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}},
 		},
 		uidMap: fmt.Appendf(nil, "%d %d 1", UID, uid), gidMap: fmt.Appendf(nil, "%d %d 1", GID, gid),
 		filter: filter, image: make([]byte, maxSpec), strings: make([]uintptr, maxStrings+4),
@@ -137,6 +151,26 @@ func newForkPlan(uid, gid int, dropGroups bool, null int) (*forkPlan, error) {
 	p.msg.SetIovlen(1)
 	p.msg.SetControllen(len(p.oob))
 	return p, nil
+}
+
+// enterGroups has the children enter control groups: count of the first version by files, and one of the second by its folder, which is the last.
+func (p *forkPlan) enterGroups(fds []int, count int, folder bool) error {
+	if folder && len(fds) > 0 {
+		last := len(fds) - 1
+		p.clone[0] |= cloneIntoCgroup
+		p.clone[10] = uint64(fds[last])
+		fds = fds[:last]
+	} else if folder {
+		count = -1
+	}
+	if len(fds) != count || count > len(p.enter) {
+		return fmt.Errorf("%d descriptors of control groups", len(fds))
+	}
+	for i, fd := range fds {
+		p.enter[i] = uintptr(fd)
+	}
+	p.entries = count
+	return nil
 }
 
 // fork starts a child that waits for its program on sock. It must be called on a locked thread. It returns the child's process id.
@@ -191,6 +225,11 @@ func childCall(number, a, b, c uintptr) (uintptr, syscall.Errno) {
 //go:norace
 //go:nosplit
 func childPrepare(p *forkPlan) {
+	for i := range p.entries {
+		if _, errno := childCall(unix.SYS_WRITE, p.enter[i], uintptr(unsafe.Pointer(&p.zero)), 1); errno != 0 {
+			childFail(p, stepGroup, errno)
+		}
+	}
 	if _, errno := childCall(unix.SYS_DUP3, p.sock, childSockFD, unix.O_CLOEXEC); errno != 0 {
 		childFail(p, stepKeep, errno)
 	}

@@ -47,6 +47,7 @@ func (s *isolated) joinSpec(files int) (JoinSpec, error) {
 	return JoinSpec{
 		PID: s.cmd.Process.Pid, User: s.id.userNamespace,
 		UID: s.id.hostUID, GID: s.id.hostGID, DropGroups: s.id.setGroups, MapUID: UID, MapGID: GID,
+		Cgroups:  s.groups.files(),
 		Filter:   b.Bytes(),
 		Limits:   [][2]uint64{{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_NPROC, maxProcesses}, {unix.RLIMIT_NOFILE, maxOpenFiles}},
 		OOMScore: oomScore, Files: 1 + files,

@@ -28,6 +28,8 @@ type first struct {
 	spec outerSpec
 	plan *forkPlan
 	null *os.File
+	// enter are the descriptors by which children enter their control groups.
+	enter []int
 }
 
 // stepWork is the step that fails when a function's files are not as the server thinks.
@@ -56,9 +58,9 @@ func outerMain() int {
 func (f *first) serve() {
 	// Children are forked off this thread.
 	runtime.LockOSThread()
-	buf := make([]byte, maxRequest)
+	buf, oob := make([]byte, maxRequest), make([]byte, unix.CmsgSpace(4*maxPassed))
 	for {
-		n, _, _, _, err := unix.Recvmsg(controlFD, buf, nil, 0)
+		n, oobn, _, _, err := unix.Recvmsg(controlFD, buf, oob, unix.MSG_CMSG_CLOEXEC)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -69,6 +71,12 @@ func (f *first) serve() {
 		if err := json.Unmarshal(buf[:n], &q); err != nil {
 			fail(0, "read a request", err)
 			return
+		}
+		if oobn > 0 { // with opBuild alone
+			if f.enter, err = receivedFDs(oob[:oobn]); err != nil {
+				fail(q.ID, "enter control groups", err)
+				return
+			}
 		}
 		f.handle(q)
 	}
@@ -162,8 +170,10 @@ func (f *first) prepareFork() error {
 	if f.null, err = os.Open("/dev/null"); err != nil {
 		return err
 	}
-	f.plan, err = newForkPlan(f.spec.HostUID, f.spec.HostGID, f.spec.DropGroups, int(f.null.Fd()))
-	return err
+	if f.plan, err = newForkPlan(f.spec.HostUID, f.spec.HostGID, f.spec.DropGroups, int(f.null.Fd())); err != nil {
+		return err
+	}
+	return f.plan.enterGroups(f.enter, f.spec.Enter, f.spec.EnterFolder)
 }
 
 // listen raises the loopback interface and opens the listeners. Their descriptors keep working when this process gives up its rights.
@@ -235,7 +245,10 @@ func (f *first) children(q request) error {
 	if q.Processes > 0 {
 		limit = uint64(q.Processes)
 	}
-	f.plan.limits[1].limit = unix.Rlimit{Cur: limit, Max: limit}
+	f.plan.limits[limitOfProcesses].limit = unix.Rlimit{Cur: limit, Max: limit}
+	if q.Data > 0 {
+		f.plan.limits[limitOfData].limit = unix.Rlimit{Cur: uint64(q.Data), Max: uint64(q.Data)}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	answer := reply{ID: q.ID}
@@ -272,9 +285,16 @@ func (f *first) start(q request) (string, error) {
 	}
 	f.mu.Lock()
 	f.early = nil
+	err := limitData(f.known, q.Work.Data)
 	f.mu.Unlock()
+	if err != nil {
+		return stepName(stepLimits), err
+	}
 	f.plan = nil
 	f.null.Close()
+	for _, fd := range f.enter {
+		unix.Close(fd)
+	}
 	const step = "give up privileges"
 	if f.spec.DropGroups {
 		if err := syscall.Setgroups(nil); err != nil {
@@ -284,7 +304,7 @@ func (f *first) start(q request) (string, error) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return step, err
 	}
-	err := giveUpRights(onAllThreads)
+	err = giveUpRights(onAllThreads)
 	if errors.Is(err, syscall.ENOTSUP) {
 		return step, executeInit(q.ID, f.known)
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -61,6 +62,17 @@ func probeMore(args []string) int {
 		_ = c.Start()
 	case "spin":
 		spin()
+	case "eat":
+		eat(args[1])
+	case "eat-by-child":
+		c := exec.Command("/proc/self/exe", "probe", "eat", args[1])
+		c.Stdout = os.Stdout
+		_ = c.Run()
+		_ = unix.Pause()
+	case "fill":
+		fill(args[1])
+	case "bomb":
+		bomb()
 	default:
 		fmt.Println("what: " + args[0])
 		return 2
@@ -75,4 +87,51 @@ func spin() {
 			return
 		}
 	}
+}
+
+// eat uses megabytes of memory, says so and waits.
+func eat(megabytes string) {
+	n, _ := strconv.Atoi(megabytes)
+	b, err := unix.Mmap(-1, 0, n<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		say("eat", err)
+		return
+	}
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	say("eat", nil)
+	_ = unix.Pause()
+	fmt.Println(len(b))
+}
+
+// fill writes megabytes to /tmp, says how that went and waits.
+func fill(megabytes string) {
+	n, _ := strconv.Atoi(megabytes)
+	f, err := os.Create("/tmp/big")
+	for range n {
+		if err != nil {
+			break
+		}
+		_, err = f.Write(make([]byte, 1<<20))
+	}
+	say("fill", err)
+	_ = unix.Pause()
+}
+
+// bomb starts processes until there can be no more, and says how many that were.
+func bomb() {
+	for n := 0; ; n++ {
+		pid, _, errno := unix.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+		if errno != 0 {
+			fmt.Printf("bomb: %d, then %v\n", n, errno)
+			break
+		}
+		if pid == 0 {
+			for {
+				_, _, _ = unix.RawSyscall(unix.SYS_PPOLL, 0, 0, 0)
+			}
+		}
+	}
+	_ = unix.Pause()
 }

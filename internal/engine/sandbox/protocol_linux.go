@@ -32,9 +32,10 @@ type request struct {
 	Op   string
 	Base *outerSpec `json:",omitempty"`
 	Work *workSpec  `json:",omitempty"`
-	// Count and Processes belong to opFork: how many children, and the limit on processes that they get.
-	Count     int `json:",omitempty"`
-	Processes int `json:",omitempty"`
+	// Count, Processes and Data belong to opFork: how many children, and the limits on processes and on data, in bytes, that they get.
+	Count     int   `json:",omitempty"`
+	Processes int   `json:",omitempty"`
+	Data      int64 `json:",omitempty"`
 	// Addr belongs to opDial, PID to opSignal and opAdopt, Signal to opSignal.
 	Addr   string `json:",omitempty"`
 	PID    int    `json:",omitempty"`
@@ -53,6 +54,10 @@ type outerSpec struct {
 	Tunnel        bool
 	// HostUID and HostGID are what UID and GID map to, as the first process sees them.
 	HostUID, HostGID int
+	// Enter and EnterFolder say which descriptors come with the request: files to which a process writes its number to enter a control group, and
+	// then the folder of one.
+	Enter       int
+	EnterFolder bool
 	// DropGroups says that the process may, and therefore must, give up its supplementary groups.
 	DropGroups bool
 }
@@ -61,6 +66,8 @@ type outerSpec struct {
 type workSpec struct {
 	Binds    []Bind
 	TmpBytes int64
+	// Data is the limit on data, in bytes, of the children that run already; zero: none.
+	Data int64
 }
 
 // reply is one message of the first process: the answer to the request of the same ID, or, with ID 0, the end of a child.

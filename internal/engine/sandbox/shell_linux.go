@@ -39,6 +39,14 @@ type isolated struct {
 	forked  bool
 	waiting []*waiter
 	peak    int64
+	// pids are the processes that were there when somebody last looked, by their numbers outside.
+	pids   []int
+	work   Work
+	groups *groups
+	oom    bool
+	frozen bool
+	// thawed is closed unless the sandbox is frozen.
+	thawed chan struct{}
 }
 
 // prepareIsolated is Prepare for full isolation.
@@ -79,7 +87,8 @@ func prepareIsolated(ctx context.Context, b Base) (*isolated, error) {
 
 // launch starts the first process.
 func launch(b Base, id identity) (*isolated, error) {
-	s := &isolated{id: id, base: b, done: make(chan struct{}), children: map[int]*Child{}}
+	s := &isolated{id: id, base: b, done: make(chan struct{}), children: map[int]*Child{}, thawed: make(chan struct{})}
+	close(s.thawed)
 	control, peer, err := controlPair(s.childEnded)
 	if err != nil {
 		return nil, err
@@ -112,7 +121,13 @@ func launch(b Base, id identity) (*isolated, error) {
 		attr.UidMappings, attr.GidMappings = id.uidMap, id.gidMap
 		attr.GidMappingsEnableSetgroups = id.setGroups
 	}
+	if s.groups, err = makeGroups(theGround()); err != nil {
+		control.conn.Close()
+		unix.Close(said)
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
 	if err := s.cmd.Start(); err != nil {
+		s.groups.remove()
 		control.conn.Close()
 		unix.Close(said)
 		return nil, explainClone(err)
@@ -141,11 +156,25 @@ const maxStderr = 4 << 10
 
 func (s *isolated) build(ctx context.Context) error {
 	b := s.base
+	entries, folder, err := s.groups.entries()
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	count := len(entries)
+	if folder != nil {
+		entries = append(entries, folder)
+	}
+	var fds []int
+	for _, f := range entries {
+		defer f.Close()
+		fds = append(fds, int(f.Fd()))
+	}
 	a, err := s.control.call(ctx, request{Op: opBuild, Base: &outerSpec{
+		Enter: count, EnterFolder: folder != nil,
 		Anchor: b.Anchor, Binds: b.Binds, Stock: b.Stock, Listen: b.Listen, ListenPackets: b.ListenPackets, Hosts: b.Hosts,
 		Certificates: b.Certificates, Tunnel: b.Tunnel,
 		HostUID: s.id.hostUID, HostGID: s.id.hostGID, DropGroups: s.id.setGroups,
-	}})
+	}}, fds...)
 	if errors.Is(err, errEnded) && ctx.Err() == nil {
 		s.Kill()
 		<-s.done
@@ -210,6 +239,8 @@ func (s *isolated) watch() {
 		w.sock.Close()
 	}
 	s.waiting = nil
+	s.oom = s.oom || s.groups.killed() > 0
+	s.groups.remove()
 	s.words = s.lastWords()
 	unix.Close(s.said)
 	close(s.done)
@@ -220,6 +251,11 @@ func (s *isolated) childEnded(r reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.peak = max(s.peak, r.PeakBytes)
+	s.pids = nil
+	if r.Exit.Signal == int(syscall.SIGKILL) && s.groups.killed() > 0 {
+		s.oom = true
+		s.Kill()
+	}
 	c, ok := s.children[r.PID]
 	if !ok {
 		return
@@ -252,7 +288,7 @@ func (s *isolated) Boot(ctx context.Context, p Program) error {
 	if s.booted != nil {
 		return errBooted
 	}
-	if err := s.makeWaiters(ctx, 1, 0); err != nil {
+	if err := s.makeWaiters(ctx, request{Count: 1}); err != nil {
 		return err
 	}
 	c, err := s.Run(ctx, p)
@@ -264,12 +300,13 @@ func (s *isolated) Boot(ctx context.Context, p Program) error {
 }
 
 // makeWaiters has the first process make children that wait for their programs.
-func (s *isolated) makeWaiters(ctx context.Context, count, processes int) error {
-	a, err := s.control.call(ctx, request{Op: opFork, Count: count, Processes: processes})
+func (s *isolated) makeWaiters(ctx context.Context, q request) error {
+	q.Op = opFork
+	a, err := s.control.call(ctx, q)
 	if err != nil {
 		return err
 	}
-	return s.takeWaiters(a, count)
+	return s.takeWaiters(a, q.Count)
 }
 
 func (s *isolated) takeWaiters(a answer, count int) error {
@@ -312,13 +349,22 @@ func (s *isolated) Start(ctx context.Context, w Work) (Running, error) {
 	}
 	stop := context.AfterFunc(ctx, s.Kill)
 	defer stop()
+	if err := s.groups.limit(w.Limits, spec.TmpBytes); err != nil {
+		return nil, fmt.Errorf("sandbox: set limits: %w", err)
+	}
 	if w.Programs > 0 {
-		if err := s.makeWaiters(ctx, w.Programs, w.Limits.Processes); err != nil {
+		if err := s.makeWaiters(ctx, request{Count: w.Programs, Processes: w.Limits.Processes, Data: spec.Data}); err != nil {
 			return nil, err
 		}
 	}
 	if _, err := s.control.call(ctx, request{Op: opStart, Work: &spec}); err != nil {
 		return nil, err
+	}
+	s.mu.Lock()
+	s.work = w
+	s.mu.Unlock()
+	if w.Limits.Memory > 0 {
+		go s.sampler()
 	}
 	return s, nil
 }
@@ -328,7 +374,10 @@ func (s *isolated) workSpec(w Work) (workSpec, error) {
 	if w.Programs < 0 || w.Programs > maxPrograms {
 		return workSpec{}, fmt.Errorf("sandbox: %d programs", w.Programs)
 	}
-	out := workSpec{TmpBytes: w.TmpBytes}
+	out := workSpec{TmpBytes: w.TmpBytes, Data: s.dataLimit(w.Limits)}
+	if out.TmpBytes <= 0 {
+		out.TmpBytes = defaultTmp
+	}
 	for _, b := range w.Binds {
 		rel, err := filepath.Rel(s.base.Stock, b.Source)
 		if s.base.Stock == "" || err != nil || !filepath.IsLocal(rel) {

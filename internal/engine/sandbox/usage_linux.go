@@ -6,11 +6,138 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"croft/internal/clock"
 )
 
+// samplePause is how long a sandbox may use more memory than it may before the server sees it, where the kernel does not.
+const samplePause = 50 * time.Millisecond
+
+// sampler looks at the sandbox's memory until it ends, except while it is frozen.
+func (s *isolated) sampler() {
+	c := clock.Real()
+	for {
+		s.mu.Lock()
+		thawed := s.thawed
+		s.mu.Unlock()
+		select {
+		case <-thawed:
+		case <-s.done:
+			return
+		}
+		s.sample()
+		t := c.NewTimer(samplePause)
+		select {
+		case <-t.C():
+		case <-s.done:
+			t.Stop()
+			return
+		}
+	}
+}
+
+// sample measures once, and ends the sandbox if it has too much.
+func (s *isolated) sample() {
+	used, err := s.used()
+	if err != nil {
+		return // it is ending
+	}
+	s.mu.Lock()
+	limit := s.work.Limits.Memory
+	used += s.work.Limits.Shared
+	s.peak = max(s.peak, used)
+	over := limit > 0 && used > limit || s.groups.killed() > 0
+	s.oom = s.oom || over
+	s.mu.Unlock()
+	if over {
+		s.Kill()
+	}
+}
+
+// used is the memory that is the sandbox's own, without files in memory and without what it shares with a Parent.
+func (s *isolated) used() (int64, error) {
+	if _, ok := s.groups.dirs["memory"]; ok {
+		return s.groups.used()
+	}
+	pids := processes(s.cmd.Process.Pid)
+	s.mu.Lock()
+	s.pids = pids
+	limit := s.work.Limits.Memory - s.work.Limits.Shared
+	s.mu.Unlock()
+	var total int64
+	for _, pid := range pids {
+		total += residentOf(pid)
+	}
+	if limit <= 0 || total <= limit {
+		return total, nil
+	}
+	// What processes share among themselves, and with a Parent, has been counted for each. The exact figure takes long.
+	total = 0
+	for _, pid := range pids {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+		if err != nil {
+			continue // it has ended
+		}
+		total += kilobytes(b, "Pss_Anon:")
+	}
+	return total, nil
+}
+
+// residentOf is a process's resident memory without files, in bytes; 0 when it has gone.
+func residentOf(pid int) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	var size, resident, shared int64
+	if _, err := fmt.Sscan(string(b), &size, &resident, &shared); err != nil {
+		return 0
+	}
+	return (resident - shared) * int64(os.Getpagesize())
+}
+
+// Usage implements Running.
+func (s *isolated) Usage() Usage {
+	s.mu.Lock()
+	pids := s.pids
+	s.mu.Unlock()
+	if pids == nil {
+		pids = processes(s.cmd.Process.Pid)
+	}
+	var now int64
+	for _, pid := range pids {
+		now += peakOf(pid)
+	}
+	used, _ := s.used() // zero when it is ending
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pids = pids
+	s.peak = max(s.peak, now, used+s.work.Limits.Shared)
+	s.oom = s.oom || s.groups.killed() > 0
+	out := Usage{PeakMemory: s.peak, OutOfMemory: s.oom}
+	if limit := s.work.Limits.Memory; limit > 0 {
+		// Programs and libraries, which the figures of processes include, are not held against the limit.
+		out.PeakMemory = min(out.PeakMemory, limit)
+	}
+	return out
+}
+
+// Freeze implements Running. It is the first process that stops the others: those of a frozen control group would stay for ever when the server is
+// killed, because the first process could not end them.
+func (s *isolated) Freeze() error { return s.setFrozen(opFreeze) }
+
+// Thaw implements Running.
+func (s *isolated) Thaw() error { return s.setFrozen(opThaw) }
+
 // peakIn finds VmHWM in the text of /proc/PID/status, in bytes; 0 when the process has gone.
-func peakIn(status []byte) int64 {
-	_, rest, ok := bytes.Cut(status, []byte("VmHWM:"))
+func peakIn(status []byte) int64 { return kilobytes(status, "VmHWM:") }
+
+func kilobytes(text []byte, name string) int64 {
+	_, rest, ok := bytes.Cut(text, []byte(name))
 	if !ok {
 		return 0
 	}
@@ -51,14 +178,27 @@ func processes(pid int) []int {
 // maxListed bounds processes' answer; a sandbox's limit is lower.
 const maxListed = 4096
 
-// Usage implements Running.
-func (s *isolated) Usage() Usage {
-	var now int64
-	for _, pid := range processes(s.cmd.Process.Pid) {
-		now += peakOf(pid)
+// dataSlack is how much more than its memory a process may ask for where only samples bound it, in bytes: what it asks for it need not use.
+const dataSlack = 1 << 30
+
+// dataLimit is what RLIMIT_DATA is set to; zero leaves it alone, because the kernel bounds the memory itself.
+func (s *isolated) dataLimit(l Limits) int64 {
+	if _, ok := s.groups.dirs["memory"]; ok || l.Memory <= 0 {
+		return 0
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.peak = max(s.peak, now)
-	return Usage{PeakMemory: s.peak}
+	return l.Memory + dataSlack
+}
+
+// limitData bounds children that run already. One that has ended needs no bound.
+func limitData(known map[int]bool, limit int64) error {
+	if limit <= 0 {
+		return nil
+	}
+	for pid := range known {
+		err := unix.Prlimit(pid, unix.RLIMIT_DATA, &unix.Rlimit{Cur: uint64(limit), Max: uint64(limit)}, nil)
+		if err != nil && err != syscall.ESRCH {
+			return err
+		}
+	}
+	return nil
 }

@@ -82,7 +82,7 @@ func bringWork(stock bool, w workSpec) error {
 			return err
 		}
 	}
-	if w.TmpBytes > 0 && w.TmpBytes != defaultTmp {
+	if w.TmpBytes != defaultTmp {
 		if err := mount("tmpfs", "/tmp", unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV, tmpOptions(w.TmpBytes)); err != nil {
 			return err
 		}
