@@ -53,14 +53,23 @@ type echo struct {
 }
 
 func (e *echo) Invoke(_ context.Context, fn engine.Function, inv engine.Invocation) (*engine.Result, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	text, err := json.Marshal([]any{fn, inv})
 	if err != nil {
 		return nil, err
 	}
+	e.mu.Lock()
 	e.ran = append(e.ran, string(text))
+	e.mu.Unlock()
 	out := &engine.Result{Payload: inv.Payload}
+	if inv.Stream != nil {
+		out.Payload = nil
+		if err := inv.Stream.Begin("application/json", true); err != nil {
+			return nil, err
+		}
+		if _, err := inv.Stream.Write(inv.Payload); err != nil {
+			return nil, err
+		}
+	}
 	if inv.Tail {
 		out.LogTail = []byte("a line\n")
 	}

@@ -130,6 +130,9 @@ func value(schema *wire.Schema, ref wire.Ref, v reflect.Value) (any, bool) {
 	if stream, ok := v.Interface().(*wire.Stream); ok {
 		return drain(stream)
 	}
+	if v.Kind() == reflect.Func {
+		return events(schema, ref, v)
+	}
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
 			return nil, false
@@ -169,6 +172,27 @@ func value(schema *wire.Schema, ref wire.Ref, v reflect.Value) (any, bool) {
 	default:
 		return v.Interface(), true
 	}
+}
+
+// maxEvents bounds how much of a stream of events is read.
+const maxEvents = 1000
+
+// events returns what a stream of events yields, and at its end how it failed, if it did.
+func events(schema *wire.Schema, ref wire.Ref, v reflect.Value) (any, bool) {
+	if v.IsNil() {
+		return nil, false
+	}
+	out := []any{}
+	for event, err := range v.Seq2() {
+		if !err.IsNil() {
+			return append(out, fmt.Sprintf("failed: %v", err)), true
+		}
+		e, _ := value(schema, ref, event)
+		if out = append(out, e); len(out) == maxEvents {
+			break
+		}
+	}
+	return out, true
 }
 
 // drain returns what a stream yields as text, or how it failed.
