@@ -147,6 +147,14 @@ func (s *stand) spare(ctx context.Context, l *Launch, fresh bool) *live {
 		api.Close()
 		v.work.Wait()
 	})
+	if !fresh && l.Boot != nil && l.Boot.Parent == nil {
+		p, done := v.program(sandbox.Program{Args: l.Boot.Args, Env: l.Boot.Env, Dir: "/"}, true)
+		defer done()
+		if err := v.shell.Boot(ctx, p); err != nil {
+			s.t.Fatal(err)
+		}
+		return v
+	}
 	if !fresh && l.Boot != nil {
 		parent, err := l.Boot.Parent(ctx)
 		if err != nil {
@@ -206,7 +214,7 @@ func (v *live) start(ctx context.Context, l *Launch, code, layers, handler strin
 	maps.Copy(v.env, own)
 	maps.Copy(v.env, map[string]string{
 		"_HANDLER": handler, "LAMBDA_TASK_ROOT": TaskRoot, "LAMBDA_RUNTIME_DIR": RuntimeDir, "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
-		"AWS_LAMBDA_FUNCTION_NAME": "hello", "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret",
+		"AWS_LAMBDA_FUNCTION_NAME": "hello", "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret",
 	})
 	binds := []sandbox.Bind{{Source: code, Target: TaskRoot}}
 	if layers != "" {

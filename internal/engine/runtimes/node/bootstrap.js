@@ -41,6 +41,10 @@ function takeEnvironment(env) {
   Object.assign(process.env, env);
 }
 
+function root() {
+  return process.env.LAMBDA_TASK_ROOT || process.cwd();
+}
+
 async function main() {
   const assigned = channel.next();
   const [ahead, sdk] = process.argv.splice(2);
@@ -54,13 +58,14 @@ async function main() {
   // A process that starts fresh has its environment already.
   if (header.env) {
     takeEnvironment(header.env);
+    process.chdir(root());
   }
   log.patchConsole();
   const settings = load.settings();
   load.provideGlobals(settings);
   load.provideFallback();
   channel.rest();
-  const handler = await load.handler(process.env.LAMBDA_TASK_ROOT || process.cwd(), header.handler, settings);
+  const handler = await load.handler(root(), header.handler, settings);
   channel.write('R', { pid: process.pid });
   invoke.serve(channel, handler, settings, (f) => (ends = f));
 }
