@@ -79,9 +79,9 @@ func (p *python) Prepare(ctx context.Context, r Request) (*Launch, error) {
 			return nil, err
 		}
 	}
-	kind, err := p.kind(in, r)
+	kind, err := start(r.Env, code, r.Layers, p.preloads(in))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("runtimes: look through the function's code: %w", err)
 	}
 	l := &Launch{
 		Args:    []string{in.Executable, "-s", RuntimeDir + "/bootstrap.py"},
@@ -110,22 +110,6 @@ func (p *python) Prepare(ctx context.Context, r Request) (*Launch, error) {
 		l.Args, l.Frames = append([]string{wrapper}, l.Args...), false
 	}
 	return l, nil
-}
-
-// kind says from what the function may start.
-func (p *python) kind(in *interpreter, r Request) (string, error) {
-	byEnv := startOf(r.Env)
-	if byEnv == startFresh {
-		return startFresh, nil
-	}
-	byCode, err := inspect(r.Code, r.Layers, p.preloads(in))
-	if err != nil {
-		return "", fmt.Errorf("runtimes: look through the function's code: %w", err)
-	}
-	if byEnv == startBare && byCode == startSDK {
-		return startBare, nil
-	}
-	return byCode, nil
 }
 
 // ready returns the interpreter for a minor version and the folder with the embedded files, both found once.

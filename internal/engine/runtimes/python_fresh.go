@@ -30,6 +30,19 @@ func sdkModule(name string) bool {
 	return false
 }
 
+// start says from what a function with these variables, whose code and layers lie in these folders, may start.
+func start(env map[string]string, code, layers string, preloaded func(module string) bool) (string, error) {
+	byEnv := startOf(env)
+	if byEnv == startFresh {
+		return startFresh, nil
+	}
+	byCode, err := inspect(code, layers, preloaded)
+	if err != nil || byEnv == startSDK || byCode == startFresh {
+		return byCode, err
+	}
+	return startBare, nil
+}
+
 // startOf says from what a function with these variables may start.
 func startOf(env map[string]string) string {
 	start := startSDK

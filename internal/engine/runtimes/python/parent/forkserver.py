@@ -35,6 +35,9 @@ PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AM
 PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER, CAPABILITY_VERSION_3 = 4, 2, 0x20080522
 EINVAL = 22
 
+# Names that are looked for and belong to other systems, or to this program.
+NOT_HERE = {"_winapi", "msvcrt", "winreg", "org", "__main__", "__mp_main__", "sdk"}
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -312,8 +315,6 @@ def load_runtime():
 
 def prepare():
     """Loads everything, and returns the bootstrap and what the server is told."""
-    watch = Watch()
-    sys.meta_path.insert(0, watch)
     bootstrap = load_runtime()
     memory = resident()
     with open(HERE + "/standard.txt") as f:
@@ -323,6 +324,8 @@ def prepare():
             importlib.import_module(name)
         except ImportError:
             pass
+    watch = Watch()
+    sys.meta_path.insert(0, watch)
     if KIND == "sdk":
         relocated = Relocated()
         if SDK:
@@ -346,7 +349,7 @@ def prepare():
     gc.collect()
     libc.malloc_trim(0)
     gc.freeze()
-    return bootstrap, {"ready": True, "memory": memory, "modules": sorted(names - {"sdk", "__main__"})}
+    return bootstrap, {"ready": True, "memory": memory, "modules": sorted(names - NOT_HERE)}
 
 
 def main():

@@ -138,13 +138,32 @@ def share_rules():
 
 
 def make_sessions():
+    """Makes sessions ahead. All that a new one asks for is the name of the runtime, for its user agent, which is made again when the session is given out."""
     import botocore.session
 
-    usual = botocore.session.get_session
-    made = [botocore.session.Session() for _ in range(SESSIONS)]
+    usual, kind, asked = botocore.session.get_session, type(os.environ), set()
+
+    class Recorder(kind):
+        def __getitem__(self, name):
+            asked.add(name)
+            return super().__getitem__(name)
+
+    os.environ.__class__ = Recorder  # sessions hold on to the object
+    try:
+        made = [botocore.session.Session() for _ in range(SESSIONS)]
+    finally:
+        os.environ.__class__ = kind
+    agent = getattr(botocore.session.Session, "_register_user_agent_creator", None)
+    if not asked <= {"AWS_EXECUTION_ENV"} or asked and agent is None:
+        return  # this botocore is another
 
     @functools.wraps(usual)
     def get_session(env_vars=None):
-        return made.pop() if made and env_vars is None else usual(env_vars)
+        if not made or env_vars is not None:
+            return usual(env_vars)
+        session = made.pop()
+        if agent:
+            agent(session)
+        return session
 
     botocore.session.get_session = get_session
