@@ -18,6 +18,10 @@ func (s *Server) response(w http.ResponseWriter, r *http.Request) {
 	}
 	switch mode := r.Header.Get("Lambda-Runtime-Function-Response-Mode"); mode {
 	case "":
+		if flows(r, e) {
+			s.stream(w, r, e)
+			return
+		}
 		s.finish(w, r, e, Answer{MediaType: mediaType(r)})
 	case "streaming":
 		s.stream(w, r, e)
@@ -25,6 +29,12 @@ func (s *Server) response(w http.ResponseWriter, r *http.Request) {
 		s.endAnswer(e, failure(typeMode, "Invalid function response mode"), false)
 		writeError(w, http.StatusBadRequest, "InvalidFunctionResponseMode", "Invalid function response mode")
 	}
+}
+
+// flows reports whether an answer whose mode nobody named is handed on while it comes, because its caller wants that, its length is not known and it is not
+// a document. AWS's library for Go never names the mode.
+func flows(r *http.Request, e *exchange) bool {
+	return e.parts != nil && r.ContentLength < 0 && !strings.HasPrefix(mediaType(r), "application/json")
 }
 
 func mediaType(r *http.Request) string { return clip(r.Header.Get("Content-Type"), maxErrorType) }
@@ -51,6 +61,9 @@ func (s *Server) finish(w http.ResponseWriter, r *http.Request, e *exchange, a A
 		writeError(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
 	default:
 		a.Payload = body
+		if failed, document := failedMidway(r); failed != "" {
+			a.ErrorType, a.Payload = failed, document
+		}
 		if a.ErrorType != "" && strings.HasPrefix(a.MediaType, "application/vnd.aws.lambda.error.cause+json") {
 			a = withCause(a)
 		}
@@ -83,7 +96,7 @@ func withCause(a Answer) Answer {
 	return a
 }
 
-// stream hands a streamed answer on while it comes. How it ended stands in the trailers.
+// stream hands a streamed answer on while it comes.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, e *exchange) {
 	k, err := s.sink(e, mediaType(r))
 	for err == nil {
@@ -101,11 +114,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, e *exchange) {
 		s.endAnswer(e, k.answer(cut.ErrorType, cut.Payload), false)
 		writeError(w, http.StatusBadRequest, "TruncatedHTTPRequest", "HTTP request detected as truncated")
 	default:
-		failed := clip(r.Trailer.Get("Lambda-Runtime-Function-Error-Type"), maxErrorType)
-		document, err := base64.StdEncoding.DecodeString(r.Trailer.Get("Lambda-Runtime-Function-Error-Body"))
-		if err != nil {
-			document = nil // the error stands without its text
-		}
+		failed, document := failedMidway(r)
 		s.endAnswer(e, k.answer(failed, document), false)
 		if k.tooLarge {
 			s.refuseSize(w)
@@ -113,6 +122,15 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, e *exchange) {
 		}
 		accept(w)
 	}
+}
+
+// failedMidway returns the error of an answer that had begun, which stands behind its body; none is empty.
+func failedMidway(r *http.Request) (errorType string, document []byte) {
+	document, err := base64.StdEncoding.DecodeString(r.Trailer.Get("Lambda-Runtime-Function-Error-Body"))
+	if err != nil {
+		document = nil // the error stands without its text
+	}
+	return clip(r.Trailer.Get("Lambda-Runtime-Function-Error-Type"), maxErrorType), document
 }
 
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
