@@ -50,6 +50,9 @@ type environment struct {
 	// served says that an invocation has been given to it.
 	served bool
 	repose repose
+	// peak is the largest memory that was found, and peakAt when that was.
+	peak   int64
+	peakAt time.Time
 	// purpose and idleSince belong to the pools.
 	purpose   purpose
 	idleSince time.Time

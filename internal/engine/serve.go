@@ -148,7 +148,7 @@ func (env *environment) exitPayload(requestID string, exit sandbox.Exit, outOfMe
 // finish completes a result and writes the lines that end an invocation's log.
 func (env *environment) finish(inv Invocation, r *Result, status, errorType string, produced int) {
 	fn := env.Function
-	r.MaxMemoryMB = int((env.process.Usage().PeakMemory + 1<<20 - 1) >> 20)
+	r.MaxMemoryMB = int((env.peakMemory() + 1<<20 - 1) >> 20)
 	r.Billed = (r.Duration + r.Init + time.Millisecond - 1).Truncate(time.Millisecond)
 	env.report(event{kind: "platform.runtimeDone", level: levelDebug, text: endLine(inv.RequestID), record: runtimeDoneRecord{
 		RequestID: inv.RequestID, Status: status, ErrorType: errorType, Metrics: &runtimeMetrics{ms(r.Duration), produced},
@@ -167,6 +167,18 @@ func (env *environment) finish(inv Invocation, r *Result, status, errorType stri
 	if inv.Tail {
 		r.LogTail = env.logs.takeTail()
 	}
+}
+
+// peakEvery is how old the largest memory may be that a report shows. To ask the kernel costs more than the rest of a short invocation.
+const peakEvery = 100 * time.Millisecond
+
+// peakMemory returns the largest memory that the environment has had, in bytes.
+func (env *environment) peakMemory() int64 {
+	now := env.e.cfg.Clock.Now()
+	if env.peak == 0 || now.Sub(env.peakAt) >= peakEvery || env.process.ctx.Err() != nil {
+		env.peak, env.peakAt = env.process.Usage().PeakMemory, now
+	}
+	return env.peak
 }
 
 // functionOutput and extensionOutput take the lines that processes write.

@@ -132,8 +132,8 @@ func (s *spares) make(ctx context.Context, launch *runtimes.Launch) (*spare, err
 	if sp.shell, err = sandbox.Prepare(ctx, s.base(launch, sp.slot)); err != nil {
 		return nil, err
 	}
-	if launch.Boot == nil {
-		return sp, nil
+	if launch.Boot == nil || s.e.cfg.Isolation != sandbox.Full {
+		return sp, nil // its process starts fresh
 	}
 	if err := s.boot(ctx, sp, launch); err != nil {
 		sp.discard()
