@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// sdkDirVar names a folder with an SDK for the tests.
+const sdkDirVar = "CROFT_TEST_SDK"
+
 // stand is this machine's Python with what a sandbox needs around it.
 type stand struct {
 	t       testing.TB
@@ -45,7 +48,7 @@ func newStand(t testing.TB) *stand {
 	}
 	s := &stand{t: t, stock: openDir(t), anchor: openDir(t), runtime: "python3.11"}
 	s.python = newPython(Host{
-		Clock: clock.Real(), Dir: s.stock, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Progress: func(text string) { t.Log(text) },
+		Clock: clock.Real(), Dir: s.stock, SDKDir: os.Getenv(sdkDirVar), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Progress: func(text string) { t.Log(text) },
 	})
 	t.Cleanup(s.python.Close)
 	if _, _, err := s.python.ready(t.Context(), 11); err != nil {

@@ -1,12 +1,14 @@
 package runtimes
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -193,13 +195,18 @@ func TestSDKFromForkServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !in.SDK {
-		t.Skip("SKIPPED, the SDK from a fork server is not tested: the interpreter has no boto3")
+		if os.Getenv(sdkDirVar) == "" {
+			t.Skip("SKIPPED, the SDK from a fork server is not tested: the interpreter has no boto3")
+		}
 	}
-	installedAt := in.Paths
 	for _, where := range []string{"the interpreter's", "installed"} {
-		if where == "installed" {
+		if where == "installed" && in.SDK {
 			// As if the interpreter had none, and the installer had put it elsewhere.
-			s.installSDK(in, installedAt)
+			copySDK(t, in, filepath.Join(s.stock, "python", "3.11"))
+			in.SDK = false
+			in.Paths = slices.DeleteFunc(slices.Clone(in.Paths), func(p string) bool { return strings.Contains(p, "-packages") })
+		} else if !in.SDK && where != "installed" {
+			continue
 		}
 		var answers []string
 		for _, fresh := range []bool{true, false, false} {
@@ -223,25 +230,58 @@ func TestSDKFromForkServer(t *testing.T) {
 	}
 }
 
-// installSDK puts the interpreter's SDK where the installer would have put it, and hides it from in.
-func (s *stand) installSDK(in *interpreter, paths []string) {
-	s.t.Helper()
-	dir := filepath.Join(s.stock, "python", "3.11")
+// copySDK puts the SDK of in where the installer would have put it.
+func copySDK(t *testing.T, in *interpreter, dir string) {
+	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	for _, p := range paths {
+	for _, p := range in.Paths {
 		if !installed(p) {
 			continue
 		}
 		for _, name := range []string{"boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py"} {
-			if out, err := exec.CommandContext(s.t.Context(), "cp", "-r", filepath.Join(p, name), dir).CombinedOutput(); err != nil {
-				s.t.Fatalf("%v: %s", err, out)
+			if out, err := exec.CommandContext(t.Context(), "cp", "-r", filepath.Join(p, name), dir).CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
 			}
 		}
 	}
-	in.SDK = false
-	in.Paths = slices.DeleteFunc(slices.Clone(in.Paths), func(p string) bool { return strings.Contains(p, "-packages") })
+	if err := readable(dir); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAsOrdinaryUser runs the tests of Python in a sandbox again as a user without rights.
+func TestAsOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED, the tests are not run again as an ordinary user: this is one")
+	}
+	s := newStand(t)
+	in, _, err := s.python.ready(t.Context(), 11)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := openDir(t)
+	copySDK(t, in, filepath.Join(dir, "python", "3.11"))
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(dir, "runtimes.test")
+	if err := os.WriteFile(copied, self, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), copied, "-test.v", "-test.timeout=3m", "-test.run=^(TestForkedIsLikeFresh|TestHandlers|TestBrought|TestSDKFromForkServer|TestForkServerEnds|TestExecutable)$")
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/bin:/bin", sdkDirVar + "=" + dir}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if bytes.Contains(out, []byte("SKIPPED")) {
+		t.Skipf("SKIPPED, Python as an ordinary user is not tested in full:\n%s", out)
+	}
 }
 
 // TestForkServerEnds: one that ends is started again, and none outlives the runtime.

@@ -340,6 +340,8 @@ def prepare():
             sys.meta_path.remove(relocated)
     sys.meta_path.remove(watch)
     RelocatedLoader.here = ""
+    for path in [p for p in sys.path_importer_cache if SDK and p.startswith((SDK, SDK_INSIDE))]:
+        del sys.path_importer_cache[path]  # where there is nothing on this machine, there is in a sandbox
     sys.path.insert(0, ROOT_INSIDE)
     sys.argv[:] = [ROOT_INSIDE + "/bootstrap.py"]
     names = watch.names | {name.partition(".")[0] for name in sys.modules}
