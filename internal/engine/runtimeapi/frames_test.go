@@ -156,7 +156,9 @@ func TestFramesInitError(t *testing.T) {
 	if err := s.Assign(Assignment{}); err != nil {
 		t.Fatal(err)
 	}
-	b.receive('A')
+	if h, _ := b.receive('A'); h["env"] != nil {
+		t.Errorf("an environment that nobody gave: %v", h)
+	}
 	b.send('I', `{"type":"Runtime.ImportModuleError"}`, `{"errorMessage":"m"}`)
 	<-s.Failed()
 	if a := s.InitError(); a.ErrorType != "Runtime.ImportModuleError" || string(a.Payload) != `{"errorMessage":"m"}` {
@@ -335,4 +337,44 @@ func BenchmarkFrames(b *testing.B) {
 func clockless(t *testing.T) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	return ctx, func() { cancel(errors.New("why")) }
+}
+
+// FuzzLink has a runtime that says anything at all, before and after it got an event: the link ends, and the server lives.
+func FuzzLink(f *testing.F) {
+	ready, answer := frameOf('R', `{"pid":1}`, nil), frameOf('O', `{"type":"a"}`, []byte("x"))
+	stream := append(append(frameOf('S', `{}`, nil), frameOf('C', ``, []byte("x"))...), frameOf('Z', `{"type":"e","error":"e30="}`, nil)...)
+	f.Add(append(bytes.Clone(ready), answer...))
+	f.Add(append(bytes.Clone(ready), stream...))
+	f.Add(append(append(append(bytes.Clone(ready), stream...), frameOf('E', `{}`, nil)...), answer...))
+	f.Add(frameOf('I', `{"type":"e"}`, []byte("{}")))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := New(Options{MaxResponse: 100, MaxStreamed: 100})
+		if err := s.Assign(Assignment{}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		rec := &record{}
+		got := invoke(ctx, s, Invocation{RequestID: "id", Stream: rec})
+		mine, theirs := net.Pipe()
+		drained := make(chan struct{})
+		go func() {
+			_, _ = io.Copy(io.Discard, theirs)
+			close(drained)
+		}()
+		go func() {
+			_, _ = theirs.Write(b)
+			_ = theirs.Close()
+		}()
+		s.ServeFrames(mine)
+		cancel()
+		o := <-got
+		if o.err == nil && (o.Size > 100 || len(o.Payload) > 1000) {
+			t.Errorf("%+v", o)
+		}
+		if _, err := s.Invoke(t.Context(), Invocation{RequestID: "next"}); !errors.Is(err, ErrNotTaken) {
+			t.Errorf("an invocation afterwards: %v", err)
+		}
+		<-drained
+		s.Close()
+	})
 }
