@@ -150,7 +150,7 @@ var ErrFunction = errors.New("the function failed")
 // Invoke runs a function once and returns its answer. The function is named by its name, its ARN, or its
 // logical id in the template of a deployed stack.
 func (c *Cloud) Invoke(ctx context.Context, function string, event []byte) ([]byte, error) {
-	r, err := c.control.Invoke(ctx, function, event)
+	r, err := c.control.Invoke(ctx, control.InvokeRequest{Function: function}, event)
 	if err != nil {
 		return nil, fmt.Errorf("croft: %w", err)
 	}

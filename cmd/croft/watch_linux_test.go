@@ -111,7 +111,7 @@ func (s *started) await(pattern string) string {
 
 func (s *started) invoke() string {
 	s.t.Helper()
-	r, err := s.client.Invoke(s.t.Context(), "Hello", []byte("{}"))
+	r, err := s.client.Invoke(s.t.Context(), control.InvokeRequest{Function: "Hello"}, []byte("{}"))
 	if err != nil {
 		if strings.Contains(err.Error(), "Python interpreter") {
 			s.t.Skipf("NO PYTHON HERE, NOTHING IS TESTED: %v", err)

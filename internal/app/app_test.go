@@ -123,7 +123,7 @@ func TestDeployReportsWhyItFailed(t *testing.T) {
 func TestControlSaysWhatIsWrong(t *testing.T) {
 	a := start(t, Options{Ephemeral: true})
 	c := control.NewClient(a.URL())
-	if _, err := c.Invoke(context.Background(), "nobody", []byte("{}")); err == nil || !strings.Contains(err.Error(), "nobody") {
+	if _, err := c.Invoke(context.Background(), control.InvokeRequest{Function: "nobody"}, []byte("{}")); err == nil || !strings.Contains(err.Error(), "nobody") {
 		t.Errorf("err = %v", err)
 	}
 	for _, bad := range []control.DeployRequest{{}, {Template: "Resources: {}"}, {Stack: "s"}} {

@@ -10,20 +10,18 @@ import (
 	"sort"
 
 	"croft/internal/awsapi/cloudformation"
-	lambdaapi "croft/internal/awsapi/lambda"
 	"croft/internal/blob"
 	"croft/internal/cloud"
 	"croft/internal/control"
 	"croft/internal/engine/sandbox"
 	"croft/internal/kv"
-	"croft/internal/wire"
 )
 
 const (
 	// maxAsset bounds an uploaded deployment package: AWS's limit for packages that come from S3.
 	maxAsset = 250 << 20
 	// maxControl bounds the body of any other control call.
-	maxControl   = 8 << 20
+	maxControl   = 64 << 20
 	functionLogs = "/aws/lambda/"
 )
 
@@ -40,6 +38,7 @@ func (a *App) control() http.Handler {
 	mux.HandleFunc("POST "+control.Deploy, a.deploy)
 	mux.HandleFunc("POST "+control.Names, handle(a.names))
 	mux.HandleFunc("POST "+control.Invoke, handle(a.invoke))
+	mux.HandleFunc("POST "+control.Stream, a.stream)
 	mux.HandleFunc("POST "+control.Logs, a.logs)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, fmt.Errorf("there is no control call %s %s", r.Method, r.URL.Path))
@@ -186,23 +185,4 @@ func (a *App) upload(r *http.Request) (control.Asset, error) {
 		err = cloud.Errorf("RequestEntityTooLarge", "the package is larger than %d bytes", maxAsset).WithStatus(http.StatusRequestEntityTooLarge)
 	}
 	return control.Asset{Bucket: cloud.AssetBucket, Key: ref.SHA256}, err
-}
-
-func (a *App) invoke(r *http.Request) (control.InvokeReport, error) {
-	payload, err := readControl(r)
-	if err != nil {
-		return control.InvokeReport{}, err
-	}
-	ctx := a.root(r.Context())
-	name, err := a.functionName(ctx, r.URL.Query().Get("function"))
-	if err != nil {
-		return control.InvokeReport{}, err
-	}
-	out, err := lambdaapi.NewClient(a.dispatch).Invoke(ctx, &lambdaapi.InvokeInput{
-		FunctionName: name, Payload: payload, LogType: wire.Ptr("Tail"),
-	})
-	if err != nil {
-		return control.InvokeReport{}, err
-	}
-	return invokeReport(out)
 }

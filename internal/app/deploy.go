@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"strings"
 
 	"croft/internal/awsapi/cloudformation"
-	lambdaapi "croft/internal/awsapi/lambda"
 	"croft/internal/cloud"
 	"croft/internal/control"
 	"croft/internal/kv"
@@ -281,11 +279,4 @@ func (a *App) explain(text string) string {
 	}
 	slices.Sort(types)
 	return text + "\ncroft has these: " + strings.Join(types, ", ")
-}
-
-func invokeReport(out *lambdaapi.InvokeOutput) (control.InvokeReport, error) {
-	report := control.InvokeReport{Payload: out.Payload, FunctionError: wire.Value(out.FunctionError)}
-	var err error
-	report.Log, err = base64.StdEncoding.DecodeString(wire.Value(out.LogResult))
-	return report, err
 }

@@ -198,9 +198,28 @@ func (c *Client) Deploy(ctx context.Context, req DeployRequest, event func(Deplo
 	return end, nil
 }
 
-// Invoke runs a function and waits for its answer.
-func (c *Client) Invoke(ctx context.Context, function string, event []byte) (out InvokeReport, err error) {
-	return out, c.call(ctx, http.MethodPost, Invoke, url.Values{"function": {function}}, event, &out)
+// Invoke runs a function and waits for its answer, or for the event to be accepted.
+func (c *Client) Invoke(ctx context.Context, req InvokeRequest, event []byte) (out InvokeReport, err error) {
+	return out, c.call(ctx, http.MethodPost, Invoke, req.query(), event, &out)
+}
+
+// Stream runs a function and calls piece for each part of its answer when it comes.
+func (c *Client) Stream(ctx context.Context, req InvokeRequest, event []byte, piece func([]byte) error) (out InvokeReport, err error) {
+	ended := false
+	err = stream(ctx, c, http.MethodPost, Stream, req.query(), event, func(p StreamPiece) error {
+		switch {
+		case p.Error != "":
+			return errors.New(p.Error)
+		case p.End != nil:
+			out, ended = *p.End, true
+			return nil
+		}
+		return piece(p.Payload)
+	})
+	if err == nil && !ended {
+		err = errors.New("the answer has no end: croft stopped before the function did")
+	}
+	return out, err
 }
 
 // Logs calls line for each log line that query asks for. With "follow" it returns when the cloud stops, without an error.

@@ -2,7 +2,10 @@
 // server's half is in package app.
 package control
 
-import "time"
+import (
+	"net/url"
+	"time"
+)
 
 // Paths of the control calls. All but Health and Status need the header X-Croft-Control and are never answered in a function's
 // environment. The query of each may have "account", twelve digits: the account to act in, when it is not the cloud's own.
@@ -15,6 +18,7 @@ const (
 	Deploy      = "/_croft/deploy"
 	Names       = "/_croft/names"
 	Invoke      = "/_croft/invoke"
+	Stream      = "/_croft/stream"
 	Logs        = "/_croft/logs"
 )
 
@@ -113,10 +117,42 @@ type Output struct {
 	Description string `json:"description,omitempty"`
 }
 
-// InvokeReport answers Invoke, whose body is the event and whose query has "function": a name, an ARN, or the logical id that a function has in
-// a stack's template.
+// InvokeRequest is the query of Invoke and Stream, whose body is the event.
+type InvokeRequest struct {
+	// Function is a name, an ARN, or the logical id that a function has in a stack's template.
+	Function string
+	// Qualifier is a version or an alias; empty for $LATEST.
+	Qualifier string
+	// Type is RequestResponse, Event or DryRun; empty means RequestResponse, and nothing else is for Stream.
+	Type string
+}
+
+func (r InvokeRequest) query() url.Values {
+	q := url.Values{"function": {r.Function}}
+	for name, value := range map[string]string{"qualifier": r.Qualifier, "type": r.Type} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	return q
+}
+
+// InvokeRequestOf reads a query.
+func InvokeRequestOf(q url.Values) InvokeRequest {
+	return InvokeRequest{Function: q.Get("function"), Qualifier: q.Get("qualifier"), Type: q.Get("type")}
+}
+
+// StreamPiece is one line of the answer to Stream: a piece of the function's answer or, at the end, how the function ended.
+type StreamPiece struct {
+	Payload []byte        `json:"payload,omitempty"`
+	End     *InvokeReport `json:"end,omitempty"`
+	// Error says why there is no more of the answer.
+	Error string `json:"error,omitempty"`
+}
+
+// InvokeReport answers Invoke, and ends the answer to Stream, where the payload is that of a failure.
 type InvokeReport struct {
-	Payload       []byte `json:"payload"`
+	Payload       []byte `json:"payload,omitempty"`
 	FunctionError string `json:"functionError,omitempty"`
 	// Log is the last 4 KB of the invocation's log.
 	Log []byte `json:"log,omitempty"`

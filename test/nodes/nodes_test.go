@@ -202,7 +202,7 @@ func (p *pair) putAndRead(t *testing.T) {
 func (p *pair) call(t *testing.T) {
 	p = p.on(t)
 	for _, c := range []*harness.Cloud{p.b, p.a} {
-		out, err := c.Control.Invoke(context.Background(), "worker", []byte("{}"))
+		out, err := c.Control.Invoke(context.Background(), control.InvokeRequest{Function: "worker"}, []byte("{}"))
 		if err != nil || out.FunctionError != "" || string(out.Payload) != `{"called": true}` {
 			t.Errorf("%+v, %v", out, err)
 		}
