@@ -126,7 +126,7 @@ func (e *event) queue(p *properties) ([]*resource, error) {
 // mapping makes an event source mapping from a queue and lets the role read the queue.
 func (e *event) mapping(id string, queue *value, more []template.Field) *resource {
 	e.role.addManaged(str(managedPolicy("AWSLambdaSQSQueueExecutionRole")))
-	out := []template.Field{f("FunctionName", ref(e.function.id)), f("EventSourceArn", queue)}
+	out := []template.Field{f("FunctionName", e.function.invoked()), f("EventSourceArn", queue)}
 	return &resource{id: id, typ: "AWS::Lambda::EventSourceMapping", attributes: e.function.inherited(), properties: append(out, more...)}
 }
 
@@ -135,7 +135,7 @@ func (e *event) permission(principal string, sourceARN *value) *resource {
 	return &resource{id: e.logicalID() + "Permission", typ: "AWS::Lambda::Permission", attributes: e.function.inherited(),
 		properties: []template.Field{
 			f("Action", str("lambda:InvokeFunction")),
-			f("FunctionName", ref(e.function.id)),
+			f("FunctionName", e.function.invoked()),
 			f("Principal", str(principal)),
 			f("SourceArn", sourceARN),
 		}}

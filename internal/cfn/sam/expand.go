@@ -13,6 +13,7 @@ const (
 	functionType = "AWS::Serverless::Function"
 	httpAPIType  = "AWS::Serverless::HttpApi"
 	tableType    = "AWS::Serverless::SimpleTable"
+	layerType    = "AWS::Serverless::LayerVersion"
 )
 
 // Bounds on what a template can make the expansion produce. Globals are repeated in every resource.
@@ -77,6 +78,7 @@ type source struct {
 	value      *value
 	properties *value
 	events     []*event // of a function
+	alias      string   // the logical id of a function's alias, if it publishes itself
 }
 
 func (s *source) condition() string {
@@ -92,11 +94,15 @@ func (s *source) inherited() []template.Field {
 
 // own returns the attributes of the resource that takes the SAM resource's place.
 func (s *source) own() []template.Field {
-	depends := s.value.Get("DependsOn")
-	if !truthy(depends) {
-		depends = nil
+	return append(present(f("DependsOn", s.dependsOn()), f("Metadata", s.value.Get("Metadata"))), s.inherited()...)
+}
+
+// dependsOn returns what the resource is said to depend on, nil for nothing.
+func (s *source) dependsOn() *value {
+	if depends := s.value.Get("DependsOn"); truthy(depends) {
+		return depends
 	}
-	return append(present(f("DependsOn", depends), f("Metadata", s.value.Get("Metadata"))), s.inherited()...)
+	return nil
 }
 
 // expander is one expansion.
@@ -163,7 +169,7 @@ func (x *expander) readResource(s *source) error {
 		return unsupported(s.id, c.Pos(), "The attribute Connectors")
 	}
 	switch s.typ {
-	case functionType, httpAPIType, tableType:
+	case functionType, httpAPIType, tableType, layerType:
 	default:
 		if len(s.typ) >= len("AWS::Serverless::") && s.typ[:len("AWS::Serverless::")] == "AWS::Serverless::" {
 			return unsupported(s.id, s.value.Get("Type").Pos(), "The resource type "+clip(s.typ))
@@ -191,7 +197,7 @@ func (x *expander) readResource(s *source) error {
 // template's order.
 func (x *expander) translate() []template.Field {
 	made := map[string][]*resource{}
-	for _, pass := range []string{functionType, httpAPIType, tableType} {
+	for _, pass := range []string{functionType, httpAPIType, tableType, layerType} {
 		for _, s := range x.order {
 			if s.typ != pass {
 				continue
@@ -224,6 +230,8 @@ func (x *expander) one(s *source) ([]*resource, error) {
 		return x.function(s)
 	case httpAPIType:
 		return x.httpAPI(s)
+	case layerType:
+		return x.layer(s)
 	}
 	return x.simpleTable(s)
 }
@@ -249,6 +257,9 @@ func (x *expander) assemble(resources []template.Field) *value {
 		case "Transform", "Globals":
 			continue
 		case "Resources":
+			for i := range resources {
+				resources[i].Value = x.rewriteDepends(resources[i].Value)
+			}
 			section.Value = object(resources...)
 		case "Conditions":
 			if len(x.conditions) > 0 {

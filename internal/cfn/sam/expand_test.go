@@ -24,7 +24,7 @@ func TestRefusals(t *testing.T) {
 		{"another transform", "Transform: AWS::Include\nResources: {A: {Type: T}}", "The transform AWS::Include is not supported by croft"},
 		{"two transforms", "Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]\nResources: {A: {Type: T}}",
 			"The transform AWS::LanguageExtensions is not supported by croft"},
-		{"property", sam("F: {" + inline + ", Layers: []}}"), "Resource with id [F] is invalid. Property Layers is not supported by croft."},
+		{"property", sam("F: {" + inline + ", VpcConfig: {}}}"), "Resource with id [F] is invalid. Property VpcConfig is not supported by croft."},
 		{"event type", sam("F: {" + inline + ", Events: {E: {Type: S3}}}}"),
 			"Resource with id [F] is invalid. Event with id [E] is invalid. The event type S3 is not supported by croft."},
 		{"event property", sam("F: {" + inline + ", Events: {E: {Type: HttpApi, Properties: {Auth: {}}}}}}"),
@@ -34,15 +34,15 @@ func TestRefusals(t *testing.T) {
 		{"connectors", sam("F: {Type: AWS::SQS::Queue, Connectors: {}}"), "Resource with id [F] is invalid. The attribute Connectors is not supported by croft."},
 		{"attribute", sam("F: {Nope: 1, " + inline + "}}"), "Resource with id [F] is invalid. The attribute Nope is not supported by croft."},
 		{"globals", "Globals: {Api: {}}\n" + sam("F: {"+inline+"}}"), "'Globals' section is invalid. 'Api' is not supported by croft."},
-		{"global property", "Globals: {Function: {Layers: []}}\n" + sam("F: {"+inline+"}}"),
-			"'Globals' section is invalid. 'Layers' of 'Function' is not supported by croft."},
+		{"global property", "Globals: {Function: {VpcConfig: {}}}\n" + sam("F: {"+inline+"}}"),
+			"'Globals' section is invalid. 'VpcConfig' of 'Function' is not supported by croft."},
 		{"policy template", sam("F: {" + inline + ", Policies: [KMSDecryptPolicy: {KeyId: k}]}}"), "the policy template KMSDecryptPolicy is not supported by croft."},
 		{"definition", sam("A: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionBody: {}}}"),
 			"Resource with id [A] is invalid. Property DefinitionBody is not supported by croft."},
 		{"undefined reference after expansion", sam("F: {" + inline + ", Description: !Ref Nope}}"),
 			"Template format error: Unresolved resource dependencies [Nope] in the Resources block of the template"},
 		{"id that is taken", sam("F: {" + inline + "}}, FRole: {Type: T}"), "attempts to create a new resource with id [FRole] and type \"AWS::IAM::Role\""},
-		{"several", sam("F: {" + inline + ", Layers: []}}, G: {" + inline + ", VpcConfig: {}}}"), "Number of errors found: 2. Resource with id [F]"},
+		{"several", sam("F: {" + inline + ", VpcConfig: {}}}, G: {" + inline + ", VpcConfig: {}}}"), "Number of errors found: 2. Resource with id [F]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := expandText(c.src, Options{}); err == nil || !strings.Contains(err.Error(), c.want) {
@@ -58,8 +58,8 @@ func sam(resources string) string {
 }
 
 func TestPlace(t *testing.T) {
-	_, err := expandText("Transform: "+Transform+"\nResources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      Layers: []\n", Options{})
-	if got := template.Located("t.yaml", err); !strings.HasPrefix(got, "t.yaml:6:15: Transform ") {
+	_, err := expandText("Transform: "+Transform+"\nResources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      VpcConfig: {}\n", Options{})
+	if got := template.Located("t.yaml", err); !strings.HasPrefix(got, "t.yaml:6:18: Transform ") {
 		t.Errorf("got %s", got)
 	}
 }

@@ -17,10 +17,11 @@ func (x *expander) function(s *source) ([]*resource, error) {
 	tags := p.get("Tags", template.Map)
 	p.get("Events", template.Map) // linkFunction has read them
 	urlConfig := p.get("FunctionUrlConfig", template.Map)
+	dlq, invoking := p.get("DeadLetterQueue", template.Map), p.get("EventInvokeConfig", template.Map)
 	codeURI, inline := p.get("CodeUri"), p.get("InlineCode")
 	handler, runtime := p.get("Handler"), p.get("Runtime")
-	rest := present(f("Description", p.get("Description")), f("MemorySize", p.get("MemorySize")), f("Timeout", p.get("Timeout")),
-		f("Environment", environment), f("Architectures", p.get("Architectures")))
+	tracing, pub := x.tracing(p.get("Tracing")), readPublishing(&p)
+	rest := append(passedOn(&p, environment, tracing), present(f("Layers", p.get("Layers", template.List)))...)
 	if err := p.done(); err != nil {
 		return nil, err
 	}
@@ -44,6 +45,13 @@ func (x *expander) function(s *source) ([]*resource, error) {
 	fn.properties = append(fn.properties, f("Tags", allTags))
 
 	made := &executionRole{id: s.id + "Role", tags: allTags, attributes: s.inherited(), has: map[string]bool{}}
+	if tracing != nil {
+		made.addManaged(str(managedPolicy("AWSXrayWriteOnlyAccess")))
+	}
+	beside, err := x.publishAndInvoke(s, fn, made, pub, dlq, invoking)
+	if err != nil {
+		return nil, err
+	}
 	if err := made.addPolicies(s.id, policies); err != nil {
 		return nil, err
 	}
@@ -56,12 +64,24 @@ func (x *expander) function(s *source) ([]*resource, error) {
 		return nil, err
 	}
 	fn.properties = append(fn.properties, f("Role", roleValue))
-	out := []*resource{fn}
+	out := append([]*resource{fn}, beside...)
 	if needed {
 		out = append(out, made.resource())
 	}
-	url, err := x.functionURL(s, urlConfig, ref(s.id))
+	url, err := x.functionURL(s, urlConfig, s.invoked())
 	return append(append(out, url...), fromEvents...), err
+}
+
+// passedOn reads the properties that a function hands to AWS::Lambda::Function as they are.
+func passedOn(p *properties, environment, tracing *value) []template.Field {
+	out := []template.Field{f("Environment", environment), f("TracingConfig", tracing)}
+	for _, name := range []string{
+		"Description", "MemorySize", "Timeout", "Architectures", "EphemeralStorage", "LoggingConfig", "SnapStart", "RecursiveLoop",
+		"ReservedConcurrentExecutions", "RuntimeManagementConfig",
+	} {
+		out = append(out, f(name, p.get(name)))
+	}
+	return present(out...)
 }
 
 // functionRole returns what a function's Role becomes, and whether the generated role is needed. A Role that is a Fn::If with no
@@ -125,36 +145,42 @@ func functionCode(s *source, uri, inline *value) (*value, error) {
 		return object(f("ZipFile", inline)), nil
 	case uri.Is(template.Null):
 		return nil, invalid(s.id, s.value.Pos(), "Only one of 'InlineCode' or 'CodeUri' can be set.")
-	case uri.Is(template.Map):
+	}
+	return location(s, "CodeUri", uri)
+}
+
+// location returns where packed files are that a property such as CodeUri names.
+func location(s *source, property string, uri *value) (*value, error) {
+	if uri.Is(template.Map) {
 		if !truthy(uri.Get("Bucket")) || !truthy(uri.Get("Key")) {
-			return nil, invalid(s.id, uri.Pos(), "'CodeUri' requires Bucket and Key properties to be specified.")
+			return nil, invalid(s.id, uri.Pos(), "'%s' requires Bucket and Key properties to be specified.", property)
 		}
 		for _, field := range uri.Fields() {
 			if field.Key != "Bucket" && field.Key != "Key" && field.Key != "Version" {
-				return nil, unsupported(s.id, field.Value.Pos(), "Property CodeUri."+clip(field.Key))
+				return nil, unsupported(s.id, field.Value.Pos(), "Property "+property+"."+clip(field.Key))
 			}
 		}
 		return object(present(f("S3Bucket", uri.Get("Bucket")), f("S3Key", uri.Get("Key")), f("S3ObjectVersion", uri.Get("Version")))...), nil
 	}
 	text, ok := uri.Str()
 	if !ok {
-		return nil, invalid(s.id, uri.Pos(), "'CodeUri' must be of type dict or string.")
+		return nil, invalid(s.id, uri.Pos(), "'%s' must be of type dict or string.", property)
 	}
-	return s3Location(s.id, text, uri.Pos())
+	return s3Location(s.id, property, text, uri.Pos())
 }
 
 // s3Location parses s3://bucket/key?versionId=v.
-func s3Location(id, text string, pos template.Pos) (*value, error) {
+func s3Location(id, property, text string, pos template.Pos) (*value, error) {
 	if strings.Contains(text, "{{resolve:") && strings.Contains(text, "/") {
-		return nil, invalid(id, pos, "Unsupported dynamic reference detected in 'CodeUri'. Please consider using alternative 'FunctionCode' "+
-			"object format.")
+		return nil, invalid(id, pos, "Unsupported dynamic reference detected in '%s'. Please consider using alternative 'FunctionCode' "+
+			"object format.", property)
 	}
 	rest, ok := strings.CutPrefix(text, "s3://")
 	rest, query, _ := strings.Cut(rest, "?")
 	bucket, key, _ := strings.Cut(rest, "/")
 	key = strings.TrimLeft(key, "/")
 	if !ok || bucket == "" || key == "" || strings.ContainsAny(bucket, "[]") {
-		return nil, invalid(id, pos, "'CodeUri' is not a valid S3 Uri of the form 's3://bucket/key' with optional versionId query parameter.")
+		return nil, invalid(id, pos, "'%s' is not a valid S3 Uri of the form 's3://bucket/key' with optional versionId query parameter.", property)
 	}
 	out := []template.Field{f("S3Bucket", str(bucket)), f("S3Key", str(key))}
 	if q, err := url.ParseQuery(query); err == nil && len(q["versionId"]) == 1 {

@@ -42,7 +42,9 @@ func (x *expander) readGlobals() error {
 func globalProperties(typ string) string {
 	switch typ {
 	case functionType:
-		return " Handler Runtime CodeUri Description MemorySize Timeout Environment Tags Architectures "
+		return " Handler Runtime CodeUri Description MemorySize Timeout Environment Tags Architectures " +
+			"AutoPublishAlias AutoPublishAliasAllProperties ReservedConcurrentExecutions ProvisionedConcurrencyConfig Tracing SnapStart " +
+			"EphemeralStorage RuntimeManagementConfig LoggingConfig RecursiveLoop Layers DeadLetterQueue EventInvokeConfig "
 	case httpAPIType:
 		return " CorsConfiguration Tags StageVariables AccessLogSettings DefaultRouteSettings RouteSettings FailOnWarnings "
 	case tableType:

@@ -14,7 +14,7 @@ func (x *expander) route(e *event, p *properties) ([]*resource, error) {
 	for _, name := range []string{"Path", "Method", "ApiId"} {
 		p.get(name) // linkEvent has checked them
 	}
-	route := &apiRoute{method: openAPIMethod(e.method), function: e.function.id, condition: e.function.condition(),
+	route := &apiRoute{method: openAPIMethod(e.method), function: e.function, condition: e.function.condition(),
 		timeout: p.get("TimeoutInMillis", template.Number), payload: p.get("PayloadFormatVersion", template.String)}
 	if err := p.done(); err != nil {
 		return nil, err
@@ -28,7 +28,7 @@ func (x *expander) route(e *event, p *properties) ([]*resource, error) {
 	covered := false
 	if e.path != defaultPath {
 		d := api.path(defaultPath).route(anyMethod)
-		covered = d != nil && d.function == e.function.id
+		covered = d != nil && d.function == e.function
 	}
 	path.routes = append(path.routes, route)
 	if covered {
@@ -156,7 +156,7 @@ func (p *apiPath) openAPI() *value {
 }
 
 func (r *apiRoute) openAPI(path string) *value {
-	uri := sub("arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${" + r.function + ".Arn}/invocations")
+	uri := sub("arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/" + r.function.invokedVariable() + "/invocations")
 	if r.condition != "" {
 		uri = choose(r.condition, uri, noValue())
 	}

@@ -29,7 +29,7 @@ type apiPath struct {
 // apiRoute is one method of a path.
 type apiRoute struct {
 	method    string // as OpenAPI has it
-	function  string
+	function  *source
 	condition string
 	timeout   *value
 	payload   *value

@@ -52,9 +52,12 @@ func (x *expander) rewriteRefs(root *value) *value {
 		field := v.Fields()[0]
 		switch field.Key {
 		case "Ref":
-			if name, ok := field.Value.Str(); ok && x.stages[name] != "" {
-				return object(f("Ref", str(x.stages[name]).WithPos(field.Value.Pos()))).WithPos(v.Pos())
+			name, _ := field.Value.Str()
+			if id, ok := x.generated(name); ok {
+				return object(f("Ref", str(id).WithPos(field.Value.Pos()))).WithPos(v.Pos())
 			}
+		case "Fn::GetAtt":
+			return x.rewriteGetAtt(v, field.Value)
 		case "Fn::Sub":
 			return object(f("Fn::Sub", x.rewriteSub(field.Value))).WithPos(v.Pos())
 		}
@@ -62,11 +65,66 @@ func (x *expander) rewriteRefs(root *value) *value {
 	})
 }
 
+// generated returns the resource that a name such as MyApi.Stage means, with what follows it, an attribute.
+func (x *expander) generated(name string) (string, bool) {
+	parts := strings.SplitN(name, ".", 3)
+	if id := x.stages[parts[0]]; id != "" {
+		return id + strings.TrimPrefix(name, parts[0]), true
+	}
+	if len(parts) < 2 {
+		return "", false
+	}
+	id := x.stages[parts[0]+"."+parts[1]]
+	if len(parts) == 3 {
+		return id + "." + parts[2], id != ""
+	}
+	return id, id != ""
+}
+
+// rewriteDepends does for the DependsOn of a resource what rewriteRefs does for references.
+func (x *expander) rewriteDepends(r *value) *value {
+	depends := r.Get("DependsOn")
+	rename := func(v *value) *value {
+		name, _ := v.Str()
+		if id := x.stages[name]; id != "" {
+			return str(id).WithPos(v.Pos())
+		}
+		return v
+	}
+	switch depends.Kind() {
+	case template.String:
+		return r.Set("DependsOn", rename(depends))
+	case template.List:
+		items := make([]*value, depends.Len())
+		for i, item := range depends.Items() {
+			items[i] = rename(item)
+		}
+		return r.Set("DependsOn", list(items...).WithPos(depends.Pos()))
+	}
+	return r
+}
+
+// rewriteGetAtt rewrites v, a Fn::GetAtt with the argument arg.
+func (x *expander) rewriteGetAtt(v, arg *value) *value {
+	items := arg.Items()
+	if len(items) != 2 {
+		return v
+	}
+	resource, _ := items[0].Str()
+	attribute, _ := items[1].Str()
+	name, ok := x.generated(resource + "." + attribute)
+	id, rest, more := strings.Cut(name, ".")
+	if !ok || !more {
+		return v
+	}
+	return object(f("Fn::GetAtt", list(str(id), str(rest)).WithPos(arg.Pos()))).WithPos(v.Pos())
+}
+
 func (x *expander) rewriteSub(arg *value) *value {
 	if text, ok := arg.Str(); ok {
 		return str(replaceVariables(text, func(name string) (string, bool) {
-			id := x.stages[name]
-			return "${" + id + "}", id != ""
+			id, ok := x.generated(name)
+			return "${" + id + "}", ok
 		})).WithPos(arg.Pos())
 	}
 	if items := arg.Items(); len(items) == 2 {

@@ -21,7 +21,7 @@ func (x *expander) topic(e *event, p *properties) ([]*resource, error) {
 	if !truthy(through) {
 		return []*resource{
 			e.permission("sns.amazonaws.com", topic),
-			e.subscription("lambda", arnOf(e.function.id), topic, settings),
+			e.subscription("lambda", e.function.invokedARN(), topic, settings),
 		}, nil
 	}
 	if through.Is(template.Bool) {
