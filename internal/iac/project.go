@@ -173,6 +173,10 @@ func (b *Builder) resource(ctx context.Context, r *template.Value) (*template.Va
 		property, bucket, key = "CodeUri", "Bucket", "Key"
 	case "AWS::Lambda::Function":
 		property, bucket, key = "Code", "S3Bucket", "S3Key"
+	case "AWS::Serverless::LayerVersion":
+		property, bucket, key = "ContentUri", "Bucket", "Key"
+	case "AWS::Lambda::LayerVersion":
+		property, bucket, key = "Content", "S3Bucket", "S3Key"
 	default:
 		return r, nil
 	}

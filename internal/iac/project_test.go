@@ -34,6 +34,8 @@ Resources:
   B: {Type: AWS::Serverless::Function, Properties: {CodeUri: code/, Handler: b.h}}
   C: {Type: AWS::Serverless::Function, Properties: {CodeUri: s3://bucket/key, Handler: b.h}}
   D: {Type: AWS::Lambda::Function, Properties: {Code: code/, Handler: b.h}}
+  E: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: code/}}
+  F: {Type: AWS::Lambda::LayerVersion, Properties: {Content: code/}}
 `
 
 func TestBuildUploadsLocalCodeOnce(t *testing.T) {
@@ -75,6 +77,8 @@ func TestBuildUploadsLocalCodeOnce(t *testing.T) {
 		{get("B", "Properties", "CodeUri", "Bucket"), "croft-assets"},
 		{get("C", "Properties", "CodeUri"), "s3://bucket/key"},
 		{get("D", "Properties", "Code", "S3Key"), "abc"},
+		{get("E", "Properties", "ContentUri", "Key"), "abc"},
+		{get("F", "Properties", "Content", "S3Bucket"), "croft-assets"},
 		{get("A", "Properties", "Environment", "Variables", "X", "Fn::Sub"), "${A}"},
 	} {
 		if c.got != c.want {
