@@ -2,6 +2,9 @@ package lambda
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"unicode/utf8"
 
@@ -16,6 +19,42 @@ func FuzzReference(f *testing.F) {
 		r := parseReference(text, "000000000000", "us-east-1")
 		if r.account == "" || r.region == "" {
 			t.Errorf("%q: %+v", text, r)
+		}
+	})
+}
+
+// FuzzPrelude checks that a streamed answer comes out the same however it is cut into pieces.
+func FuzzPrelude(f *testing.F) {
+	f.Add([]byte(`{"statusCode":201,"headers":{"a":"b"}}`+preludeEnd+"body"), uint8(3))
+	f.Add([]byte("[]"+preludeEnd), uint8(1))
+	f.Fuzz(func(t *testing.T, text []byte, size uint8) {
+		send := func(n int) (int, string, bool) {
+			w := httptest.NewRecorder()
+			v := &urlVisit{r: httptest.NewRequest(http.MethodGet, "/", http.NoBody), url: new(urlRow)}
+			u := &urlStream{v: v, w: w, conn: http.NewResponseController(w)}
+			if err := u.Begin(integrationType, true); err != nil {
+				t.Fatal(err)
+			}
+			for rest := text; len(rest) > 0; {
+				k := min(n, len(rest))
+				if _, err := u.Write(rest[:k]); err != nil {
+					t.Fatal(err)
+				}
+				rest = rest[k:]
+			}
+			began := u.finish(false)
+			if began == (u.err != nil) {
+				t.Errorf("it began: %v, and %v", began, u.err)
+			}
+			body, err := io.ReadAll(w.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w.Code, string(body), began
+		}
+		code, body, began := send(max(1, len(text)))
+		if c, b, bg := send(1 + int(size)); c != code || b != body || bg != began {
+			t.Errorf("in pieces of %d: %d %q %v, as a whole: %d %q %v", 1+int(size), c, b, bg, code, body, began)
 		}
 	})
 }
