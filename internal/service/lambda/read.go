@@ -12,15 +12,19 @@ import (
 	"croft/internal/wire"
 )
 
-// GetFunction implements the operation. The answer has no Location: nothing serves packages for download.
+// GetFunction implements the operation.
 func (s *Service) GetFunction(ctx context.Context, in *lambda.GetFunctionInput) (*lambda.GetFunctionOutput, error) {
 	t, err := s.target(ctx, in.FunctionName, in.Qualifier)
 	if err != nil {
 		return nil, err
 	}
+	location, err := s.location(ctx, t.fn.code(), t.latest.Name)
+	if err != nil {
+		return nil, err
+	}
 	out := &lambda.GetFunctionOutput{
 		Configuration: t.fn.configuration(t.ref.qualified(), settled),
-		Code:          &lambda.FunctionCodeLocation{RepositoryType: wire.Ptr("S3")},
+		Code:          &lambda.FunctionCodeLocation{RepositoryType: wire.Ptr("S3"), Location: &location},
 	}
 	if len(t.latest.Tags) > 0 {
 		out.Tags = t.latest.Tags
