@@ -207,3 +207,60 @@ func inventory(t *testing.T) string {
 	pid, _ := unix.Wait4(-1, &status, unix.WNOHANG, nil)
 	return fmt.Sprintf("%d descriptors, %d mounts, %d groups, children %q %d", count("/proc/self/fd"), strings.Count(string(mounts), "\n"), groups, children, pid)
 }
+
+func TestAbilities(t *testing.T) {
+	a := Abilities(t.Context())
+	if err := Check(t.Context()); (err == nil) != (a.Namespaces == "") || a.Freeze != a.Namespaces {
+		t.Errorf("%+v, but %v", a, err)
+	}
+	if dir, _ := theGround().at("memory"); (dir == "") == (a.MemoryLimit == "") {
+		t.Errorf("%+v with groups in %q", a, dir)
+	}
+}
+
+// TestFindGround reads what machines of several kinds say.
+func TestFindGround(t *testing.T) {
+	for _, c := range []struct{ point, root, path, want string }{
+		{"/sys/fs/cgroup/memory", "/", "/user/1", "/sys/fs/cgroup/memory/user/1"},
+		{"/sys/fs/cgroup", "/docker/abc", "/docker/abc", "/sys/fs/cgroup"},
+		{"/sys/fs/cgroup", "/docker/abc", "/docker/abc/x", "/sys/fs/cgroup/x"},
+		{"/sys/fs/cgroup", "/docker/abc", "/elsewhere", ""},
+		{"/sys/fs/cgroup", "/", "/../outside", ""},
+	} {
+		if got := groupFolder(c.point, c.root, c.path); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+	// A tree of the second version, as a folder: the kernel's refusals are missing, its files are not.
+	dir := t.TempDir()
+	for name, text := range map[string]string{"cgroup.controllers": "cpu io memory pids\n", "cgroup.procs": "", "cgroup.subtree_control": ""} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "croft-server"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "croft-server", "cgroup.procs"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	g := &ground{v1: map[string]string{}, missing: map[string]string{}}
+	g.find([]byte("0::/\n"), fmt.Appendf(nil, "30 29 0:26 / %s rw,nosuid - cgroup2 cgroup2 rw\n", dir))
+	if at, v2 := g.at("memory"); at != dir || !v2 {
+		t.Errorf("%+v", g)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control")); err != nil || string(b) != "+cpu +memory +pids" {
+		t.Errorf("%q, %v", b, err)
+	}
+	made, err := makeGroups(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if made.v2 == "" || len(made.v1) > 0 || len(made.files()) != 1 {
+		t.Errorf("%+v", made)
+	}
+	made.remove()
+	if _, err := os.Stat(made.v2); !os.IsNotExist(err) {
+		t.Errorf("still there: %v", err)
+	}
+}

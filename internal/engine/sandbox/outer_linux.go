@@ -150,6 +150,7 @@ func (f *first) build(q request) (string, error) {
 		do   func() error
 	}{
 		{"set up the network namespace", func() (err error) { files, err = f.listen(); return err }},
+		{"make the network device", func() error { files = f.makeTunnel(files, &answer); return nil }},
 		{"assemble the root folder", func() error { return assembleRoot(f.spec, answer.Tunnel) }},
 		{"yield memory", yieldMemory},
 		{"prepare the start of programs", f.prepareFork},
@@ -160,9 +161,23 @@ func (f *first) build(q request) (string, error) {
 	}
 	var fds []int
 	for _, file := range files {
-		fds = append(fds, int(file.Fd()))
+		fds = append(fds, int(file.Fd())) // makes it one that blocks, which the server undoes
 	}
 	return q.Op, send(answer, fds...)
+}
+
+// makeTunnel adds the network device to files, or says in the answer why there is none.
+func (f *first) makeTunnel(files []*os.File, answer *reply) []*os.File {
+	if !f.spec.Tunnel {
+		return files
+	}
+	tunnel, err := openTunnel()
+	if err != nil {
+		answer.NoTunnel = err.Error()
+		return files
+	}
+	answer.Tunnel = true
+	return append(files, tunnel)
 }
 
 func (f *first) prepareFork() error {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,6 +63,16 @@ func probeMore(args []string) int {
 		_ = c.Start()
 	case "spin":
 		spin()
+	case "send":
+		for _, to := range args[1:] {
+			c, err := net.Dial("udp", to)
+			if err == nil {
+				_, err = io.WriteString(c, "hello")
+			}
+			say(to, err)
+		}
+	case "network":
+		network()
 	case "eat":
 		eat(args[1])
 	case "eat-by-child":
@@ -134,4 +145,26 @@ func bomb() {
 		}
 	}
 	_ = unix.Pause()
+}
+
+// network says what the network looks like from inside.
+func network() {
+	b, _ := os.ReadFile("/etc/resolv.conf")
+	fmt.Println("resolv.conf: " + strings.TrimSpace(string(b)))
+	interfaces, _ := net.Interfaces()
+	var names []string
+	for _, i := range interfaces {
+		names = append(names, i.Name)
+	}
+	slices.Sort(names)
+	fmt.Println("interfaces: " + strings.Join(names, " "))
+	tunnel, err := net.InterfaceByName(tunnelName)
+	if err != nil {
+		say("mtu", err)
+		return
+	}
+	fmt.Println("mtu:", tunnel.MTU)
+	say("change the device", setUpTunnel(uint32(tunnel.Index)))
+	_, err = os.Open(tunnelPath)
+	say("open the device", err)
 }

@@ -20,6 +20,12 @@ func unsupported() error {
 // Check reports that this system has no full isolation.
 func Check(context.Context) error { return unsupported() }
 
+// Abilities says that this system has none.
+func Abilities(context.Context) Able {
+	why := Reason(unsupported())
+	return Able{Namespaces: why, Tunnel: why, MemoryLimit: why, ProcessLimit: why, CPUShare: why, Freeze: why}
+}
+
 // isolated is what this system does not have.
 type isolated struct{ Shell }
 

@@ -152,6 +152,12 @@ func (e *ProgramError) Error() string { return "cannot execute " + e.Path + ": "
 
 func (e *ProgramError) Unwrap() error { return e.Err }
 
+// Able says what this machine can do for sandboxes of full isolation: each is empty, or says why not and what to do. What is missing besides
+// Namespaces the server makes up for as far as it can: it samples memory, and functions without a tunnel reach the cloud and nothing else.
+type Able struct {
+	Namespaces, Tunnel, MemoryLimit, ProcessLimit, CPUShare, Freeze string
+}
+
 // What the methods of shells and sandboxes fail with, besides what the system says.
 var (
 	errEnded      = errors.New("sandbox: the first process has ended")

@@ -29,6 +29,7 @@ type isolated struct {
 	listeners []net.Listener
 	packets   []net.PacketConn
 	tunnel    *os.File
+	noTunnel  string
 	done      chan struct{}
 
 	mu sync.Mutex
@@ -198,6 +199,7 @@ func (s *isolated) take(a answer) error {
 		a.discard()
 		return fmt.Errorf("sandbox: %d descriptors instead of %d", len(a.files), want)
 	}
+	s.noTunnel = a.NoTunnel
 	if a.Tunnel {
 		s.tunnel, a.files = a.files[want-1], a.files[:want-1]
 	}
