@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -36,7 +37,7 @@ func (l *Link) connect(p packet) {
 	c, known := l.conns[p.flow]
 	passed := known && c.passed
 	if known && !passed {
-		c.syn = append(c.syn[:0], p.raw...) // it may be another connection by now, with other numbers
+		c.syn = bytes.Clone(p.raw) // it may be another connection by now, with other numbers
 	}
 	l.mu.Unlock()
 	if passed {
@@ -51,7 +52,7 @@ func (l *Link) connect(p packet) {
 		l.relay.notes.full(l.who(), "connections")
 		return
 	}
-	c = &connection{flow: p.flow, syn: append([]byte(nil), p.raw...), requests: make(chan *tcp.ForwarderRequest, 1)}
+	c = &connection{flow: p.flow, syn: bytes.Clone(p.raw), requests: make(chan *tcp.ForwarderRequest, 1)}
 	l.mu.Lock()
 	l.conns[p.flow] = c
 	l.mu.Unlock()

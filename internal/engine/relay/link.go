@@ -139,6 +139,9 @@ func (l *Link) take(b []byte) {
 		l.ask(p)
 	case p.proto == protoUDP:
 		l.flows.send(p)
+	case p.asksToConnect() && p.carries() > 0:
+		// It is kept while the destination is dialled, and data would have to be kept with it. The function's kernel asks again without.
+		l.counts.dropped.Add(1)
 	case p.asksToConnect():
 		l.connect(p)
 	default:

@@ -162,7 +162,7 @@ func netlink(kind, flags uint16, message []byte, attrs ...[]byte) error {
 
 // function is a program in a namespace that has nothing but a device which the relay answers.
 type function struct {
-	t      *testing.T
+	t      testing.TB
 	link   *Link
 	cmd    *exec.Cmd
 	stdin  io.WriteCloser
@@ -177,7 +177,7 @@ func uids() []int {
 	return []int{0, 65534}
 }
 
-func needTunnel(t *testing.T) {
+func needTunnel(t testing.TB) {
 	t.Helper()
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -187,7 +187,7 @@ func needTunnel(t *testing.T) {
 }
 
 // start runs args in a new namespace, its device attached to r.
-func start(t *testing.T, r *Relay, uid int, args ...string) *function {
+func start(t testing.TB, r *Relay, uid int, args ...string) *function {
 	t.Helper()
 	needTunnel(t)
 	resolv := t.TempDir() + "/resolv.conf"
@@ -258,7 +258,7 @@ func (f *function) wait() string {
 }
 
 // run is start and wait.
-func run(t *testing.T, r *Relay, uid int, args ...string) string {
+func run(t testing.TB, r *Relay, uid int, args ...string) string {
 	t.Helper()
 	return start(t, r, uid, args...).wait()
 }

@@ -93,6 +93,9 @@ func (p packet) asksToConnect() bool {
 	return p.proto == protoTCP && header.TCP(p.segment).Flags()&mask == header.TCPFlagSyn
 }
 
+// carries is how many bytes of data a TCP segment has.
+func (p packet) carries() int { return len(p.segment) - int(header.TCP(p.segment).DataOffset()) }
+
 func address(a netip.Addr) tcpip.Address { return tcpip.AddrFromSlice(a.AsSlice()) }
 
 // headerSize is the length of an IP header, without options, of a's kind.

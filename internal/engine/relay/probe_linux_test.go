@@ -9,12 +9,16 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"croft/internal/clock"
 )
 
 // probe is a program of a function's. It prints a line for each thing that it tried.
@@ -61,6 +65,17 @@ func probe(args []string) {
 	case "crowd":
 		n, _ := strconv.Atoi(args[2])
 		say("crowd", crowd(args[1], n))
+	case "hold", "reset":
+		c, err := net.Dial("tcp", args[1])
+		say(args[0], err)
+		if err == nil && args[0] == "reset" {
+			_, _ = c.Write([]byte("x"))
+			abort(c)
+			return
+		}
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	case "measure":
+		measure(args[1], args[2], args[3])
 	case "flood-syn", "flood-udp", "flood-dns":
 		n, _ := strconv.Atoi(args[1])
 		flood(args[0], n)
@@ -196,3 +211,57 @@ func flood(kind string, n int) {
 	fmt.Println("flooded")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
+
+// measure prints figures as benchmarks have them: value and unit.
+func measure(echoes, sink, source string) {
+	c := clock.Real()
+	var connects, rounds []time.Duration
+	for range 300 {
+		at := c.Now()
+		conn, err := net.Dial("tcp", echoes)
+		if err != nil {
+			say("connect", err)
+			return
+		}
+		connects = append(connects, c.Now().Sub(at))
+		conn.Close()
+	}
+	conn, err := net.Dial("tcp", echoes)
+	if err != nil {
+		say("connect", err)
+		return
+	}
+	defer conn.Close()
+	for b := make([]byte, 1); len(rounds) < 3000; {
+		at := c.Now()
+		_, _ = conn.Write(b)
+		_, _ = io.ReadFull(conn, b)
+		rounds = append(rounds, c.Now().Sub(at))
+	}
+	slices.Sort(connects)
+	slices.Sort(rounds)
+	fmt.Println(connects[len(connects)/2].Microseconds(), "us/connect-p50")
+	fmt.Println(connects[len(connects)*95/100].Microseconds(), "us/connect-p95")
+	fmt.Println(rounds[len(rounds)/2].Microseconds(), "us/round-trip-p50")
+	for _, way := range []string{"up", "down"} {
+		to := map[string]string{"up": sink, "down": source}[way]
+		at := c.Now()
+		conn, err := net.Dial("tcp", to)
+		if err != nil {
+			say(way, err)
+			return
+		}
+		if way == "up" {
+			for b, left := make([]byte, 1<<18), bulk; left > 0; left -= len(b) {
+				_, _ = conn.Write(b)
+			}
+			_ = conn.(*net.TCPConn).CloseWrite()
+		}
+		_, _ = io.Copy(io.Discard, conn)
+		conn.Close()
+		fmt.Println(bulk/1_000_000*1000/int(c.Now().Sub(at).Milliseconds()), "MB/s-"+way)
+	}
+}
+
+// bulk is how much measure moves each way.
+const bulk = 512 << 20

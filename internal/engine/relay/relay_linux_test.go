@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -43,7 +44,7 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
-func newWorld(t *testing.T, c Config) *world {
+func newWorld(t testing.TB, c Config) *world {
 	t.Helper()
 	w := &world{hosts: map[netip.AddrPort]string{}, known: map[string][]netip.Addr{}}
 	if c.Clock == nil {
@@ -117,7 +118,7 @@ func (w *world) is(host, here string) {
 }
 
 // serve answers connections at addr until the test ends.
-func serve(t *testing.T, addr string, answer func(*net.TCPConn)) string {
+func serve(t testing.TB, addr string, answer func(*net.TCPConn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -316,4 +317,67 @@ func TestHostsOwnAddressesAreRefused(t *testing.T) {
 	if text := w.log.String(); !strings.Contains(text, "this machine's own address") {
 		t.Errorf("log: %s", text)
 	}
+}
+
+func TestClosingALinkEndsItsConnections(t *testing.T) {
+	w := newWorld(t, Config{})
+	ended := make(chan error, 1)
+	w.is("203.0.113.1:80", serve(t, "127.0.0.1:0", func(c *net.TCPConn) {
+		_, _ = c.Write([]byte("x"))
+		_, err := c.Read(make([]byte, 1))
+		ended <- err
+	}))
+	f := start(t, w.Relay, uids()[0], probeName, "hold", "203.0.113.1:80")
+	eventually(t, "the connection", func() bool { return f.link.Stats().Down == 1 })
+	f.link.Close()
+	if err := <-ended; !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("the host saw %v", err)
+	}
+	f.wait()
+}
+
+func TestRefusalAndFailureReachBothEnds(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.is("203.0.113.1:80", serve(t, "127.0.0.1:0", func(c *net.TCPConn) { // resets what it has taken
+		_, _ = c.Read(make([]byte, 1))
+		abort(c)
+	}))
+	expect(t, run(t, w.Relay, uids()[0], probeName, "both-ways", "203.0.113.1:80", "10000000"), "both ways: ECONNRESET")
+	got := make(chan error, 1)
+	w.is("203.0.113.2:80", serve(t, "127.0.0.1:0", func(c *net.TCPConn) {
+		_, err := io.Copy(io.Discard, struct{ io.Reader }{c})
+		got <- err
+	}))
+	expect(t, run(t, w.Relay, uids()[0], probeName, "reset", "203.0.113.2:80"), "reset: done")
+	if err := <-got; !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("the host saw %v", err)
+	}
+}
+
+// BenchmarkRelay measures what a function pays: the table of docs/architecture/relay.md.
+func BenchmarkRelay(b *testing.B) {
+	w := newWorld(b, Config{})
+	w.is("203.0.113.1:80", serve(b, "127.0.0.1:0", echo))
+	w.is("203.0.113.2:80", serve(b, "127.0.0.1:0", func(c *net.TCPConn) { _, _ = io.Copy(io.Discard, struct{ io.Reader }{c}) }))
+	w.is("203.0.113.3:80", serve(b, "127.0.0.1:0", func(c *net.TCPConn) {
+		for block, left := make([]byte, 1<<18), bulk; left > 0; left -= len(block) {
+			_, _ = c.Write(block)
+		}
+	}))
+	sums, n := map[string]float64{}, 0
+	for b.Loop() {
+		n++
+		for line := range strings.Lines(run(b, w.Relay, uids()[0], probeName, "measure", "203.0.113.1:80", "203.0.113.2:80", "203.0.113.3:80")) {
+			var value float64
+			var unit string
+			if _, err := fmt.Sscan(line, &value, &unit); err != nil {
+				b.Fatal(line)
+			}
+			sums[unit] += value
+		}
+	}
+	for unit, sum := range sums {
+		b.ReportMetric(sum/float64(n), unit)
+	}
+	b.ReportMetric(0, "ns/op")
 }
