@@ -49,6 +49,8 @@ type Options struct {
 	Account string
 	// AllowHosts are addresses (HOST:PORT) that functions reach though they are this machine's own, such as localhost:6379.
 	AllowHosts []string
+	// NoProactiveInit keeps functions from being initialised before their first invocation.
+	NoProactiveInit bool
 	// Log receives the cloud's own messages. Nil means none.
 	Log *slog.Logger
 }
@@ -78,6 +80,7 @@ func New(ctx context.Context, o Options) (*Cloud, error) {
 	}
 	a, err := app.Start(ctx, app.Options{
 		Dir: o.Dir, Ephemeral: o.Dir == "", SDKDir: sdkDir(o.Dir), Listen: o.Listen, Account: o.Account, Version: "embedded", Log: o.Log, AllowHosts: o.AllowHosts,
+		NoProactiveInit: o.NoProactiveInit,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("croft: %w", err)

@@ -117,7 +117,7 @@ func (c *lambdaClient) create(ctx context.Context, f function) error {
 
 // renew changes a function's configuration, so that none of its environments is used again.
 func (c *lambdaClient) renew(ctx context.Context, name string, n int) error {
-	body := fmt.Sprintf(`{"Environment":{"Variables":{"N":"%d"}}}`, n)
+	body := fmt.Sprintf(`{"Environment":{"Variables":{"NN":"%d"}}}`, n)
 	_, err := c.call(ctx, "lambda", http.MethodPut, "/2015-03-31/functions/"+name+"/configuration", "application/json", []byte(body))
 	return err
 }
