@@ -114,9 +114,11 @@ func (g *ground) find(own, mounts []byte) {
 
 // groupFolder is where a mount at point of the groups below root shows the group path; "" when it does not.
 func groupFolder(point, root, path string) string {
+	if strings.HasPrefix(path, "/..") { // outside of this process's namespace
+		return ""
+	}
 	rel, err := filepath.Rel(root, path)
-	if strings.HasPrefix(path, "/..") || err != nil || // the first: a group outside of this process's namespace
-		!filepath.IsLocal(rel) {
+	if err != nil || !filepath.IsLocal(rel) {
 		return ""
 	}
 	return filepath.Join(point, rel)
