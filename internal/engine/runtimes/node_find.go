@@ -31,12 +31,15 @@ type nodeInterpreter struct {
 	// RequireModule and DetectModule say that the interpreter knows these features, and has them on.
 	RequireModule bool `json:"require_module"`
 	DetectModule  bool `json:"detect_module"`
+	// Hooks says that modules can be looked for elsewhere without a thread that does it (since 22.15).
+	Hooks bool `json:"hooks"`
 }
 
 const nodeProbe = `const flags = process.allowedNodeEnvironmentFlags;
 console.log(JSON.stringify({
   major: parseInt(process.versions.node), version: process.versions.node, executable: require('fs').realpathSync(process.execPath),
   libraries: process.report.getReport().sharedObjects.filter((p) => p[0] === '/'),
+  hooks: typeof require('module').registerHooks === 'function',
   require_module: flags.has('--experimental-require-module'), detect_module: flags.has('--experimental-detect-module'),
 }));`
 

@@ -91,6 +91,14 @@ export const handler = async (event) => [typeof client.send, require.resolve('@a
   await client.config.region(), (await client.config.credentials()).accessKeyId];
 `
 
+// place is where the SDK lies for an interpreter of this machine.
+func place(t testing.TB) string {
+	if nodeOf(t, 20).Hooks {
+		return nodeModules
+	}
+	return nodeRootModules
+}
+
 // TestNodeHasTheSDK, for import and for require, and one that a layer brings wins.
 func TestNodeHasTheSDK(t *testing.T) {
 	s, set := standFor(t)
@@ -100,7 +108,7 @@ func TestNodeHasTheSDK(t *testing.T) {
 			t.Fatalf("fresh %v: %s\n%s", fresh, failure, v.out)
 		}
 		answer, kind := v.invoke(`{}`)
-		if want := `["function","/var/runtime/node_modules/@aws-sdk/client-dynamodb/dist-cjs/index.js",true,"eu-west-1","AKIA"]`; kind != "" || answer != want {
+		if want := `["function","` + place(t) + `/@aws-sdk/client-dynamodb/dist-cjs/index.js",true,"eu-west-1","AKIA"]`; kind != "" || answer != want {
 			t.Errorf("fresh %v: %s %s\nwant %s\n%s", fresh, kind, answer, want, v.out)
 		}
 		v.end()

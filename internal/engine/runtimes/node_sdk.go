@@ -35,6 +35,12 @@ type nodeSDK struct {
 	needs  map[string]nodeNeeds // by folders of code and layers, which do not change
 }
 
+// nodePackages is a folder whose node_modules has packages of the SDK: those that were asked for, and what they need. The zero value has none.
+type nodePackages struct {
+	dir   string
+	asked []string
+}
+
 // nodeNeeds are the packages that a function names: its own files, and those of packages that it brings.
 type nodeNeeds struct{ own, others []string }
 
@@ -48,77 +54,77 @@ func newNodeSDK(h Host) nodeSDK {
 	return nodeSDK{host: h, turn: make(chan struct{}, 1), mu: &sync.Mutex{}, failed: map[string]sdkFailure{}, needs: map[string]nodeNeeds{}}
 }
 
-// folder returns a folder whose node_modules has what the function needs of the SDK, and installs it first. It is "" for a function that needs nothing.
-func (s *nodeSDK) folder(ctx context.Context, in *nodeInterpreter, code, layers string) (string, error) {
+// packages returns a folder with what the function needs of the SDK, and installs it first. There is none for a function that needs nothing.
+func (s *nodeSDK) packages(ctx context.Context, in *nodeInterpreter, code, layers string) (nodePackages, error) {
 	needs, err := s.needed(code, layers)
 	if err != nil {
-		return "", err
+		return nodePackages{}, err
 	}
 	all := slices.Compact(slices.Sorted(slices.Values(slices.Concat(needs.own, needs.others))))
 	if len(all) == 0 {
-		return "", nil
+		return nodePackages{}, nil
 	}
-	dir, err := s.obtain(ctx, in, all)
+	found, err := s.obtain(ctx, in, all)
 	var failure *cloud.Error
 	if errors.As(err, &failure) && len(needs.own) < len(all) {
 		// Libraries name packages that they use if they are there.
 		if len(needs.own) == 0 {
-			return "", nil
+			return nodePackages{}, nil
 		}
 		return s.obtain(ctx, in, needs.own)
 	}
-	return dir, err
+	return found, err
 }
 
 // obtain returns a folder that has the packages, one that is there or a new one.
-func (s *nodeSDK) obtain(ctx context.Context, in *nodeInterpreter, packages []string) (string, error) {
+func (s *nodeSDK) obtain(ctx context.Context, in *nodeInterpreter, packages []string) (nodePackages, error) {
 	parent := filepath.Join(cmp.Or(s.host.SDKDir, s.host.Dir), "node", fmt.Sprint(in.Major))
-	if dir := installedSet(parent, packages); dir != "" {
-		return dir, nil
+	if found := installedSet(parent, packages); found.dir != "" {
+		return found, nil
 	}
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		return "", ctx.Err()
+		return nodePackages{}, ctx.Err()
 	}
-	if dir := installedSet(parent, packages); dir != "" {
-		return dir, nil
+	if found := installedSet(parent, packages); found.dir != "" {
+		return found, nil
 	}
 	sum := sha256.Sum256([]byte(strings.Join(packages, " ")))
 	dir := filepath.Join(parent, hex.EncodeToString(sum[:8]))
 	now := s.host.Clock.Now()
 	if f, ok := s.failed[dir]; ok && now.Sub(f.at) < retryAfter {
-		return "", f.err
+		return nodePackages{}, f.err
 	}
 	if err := s.install(ctx, in, dir, packages); err != nil {
 		if ctx.Err() != nil {
-			return "", ctx.Err()
+			return nodePackages{}, ctx.Err()
 		}
 		failure := lacking(err, "The function uses %s, which could not be installed: %v. Bring the packages with the function, or see whether this works: %s",
 			strings.Join(packages, ", "), err, strings.Join(npmCommand(in, "FOLDER", packages), " "))
 		s.failed[dir] = sdkFailure{at: now, err: failure}
 		s.host.Progress(failure.Message)
-		return "", failure
+		return nodePackages{}, failure
 	}
-	return dir, nil
+	return nodePackages{dir: dir, asked: packages}, nil
 }
 
-// installedSet returns the folder below parent with the fewest packages that has all of those; "" without one.
-func installedSet(parent string, packages []string) string {
+// installedSet returns the folder below parent with the fewest packages that has all of those.
+func installedSet(parent string, packages []string) nodePackages {
 	files, _ := filepath.Glob(filepath.Join(parent, "*", nodeSDKFile)) // a folder whose name makes a bad pattern has none
-	best, size := "", 0
+	var best nodePackages
 	for _, file := range files {
 		var has []string
 		text, err := os.ReadFile(file)
 		if err != nil || json.Unmarshal(text, &has) != nil {
 			continue
 		}
-		if best != "" && len(has) >= size {
+		if best.dir != "" && len(has) >= len(best.asked) {
 			continue
 		}
 		if !slices.ContainsFunc(packages, func(p string) bool { return !slices.Contains(has, p) }) {
-			best, size = filepath.Dir(file), len(has)
+			best = nodePackages{dir: filepath.Dir(file), asked: has}
 		}
 	}
 	return best
@@ -171,7 +177,7 @@ func (s *nodeSDK) install(ctx context.Context, in *nodeInterpreter, dir string, 
 	if err := os.RemoveAll(dir); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, dir); err != nil && installedSet(filepath.Dir(dir), packages) == "" {
+	if err := os.Rename(tmp, dir); err != nil && installedSet(filepath.Dir(dir), packages).dir == "" {
 		return err
 	}
 	s.host.Progress(names + ": installed.")

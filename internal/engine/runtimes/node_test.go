@@ -1,7 +1,7 @@
 package runtimes
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"fmt"
 	"io/fs"
@@ -41,21 +41,29 @@ type nodeFunction struct {
 	bootstrap string
 	done      chan struct{}
 
-	mu  sync.Mutex
-	out bytes.Buffer
+	write *os.File
+	out   *bufio.Reader
 }
 
-func (f *nodeFunction) Write(p []byte) (int, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.out.Write(p)
-}
+// logged ends what a call of log returns.
+const logged = "that is all\n"
 
-// log returns what the function has logged, without what differs each time.
+// log returns what the function has logged since the last call, without what differs each time. What it wrote before it answered is in the pipe.
 func (f *nodeFunction) log() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	text := regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+Z`).ReplaceAllString(f.out.String(), "TIME")
+	f.t.Helper()
+	if _, err := f.write.WriteString(logged); err != nil {
+		f.t.Fatal(err)
+	}
+	text := ""
+	for !strings.HasSuffix(text, logged) {
+		line, err := f.out.ReadString('\n')
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		text += line
+	}
+	text = strings.TrimSuffix(text, logged)
+	text = regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+Z`).ReplaceAllString(text, "TIME")
 	text = regexp.MustCompile(`"(stack|stackTrace)":\[(?:"(?:[^"\\]|\\.)*",?)*\]`).ReplaceAllString(text, `"$1":[]`)
 	text = regexp.MustCompile(`\(node:\d+\)`).ReplaceAllString(text, "(node:PID)")
 	return strings.ReplaceAll(text, "\x1e", "<newline>")
@@ -122,14 +130,19 @@ func startNode(t testing.TB, s nodeStart) *nodeFunction {
 		env = all
 	} else {
 		if args = append(args, "ahead"); s.sdk != "" {
-			args = append(args, s.sdk)
+			args = append(args, s.sdk+"/node_modules")
 		}
 		assignment.Env = all
 		env["LEFT_OVER"] = "yes"
 	}
-	f := &nodeFunction{t: t, api: runtimeapi.New(runtimeapi.Options{}), bootstrap: bootstrap, done: make(chan struct{})}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	f := &nodeFunction{t: t, write: w, out: bufio.NewReader(r), api: runtimeapi.New(runtimeapi.Options{}), bootstrap: bootstrap, done: make(chan struct{})}
 	f.cmd = exec.Command(s.in.Executable, args...)
-	f.cmd.Dir, f.cmd.Env, f.cmd.Stdout, f.cmd.Stderr = s.code, environ(env), f, f
+	f.cmd.Dir, f.cmd.Env, f.cmd.Stdout, f.cmd.Stderr = s.code, environ(env), w, w
 	f.run(assignment)
 	return f
 }

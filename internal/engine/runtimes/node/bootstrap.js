@@ -2,7 +2,7 @@
 
 // Runs one Lambda function. Started as
 //
-//     node bootstrap.js [ahead [FOLDER OF AN SDK]]
+//     node bootstrap.js [ahead [node_modules FOLDER, PACKAGES IN IT ...]]
 //
 // with a socket to the server as descriptor 3, over which it speaks frames: docs/architecture/engine.md. Started ahead, before anybody
 // knows which function it will be, it has its environment from the assign frame too.
@@ -47,9 +47,9 @@ function root() {
 
 async function main() {
   const assigned = channel.next();
-  const [ahead, sdk] = process.argv.splice(2);
+  const [ahead, modules, ...packages] = process.argv.splice(2);
   if (ahead) {
-    await load.warm(sdk);
+    await load.warm(modules, packages);
   }
   const { kind, header } = await assigned;
   if (kind !== 'A') {

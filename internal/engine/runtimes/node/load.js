@@ -22,34 +22,17 @@ const BUILTINS = [
 ];
 
 // warm does what can be done before the function is known.
-async function warm(sdk) {
+async function warm(modules, packages) {
   for (const name of BUILTINS) {
     require('node:' + name);
   }
   await import('./warm.mjs');
-  if (sdk) {
-    warmSDK(path.join(sdk, 'node_modules'));
-  }
-}
-
-// warmSDK loads what clients of the AWS SDK have in common. A function that brings its own copy has it at another path, and never meets this one.
-function warmSDK(folder) {
-  for (const scope of ['@smithy', '@aws-sdk']) {
-    let names = [];
+  // A function that brings its own copy of a package has it at another path, and never meets this one.
+  for (const name of packages) {
     try {
-      names = fs.readdirSync(path.join(folder, scope));
+      await import(pathToFileURL(require.resolve(path.join(modules, name))).href);
     } catch {
-      continue;
-    }
-    for (const name of names) {
-      if (/^(client|lib)-|^types$/.test(name)) {
-        continue;
-      }
-      try {
-        require(path.join(folder, scope, name));
-      } catch {
-        // It has no main file, or none for this version: whoever needs it will say so.
-      }
+      // Whoever needs it will be told.
     }
   }
 }
@@ -84,10 +67,15 @@ function provideGlobals({ globals }) {
   };
 }
 
-// fallbackFolders are those of NODE_PATH that exist and hold packages.
+// fallbackFolders are those of NODE_PATH that hold packages.
 function fallbackFolders() {
-  const listed = (process.env.NODE_PATH ?? '').split(':');
-  return listed.filter((folder) => path.basename(folder) === 'node_modules' && fs.existsSync(folder));
+  return (process.env.NODE_PATH ?? '').split(':').filter((folder) => {
+    try {
+      return path.basename(folder) === 'node_modules' && fs.readdirSync(folder).length > 0;
+    } catch {
+      return false;
+    }
+  });
 }
 
 // provideFallback lets import find packages where NODE_PATH says, as Lambda's own Node.js does and the usual one does not. Node.js has had hooks in

@@ -1,2 +1,2 @@
-// Imported ahead of the function, so that the loader of ES modules is there when it is needed.
-export {};
+// Imported ahead of the function, so that the loader of ES modules, and what it needs for CommonJS modules, is there when it is needed.
+import './errors.js';
