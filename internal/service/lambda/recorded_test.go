@@ -10,8 +10,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	api "croft/internal/awsapi/lambda"
 	"croft/internal/cloud"
+	"croft/internal/wire"
 )
 
 // recordings returns the answers of a file of recordings of the real service, by the end of the test's name, or skips.
@@ -76,7 +79,7 @@ func agrees(path string, want, got any) string {
 			}
 		}
 	case string:
-		if want == "date" || want == "datetime" || want == "timestamp" {
+		if slices.Contains([]string{"date", "datetime", "timestamp", "lambda-url"}, want) {
 			return ""
 		}
 		var pattern strings.Builder
@@ -246,4 +249,68 @@ func TestRecordedEventConfigs(t *testing.T) {
 	run("test_put_function_recursion_config_invalid_value",
 		"- "+create, `put_recursion_invalid_value_error PutFunctionRecursionConfig {"FunctionName": "f", "RecursiveLoop": "InvalidValue"}`)
 	t.Logf("%d answers about event invoke configurations agree", agreed)
+}
+
+// received returns what a recorded case received from a queue.
+func received(t *testing.T, c map[string]any, key string) map[string]any {
+	t.Helper()
+	v, _ := c[key].(map[string]any)
+	if list, ok := v["Messages"].([]any); ok && len(list) == 1 {
+		v, _ = list[0].(map[string]any)
+	}
+	if v == nil {
+		t.Fatalf("%s was not recorded", key)
+	}
+	return v
+}
+
+// TestRecordedDestinations makes events end as the recorded ones did and compares what the queues got.
+func TestRecordedDestinations(t *testing.T) {
+	all := recordings(t, "test_lambda_destinations.snapshot.json")
+	agreed := 0
+	retries := func(n int32) *int32 { return &n }
+	for _, c := range []struct {
+		name, key, handler, payload string
+		retries, age                *int32
+		minutes                     int
+	}{
+		{"test_assess_lambda_destination_invocation[Success-payload0]", "receive_message_result", "a.echo", `{}`, nil, nil, 0},
+		{"test_assess_lambda_destination_invocation[payload0]", "receive_message_result", "a.echo", `{}`, retries(0), nil, 0},
+		{"test_assess_lambda_destination_invocation[payload1]", "receive_message_result", "a.fail", `{"raise_error": 1}`, retries(0), nil, 0},
+		{"test_lambda_destination_default_retries", "receive_message_result", "a.fail", `{"raise_error": 1}`, nil, nil, 3},
+		{"test_retries", "queue_destination_payload", "a.fail", `{"message": "m"}`, retries(2), nil, 3},
+		{"test_maxeventage", "no_retry_failure_message", "a.fail", `{"message": "m"}`, retries(2), retries(60), 0},
+		{"test_maxeventage", "single_retry_failure_message", "a.fail", `{"message": "m"}`, retries(2), retries(120), 1},
+	} {
+		w := newEventWorld(t)
+		want := received(t, all[c.name], c.key)["Body"].(map[string]any)
+		answer, err := json.Marshal(want["responsePayload"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.engine.answer, w.engine.failure = answer, answer
+		w.function(t, "f", c.handler)
+		w.configure(t, api.PutFunctionEventInvokeConfigInput{
+			DestinationConfig: destinations(queueARN, queueARN), MaximumRetryAttempts: c.retries, MaximumEventAgeInSeconds: c.age,
+		})
+		if _, err := w.invoke(w.Context(), &api.InvokeInput{FunctionName: "f", InvocationType: wire.Ptr("Event"), Payload: []byte(c.payload)}); err != nil {
+			t.Fatal(err)
+		}
+		w.Settle()
+		for range c.minutes {
+			w.Advance(time.Minute)
+		}
+		letters := w.post.take()
+		var got any
+		if len(letters) != 1 || json.Unmarshal([]byte(letters[0].body), &got) != nil {
+			t.Errorf("%s: got %+v", c.name, letters)
+			continue
+		}
+		if diff := agrees(c.name, want, got); diff != "" {
+			t.Error(diff)
+			continue
+		}
+		agreed++
+	}
+	t.Logf("%d records agree", agreed)
 }
