@@ -392,7 +392,7 @@ def handler(event, context):
 	const none = "No such file or directory"
 	want := `{"shadow": "` + none + `", "home": "` + none + `", "data": "` + none + `", "server": "` + none + `", "tmp": [], "kill": "No such process",
 		"write": "Read-only file system", "runtime": "~(Read-only file system|Permission denied)", "machine": "Connection refused",
-		"metadata": "Network is unreachable", "leave": 1, "secret": null}`
+		"metadata": "~(No route to host|Network is unreachable)", "leave": 1, "secret": null}`
 	w.expect(w.invoke(fn, string(payload)), "", want)
 	fn.ARN += "2"
 	w.expect(w.invoke(fn, string(payload)), "", want)
