@@ -106,6 +106,7 @@ type engineFake struct {
 	calls   []call
 	busy    int
 	answer  []byte
+	failure []byte // what a.fail answers, when it is not the usual
 	invoked chan call
 	// provisioned is what was asked for, by the ARN of the version; told receives a value each time, if it is set.
 	provisioned map[string]int
@@ -128,6 +129,9 @@ func (e *engineFake) Invoke(_ context.Context, fn engine.Function, inv engine.In
 	if e.busy > 0 {
 		e.busy--
 		return nil, cloud.Errorf("TooManyRequestsException", "Rate Exceeded.").WithStatus(429)
+	}
+	if fn.Handler == "a.fail" && e.failure != nil {
+		return &engine.Result{Payload: e.failure, FunctionError: "Unhandled"}, nil
 	}
 	if fn.Handler == "a.fail" {
 		return &engine.Result{Payload: []byte(`{"errorMessage":"no","errorType":"Exception"}`), FunctionError: "Unhandled", LogTail: []byte("log")}, nil

@@ -284,6 +284,9 @@ func TestRecordedDestinations(t *testing.T) {
 	} {
 		w := newEventWorld(t)
 		want := received(t, all[c.name], c.key)["Body"].(map[string]any)
+		if own, ok := want["responsePayload"].(map[string]any); ok {
+			delete(own, "context") // the function's own words, full of what varies
+		}
 		answer, err := json.Marshal(want["responsePayload"])
 		if err != nil {
 			t.Fatal(err)
