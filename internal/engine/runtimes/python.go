@@ -2,13 +2,9 @@ package runtimes
 
 import (
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
-	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -117,7 +113,11 @@ func (p *python) ready(ctx context.Context, minor int) (*interpreter, string, er
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.prepared == "" {
-		dir, err := p.writeFiles()
+		tree, err := fs.Sub(pythonFiles, "python")
+		if err != nil {
+			return nil, "", err
+		}
+		dir, err := writeTree(filepath.Join(p.host.Dir, "runtime"), "python", tree)
 		if err != nil {
 			return nil, "", err
 		}
@@ -136,48 +136,4 @@ func (p *python) ready(ctx context.Context, minor int) (*interpreter, string, er
 	}
 	p.chosen[minor] = in
 	return in, p.prepared, nil
-}
-
-// writeFiles puts what is embedded where sandboxes can bind it, in a folder named after its content, so that another version of croft on the same data
-// has its own.
-func (p *python) writeFiles() (string, error) {
-	tree, err := fs.Sub(pythonFiles, "python")
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.New()
-	err = fs.WalkDir(tree, ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := fs.ReadFile(tree, path)
-		fmt.Fprintf(sum, "%s %d\n%s", path, len(text), text)
-		return err
-	})
-	if err != nil {
-		return "", err
-	}
-	parent := filepath.Join(p.host.Dir, "runtime")
-	dir := filepath.Join(parent, "python-"+hex.EncodeToString(sum.Sum(nil)[:8]))
-	if _, err := os.Stat(dir); err == nil {
-		return dir, nil
-	}
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return "", err
-	}
-	tmp, err := os.MkdirTemp(parent, "new-")
-	if err != nil {
-		return "", err
-	}
-	for _, step := range []func() error{
-		func() error { return os.CopyFS(tmp, tree) },
-		// Whatever the server's umask: the function runs as another user.
-		func() error { return readable(tmp) },
-		func() error { return os.Rename(tmp, dir) },
-	} {
-		if err := step(); err != nil && !errors.Is(err, fs.ErrExist) {
-			return "", err
-		}
-	}
-	return dir, nil
 }

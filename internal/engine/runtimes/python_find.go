@@ -2,20 +2,16 @@ package runtimes
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
-	"croft/internal/clock"
 	"croft/internal/engine/sandbox"
 )
 
@@ -87,8 +83,6 @@ type candidate struct {
 	// script: it is a shim, which must run to tell what it stands for, and is slow.
 	script bool
 }
-
-const probeTime = 20 * time.Second
 
 // find returns the interpreter of the given minor version, one that has the SDK if there are several, or else the nearest there is.
 func (p *python) find(ctx context.Context, minor int) (*interpreter, error) {
@@ -213,44 +207,4 @@ func isScript(path string) bool {
 	head := make([]byte, 2)
 	_, err = io.ReadFull(f, head)
 	return err == nil && string(head) == "#!"
-}
-
-// probe runs an interpreter once to learn about it. One that does not work is nil.
-func (p *python) probe(ctx context.Context, path string) *interpreter {
-	if in, ok := p.probed[path]; ok {
-		return in
-	}
-	script, err := pythonFiles.ReadFile("python/probe.py")
-	if err != nil {
-		return nil
-	}
-	standard, err := pythonFiles.ReadFile("python/parent/standard.txt")
-	if err != nil {
-		return nil
-	}
-	ctx, cancel := clock.WithTimeout(ctx, p.host.Clock, probeTime)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, append([]string{"-I", "-c", string(script)}, strings.Fields(string(standard))...)...)
-	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "PYENV_ROOT=" + os.Getenv("PYENV_ROOT"), "LC_ALL=C.UTF-8"}
-	cmd.WaitDelay = time.Second
-	var out limitedBuffer
-	cmd.Stdout = &out
-	err = cmd.Run()
-	if ctx.Err() != nil {
-		return nil // says nothing about the interpreter
-	}
-	in := &interpreter{}
-	if err == nil {
-		err = json.Unmarshal(out.buf, in)
-	}
-	if err != nil {
-		p.host.Log.Debug("not a usable Python", "path", path, "error", err)
-		in = nil
-	}
-	p.probed[path] = in
-	if in != nil {
-		p.probed[in.Executable] = in
-	}
-	return in
 }

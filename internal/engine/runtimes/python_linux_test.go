@@ -211,6 +211,13 @@ func (v *live) program(p sandbox.Program, frames bool) (sandbox.Program, func())
 
 // start gives the environment its function.
 func (v *live) start(ctx context.Context, l *Launch, code, layers, handler string, own map[string]string) {
+	v.s.t.Helper()
+	v.begin(ctx, l, code, layers, handler, own)
+	v.assign(ctx, l, handler)
+}
+
+// begin gives the sandbox its function, and assign the process, which it starts when none waits.
+func (v *live) begin(ctx context.Context, l *Launch, code, layers, handler string, own map[string]string) {
 	t := v.s.t
 	t.Helper()
 	v.env = maps.Clone(l.Env)
@@ -227,6 +234,12 @@ func (v *live) start(ctx context.Context, l *Launch, code, layers, handler strin
 	if v.run, err = v.shell.Start(ctx, sandbox.Work{Binds: binds, TmpBytes: 64 << 20, Programs: 1, Limits: sandbox.Limits{Memory: 512 << 20, CPUWeight: 100}}); err != nil {
 		t.Fatal(err)
 	}
+}
+
+func (v *live) assign(ctx context.Context, l *Launch, handler string) {
+	t := v.s.t
+	t.Helper()
+	var err error
 	if v.child = v.run.Booted(); v.child != nil {
 		delete(v.env, sdkVar)
 		if err := v.api.Assign(runtimeapi.Assignment{Env: v.env, Handler: handler, SDK: l.SDK}); err != nil {

@@ -44,7 +44,8 @@ func (m *machine) add(name string, minor int, sdk bool, pip string) string {
 	path := filepath.Join(m.bin, name)
 	script := fmt.Sprintf(`#!/bin/sh
 if [ "$1" = -I ]; then
-  echo '{"minor": %d, "version": "3.%[1]d.1", "executable": "%[2]s", "prefix": "%[3]s", "paths": [], "libraries": [], "sdk": %[4]v}'
+  printf x >>%[2]s.asked
+  echo '{"minor": %[1]d, "version": "3.%[1]d.1", "executable": "%[2]s", "prefix": "%[3]s", "paths": [], "libraries": [], "sdk": %[4]v}'
   exit
 fi
 echo "$@" >>%[2]s.calls
@@ -92,6 +93,26 @@ func TestInterpreterIsFound(t *testing.T) {
 	last := l.Binds[len(l.Binds)-1]
 	if _, err := os.Stat(filepath.Join(last.Source, "bootstrap.py")); err != nil || last.Target != "/var/runtime" {
 		t.Errorf("%+v: %v", last, err)
+	}
+}
+
+// TestInterpreterIsRemembered: another server on the same data does not ask an interpreter again, until something of it has changed.
+func TestInterpreterIsRemembered(t *testing.T) {
+	m := newMachine(t)
+	path := m.add("python3.12", 12, false, "")
+	for i, want := range []int{1, 1, 2} {
+		if i == 2 {
+			m.add("python3.12", 12, false, "# changed")
+		}
+		p := newPython(m.python.host)
+		p.places = m.python.places
+		l, err := p.Prepare(t.Context(), Request{Runtime: "python3.12", Code: m.code})
+		if err != nil || l.Args[0] != path {
+			t.Fatalf("%v, %v", l, err)
+		}
+		if asked, err := os.ReadFile(path + ".asked"); err != nil || len(asked) != want {
+			t.Errorf("server %d: asked %d times, %v", i, len(asked), err)
+		}
 	}
 }
 

@@ -1,19 +1,18 @@
 """Loads boto3 and what its clients need, so that the children of the fork server make theirs quickly.
 
-Three things of botocore are changed, none of which a program can tell but by its time: sessions share the service descriptions that one loader has read,
-the first sessions are made already (a session looks at nothing of its surroundings before it is used), and the endpoint rules of a service are parsed
-once. No client, credential or variable survives the warming.
+Four things of botocore are changed, none of which a program can tell but by its time: sessions share the service descriptions that one loader has read,
+the first sessions and TLS contexts are made already (neither looks at anything of its surroundings before it is used), and the endpoint rules of a service
+are parsed once. No client, credential or variable survives the warming.
 """
 
 import functools
 import os
 
-SERVICES = (
-    "dynamodb s3 sqs sns lambda sts iam logs events stepfunctions secretsmanager ssm kms apigateway apigatewayv2 cloudwatch cloudformation "
-    "kinesis scheduler ses cognito-idp"
-).split()
+# Those that functions use most. Another one's description is read when a client of it is made, as ever.
+SERVICES = "dynamodb s3 sqs sns lambda sts logs events stepfunctions secretsmanager ssm kms".split()
 RESOURCES = "dynamodb s3 sqs sns".split()
 SESSIONS = 2  # boto3's default session, and one more
+CONTEXTS = 8  # every client has one, and every session a few
 
 # What a session may look at while it is warmed: nothing of this machine.
 SURROUNDINGS = {
@@ -31,6 +30,7 @@ def warm(real):
         import botocore.config
         import botocore.endpoint_provider
         import botocore.exceptions
+        import botocore.httpsession
         import botocore.loaders
         import botocore.session
     except ImportError:
@@ -43,6 +43,7 @@ def warm(real):
         shared = read_descriptions(real)
         share_descriptions(shared)
         make_sessions()
+        make_contexts()
     finally:
         os.environ.clear()
         os.environ.update(saved)
@@ -167,3 +168,20 @@ def make_sessions():
         return session
 
     botocore.session.get_session = get_session
+
+
+def make_contexts():
+    """Makes TLS contexts ahead, with the usual settings. Each is given out once, as its owner may change it."""
+    import botocore.httpsession as http
+
+    usual = http.create_urllib3_context
+    made = [usual() for _ in range(CONTEXTS)]
+
+    @functools.wraps(usual)
+    def create_urllib3_context(*args, **kwargs):
+        wanted = any(v is not None for v in args) or any(v is not None for v in kwargs.values())
+        if wanted or not made or os.environ.get("SSLKEYLOGFILE"):
+            return usual(*args, **kwargs)
+        return made.pop()
+
+    http.create_urllib3_context = create_urllib3_context
