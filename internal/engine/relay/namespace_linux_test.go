@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,7 +30,8 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	switch os.Args[0] {
+	sandbox.Main()
+	switch filepath.Base(os.Args[0]) {
 	case namespaceName:
 		if err := becomeFunction(os.Args[1], os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "namespace:", err)
