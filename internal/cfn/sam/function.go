@@ -36,14 +36,11 @@ func (x *expander) function(s *source) ([]*resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	fn := &resource{id: s.id, typ: "AWS::Lambda::Function", attributes: s.own()}
-	if truthy(name) {
-		fn.properties = append(fn.properties, f("FunctionName", name))
+	if !truthy(name) {
+		name = nil
 	}
-	fn.properties = append(fn.properties, f("Code", code), f("Handler", handler), f("Runtime", runtime))
-	fn.properties = append(fn.properties, rest...)
-	fn.properties = append(fn.properties, f("Tags", allTags))
-
+	fn := &resource{id: s.id, typ: "AWS::Lambda::Function", attributes: s.own(), properties: append(
+		present(f("FunctionName", name), f("Code", code), f("Handler", handler), f("Runtime", runtime), f("Tags", allTags)), rest...)}
 	made := &executionRole{id: s.id + "Role", tags: allTags, attributes: s.inherited(), has: map[string]bool{}}
 	if tracing != nil {
 		made.addManaged(str(managedPolicy("AWSXrayWriteOnlyAccess")))
