@@ -13,6 +13,9 @@
 //   - RequestResponse never runs inside a transaction of the store: a function's run can take minutes and cannot be repeated at will.
 //   - An Event invocation is a message of the outbox, written in the caller's transaction if it has one: once accepted it is run at
 //     least once, and twice more when the function fails, after one and two minutes.
+//   - Who may call a URL is decided from its row, the function and the policy of one snapshot. A URL's entry in the index is written and removed with its
+//     row; it outlives its alias, and not its function.
+//   - A function whose answer is streamed runs to its end, whoever reads it.
 //   - A mapping's state is its row. The pollers follow the rows, so that they survive a restart.
 //
 // # Keys
@@ -22,9 +25,12 @@
 //	f name                       the function (JSON)
 //	p name                       its resource policy: the statements in order (JSON)
 //
-// In the shared space, where the pollers find them all:
+//	u name qualifier             the URL of the function, under "$LATEST", or of an alias (JSON)
+//
+// In the shared space, where the pollers and the front door find them all:
 //
 //	m account region uuid        an event source mapping (JSON)
+//	u id                         whose the URL with that id is (JSON)
 //
 // Outbox: "lambda.invoke", an Event invocation, keyed by the function's ARN. Timer: "lambda.requeue", an Event invocation that the
 // engine had no room for.
