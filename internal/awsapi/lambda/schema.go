@@ -446,7 +446,7 @@ var schema = wire.Schema{
 		}},
 		111: {Name: "FunctionEventInvokeConfigList", Kind: wire.List, Elem: 110, ElemName: "", Checked: true},
 		112: {Name: "FunctionList", Kind: wire.List, Elem: 109, ElemName: "", Checked: true},
-		113: {Name: "FunctionName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 140, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?", Go: "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{1,12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"}},
+		113: {Name: "FunctionName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 140, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?", Go: "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{1,12}:)?(function:)?([a-zA-Z0-9-_]+)(:(\\$LATEST|[a-zA-Z0-9-_]+))?"}},
 		114: {Name: "FunctionResponseType", Kind: wire.String, Checked: true, Enum: []string{"ReportBatchItemFailures"}},
 		115: {Name: "FunctionResponseTypeList", Kind: wire.List, Elem: 114, ElemName: "", Checked: true, Limits: &wire.Limits{Min: 0, Max: 1, HasMin: true, HasMax: true}},
 		116: {Name: "FunctionUrl", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 40, Max: 100, HasMin: true, HasMax: true}},
@@ -895,7 +895,7 @@ var schema = wire.Schema{
 		251: {Name: "Method", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 6, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: ".*"}},
 		252: {Name: "MinimumNumberOfPollers", Kind: wire.Integer, Checked: true, Limits: &wire.Limits{Min: 1, Max: 200, HasMin: true, HasMax: true}},
 		253: {Name: "NameSpacedFunctionArn", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 10000, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "arn:(aws[a-zA-Z-]*)?:lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:function:[a-zA-Z0-9-_\\.]+(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"}},
-		254: {Name: "NamespacedFunctionName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 256, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", Go: "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{1,12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"}},
+		254: {Name: "NamespacedFunctionName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 256, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?", Go: "(arn:(aws[a-zA-Z-]*)?:lambda:)?([a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:)?(\\d{1,12}:)?(function:)?([a-zA-Z0-9-_\\.]+)(:(\\$LATEST(\\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"}},
 		255: {Name: "NamespacedStatementId", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 100, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "([a-zA-Z0-9-_.]+)"}},
 		256: {Name: "NoPublishedVersionException", Kind: wire.Structure, Error: &errorNoPublishedVersionException, Members: []wire.Member{
 			{Name: "Type", Wire: "Type", Shape: 342},
@@ -1157,7 +1157,7 @@ var schema = wire.Schema{
 			{Name: "Tags", Wire: "Tags", Shape: 353, Required: true},
 		}},
 		351: {Name: "TagValue", Kind: wire.String},
-		352: {Name: "TaggableResource", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 256, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "arn:(aws[a-zA-Z-]*):lambda:[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|capacity-provider:[a-zA-Z0-9-_]+)"}},
+		352: {Name: "TaggableResource", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 256, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "arn:(aws[a-zA-Z-]*):lambda:(eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\\d{1}:\\d{12}:(function:[a-zA-Z0-9-_]+(:(\\$LATEST|[a-zA-Z0-9-_]+))?|layer:([a-zA-Z0-9-_]+)|code-signing-config:csc-[a-z0-9]{17}|event-source-mapping:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}|capacity-provider:[a-zA-Z0-9-_]+)"}},
 		353: {Name: "Tags", Kind: wire.Map, Elem: 351, ElemName: "", Key: 348, KeyName: ""},
 		354: {Name: "TagsError", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ErrorCode", Wire: "ErrorCode", Shape: 355, Required: true},
