@@ -25,8 +25,9 @@ type Invocation struct {
 	Stream Stream
 }
 
-// Stream receives an answer while it is produced. Invoke calls it, from its own goroutine, and for streamed answers alone. An error says that nobody
-// listens any more; the runtime may finish its answer all the same. As long as a call lasts Invoke cannot return, whatever becomes of its context.
+// Stream receives an answer while it is produced, or in one piece when the function does not stream it; nothing of one that is an error from the beginning.
+// Invoke calls it, from its own goroutine. An error says that nobody listens any more; the runtime may finish its answer all the same. As long as a call
+// lasts Invoke cannot return, whatever becomes of its context.
 type Stream interface {
 	Begin(mediaType string, streamed bool) error
 	io.Writer
@@ -34,7 +35,7 @@ type Stream interface {
 
 // Answer is what the runtime made of an invocation, or of its own start.
 type Answer struct {
-	// Payload is empty for a streamed answer that went to a Stream, unless it failed midway: then it is the error document.
+	// Payload is empty for an answer that went to a Stream. Of one that failed, midway too, it is the error document.
 	Payload []byte
 	// ErrorType is set when the runtime reported an error: the name that it gave it, or "Unhandled".
 	ErrorType string
@@ -78,8 +79,7 @@ func (s *Server) Invoke(ctx context.Context, inv Invocation) (Answer, error) {
 	if !s.offer(e) {
 		return Answer{}, fmt.Errorf("%w: the environment is in use or broken", ErrNotTaken)
 	}
-	listens := true
-	for {
+	for listens := true; ; {
 		l, turn := s.claim(e)
 		if l != nil {
 			if err := l.send(ctx, e); err != nil {
@@ -89,12 +89,16 @@ func (s *Server) Invoke(ctx context.Context, inv Invocation) (Answer, error) {
 		}
 		select {
 		case a := <-e.answer:
-			return a, nil
+			return e.passed(a), nil
 		case p := <-e.parts:
 			listens = listens && pass(inv.Stream, p)
 		case <-turn:
 		case <-ctx.Done():
-			return s.giveUp(ctx, e)
+			a, err := s.giveUp(ctx, e)
+			if err == nil {
+				a = e.passed(a)
+			}
+			return a, err
 		}
 	}
 }
@@ -106,6 +110,18 @@ func pass(to Stream, p part) bool {
 	}
 	_, err := to.Write(p.data)
 	return err == nil
+}
+
+// passed hands an answer that came in one piece to the Stream that waits for it.
+func (e *exchange) passed(a Answer) Answer {
+	if e.Stream == nil || a.Streamed || a.ErrorType != "" {
+		return a
+	}
+	if e.Stream.Begin(a.MediaType, false) == nil && len(a.Payload) > 0 {
+		_, _ = e.Stream.Write(a.Payload) // who does not listen any more misses it
+	}
+	a.Payload = nil
+	return a
 }
 
 // offer makes e the event that the runtime gets when it asks.

@@ -93,16 +93,14 @@ type record struct {
 	mediaType string
 	began     int
 	pieces    []string
+	whole     bool // it was not streamed
 	fail      error
 	got       chan string // when it is not nil each piece goes there
 }
 
 func (r *record) Begin(mediaType string, streamed bool) error {
 	r.began++
-	r.mediaType = mediaType
-	if !streamed {
-		return errors.New("not streamed")
-	}
+	r.mediaType, r.whole = mediaType, !streamed
 	return nil
 }
 
@@ -156,7 +154,7 @@ func TestStreamOverHTTP(t *testing.T) {
 	if o.err != nil || !o.Streamed || o.ErrorType != "Boom" || string(o.Payload) != "{}" || o.Size != 6 || <-status != 202 {
 		t.Errorf("%+v", o)
 	}
-	if rec.began != 1 || rec.mediaType != "text/plain" {
+	if rec.began != 1 || rec.whole || rec.mediaType != "text/plain" {
 		t.Errorf("%+v", rec)
 	}
 	if status, _, _ := runtimeOf(t, s)("POST", "invocation/id/response", "x"); status != 403 {
@@ -200,6 +198,27 @@ func TestStreamOverFrames(t *testing.T) {
 	rec = &record{fail: io.ErrClosedPipe}
 	if o := run(rec, ``, "one", "two"); o.err != nil || o.ErrorType != "" || len(rec.pieces) != 1 {
 		t.Errorf("nobody listens: %+v %v", o, rec.pieces)
+	}
+}
+
+// TestStreamOfWhole: who wants a stream of a function that does not gets its answer in one piece, and its error as an error.
+func TestStreamOfWhole(t *testing.T) {
+	s := New(Options{})
+	b := readied(t, s)
+	rec := &record{}
+	got := invoke(t.Context(), s, Invocation{RequestID: "id", Stream: rec})
+	b.receive('N')
+	b.send('O', `{"type":"application/json"}`, "whole")
+	if o := <-got; o.err != nil || o.Streamed || o.Size != 5 || len(o.Payload) != 0 || !rec.whole || rec.mediaType != "application/json" ||
+		!slices.Equal(rec.pieces, []string{"whole"}) {
+		t.Errorf("%+v %+v", o, rec)
+	}
+	rec = &record{}
+	got = invoke(t.Context(), s, Invocation{RequestID: "id", Stream: rec})
+	b.receive('N')
+	b.send('E', `{"type":"E"}`, "{}")
+	if o := <-got; o.ErrorType != "E" || string(o.Payload) != "{}" || rec.began != 0 {
+		t.Errorf("%+v %+v", o, rec)
 	}
 }
 
