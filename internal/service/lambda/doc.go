@@ -24,7 +24,6 @@
 //
 //	f name                       the function (JSON)
 //	p name                       its resource policy: the statements in order (JSON)
-//
 //	u name qualifier             the URL of the function, under "$LATEST", or of an alias (JSON)
 //
 // In the shared space, where the pollers and the front door find them all:
