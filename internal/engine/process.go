@@ -104,7 +104,7 @@ func (env *environment) newProcess(sp *spare, running sandbox.Running, extension
 		p.outs = append(p.outs, sp.out)
 	}
 	o := runtimeapi.Options{
-		Clock: e.cfg.Clock, Log: e.cfg.Log, Extensions: extensions, MaxResponse: e.cfg.MaxResponse, Dial: running.Dial,
+		Clock: e.cfg.Clock, Log: e.cfg.Log, Extensions: extensions, MaxResponse: e.cfg.MaxResponse, Dial: running.Dial, JSONLogs: fn.JSONLogs,
 	}
 	o.Function.Name, o.Function.Version, o.Function.Handler, o.Function.Account = fn.Name, fn.Version, fn.Handler, fn.Account
 	p.api = runtimeapi.New(o)

@@ -80,7 +80,7 @@ func (env *environment) answered(inv Invocation, r *Result, a runtimeapi.Answer)
 	if a.ErrorType != "" {
 		r.FunctionError, status = unhandled, "error"
 	}
-	env.finish(inv, r, status, a.ErrorType, len(a.Payload))
+	env.finish(inv, r, status, a.ErrorType, int(a.Size))
 }
 
 // broken is the result of an invocation whose environment ended under it, or had to be ended.
