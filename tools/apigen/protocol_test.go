@@ -123,7 +123,7 @@ func TestRequests(t *testing.T) {
 		{"query, no action", request{svc: iamAPI, form: true}, `400 <ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>MissingAction</Code>`},
 		{"query, operation not there", request{svc: iamAPI, form: true, body: "Action=CreateUser&Version=2010-05-08"}, `501 <ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Receiver</Type><Code>NotImplemented</Code><Message>croft does not implement iam:CreateUser.</Message></Error><RequestId>the-id</RequestId></ErrorResponse>`},
 		{"rest, no route", request{svc: lambdaAPI, target: "/nonsense"}, `404 X-Amzn-Errortype: UnknownOperationException {"message":"POST /nonsense is no operation of lambda."}`},
-		{"rest, operation not there", request{svc: lambdaAPI, method: "PUT", target: "/2017-10-31/functions/f/concurrency"}, `501 X-Amzn-Errortype: NotImplemented {"message":"croft does not implement lambda:PutFunctionConcurrency."}`},
+		{"rest, operation not there", request{svc: lambdaAPI, method: "GET", target: "/2025-11-30/capacity-providers"}, `501 X-Amzn-Errortype: NotImplemented {"message":"croft does not implement lambda:ListCapacityProviders."}`},
 		{"protocol not there", request{svc: sqsAPI, header: [2]string{"Smithy-Protocol", "rpc-v2-cbor"}}, `croft does not speak the protocol rpcv2Cbor with the service sqs.`},
 
 		{"missing", request{svc: ddbAPI, op: "GetItem", body: `{"TableName":"tab"}`}, `{"__type":"com.amazon.coral.validate#ValidationException","message":"1 validation error detected: Value null at 'key' failed to satisfy constraint: Member must not be null"}`},
