@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"croft/internal/clock"
 )
@@ -179,7 +180,7 @@ func TestIdleFlowsAreForgotten(t *testing.T) {
 	defer silent.Close()
 	w.is("203.0.113.1:9", silent.LocalAddr().String())
 	w.is("203.0.113.1:53", silent.LocalAddr().String())
-	l := attachPair(t, w.Relay)
+	l, _ := attachPair(t, w.Relay)
 	for _, port := range []uint16{9, dnsPort} {
 		to := netip.AddrPortFrom(netip.MustParseAddr("203.0.113.1"), port)
 		b := sentUDP(flow{from: netip.AddrPortFrom(function4(), 1000), to: to})
@@ -200,12 +201,27 @@ func TestIdleFlowsAreForgotten(t *testing.T) {
 }
 
 // attachPair attaches a link to one end of a socket pair, in place of a device.
-func attachPair(tb testing.TB, r *Relay) *Link {
+func attachPair(tb testing.TB, r *Relay) (*Link, int) {
 	tb.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { unix.Close(pair[1]) })
-	return r.Attach(os.NewFile(uintptr(pair[0]), "pair"))
+	return r.Attach(os.NewFile(uintptr(pair[0]), "pair")), pair[1]
+}
+
+func TestStraysAreReset(t *testing.T) {
+	w := newWorld(t, Config{})
+	l, function := attachPair(t, w.Relay)
+	l.network()
+	l.take(segment("198.18.0.1:1000", "203.0.113.1:80", header.TCPFlagAck))
+	b := make([]byte, 100)
+	n, err := unix.Read(function, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, ok := parsePacket(b[:n]); !ok || header.TCP(p.segment).Flags()&header.TCPFlagRst == 0 {
+		t.Errorf("% x", b[:n])
+	}
 }

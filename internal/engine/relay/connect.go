@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/waiter"
@@ -217,14 +218,18 @@ func (l *Link) network() *network {
 	return l.stack
 }
 
-// opened is called by the stack, for a segment that opens a connection: those that accept has put there, and repetitions.
-func (l *Link) opened(id stack.TransportEndpointID, p *stack.PacketBuffer) {
+// opened is called by the stack, for segments of no connection: those that open one, which accept has put there, and strays.
+func (l *Link) opened(id stack.TransportEndpointID, p *stack.PacketBuffer) bool {
+	if header.TCP(p.TransportHeader().Slice()).Flags()&(header.TCPFlagSyn|header.TCPFlagAck) != header.TCPFlagSyn {
+		return false
+	}
 	l.mu.Lock()
 	c := l.conns[flowOf(id)]
 	n := l.stack
+	ready := c != nil && c.passed
 	l.mu.Unlock()
-	if c == nil || !c.isPassed(l) || n == nil {
-		return
+	if !ready || n == nil {
+		return true // its connection has just ended: the function asks again, and is then asked for anew
 	}
 	forwarder := tcp.NewForwarder(n.stack, littleRoom, 1, func(r *tcp.ForwarderRequest) {
 		select {
@@ -233,13 +238,7 @@ func (l *Link) opened(id stack.TransportEndpointID, p *stack.PacketBuffer) {
 			r.Complete(false)
 		}
 	})
-	forwarder.HandlePacket(id, p)
-}
-
-func (c *connection) isPassed(l *Link) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return c.passed
+	return forwarder.HandlePacket(id, p)
 }
 
 func flowOf(id stack.TransportEndpointID) flow {

@@ -65,6 +65,15 @@ func probe(args []string) {
 	case "crowd":
 		n, _ := strconv.Atoi(args[2])
 		say("crowd", crowd(args[1], n))
+	case "same-port":
+		for range 3 {
+			c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{Port: 20000}}).Dial("tcp", args[1])
+			if err == nil {
+				_, err = io.Copy(os.Stdout, c)
+				c.Close()
+			}
+			say("same port", err)
+		}
 	case "hold", "reset":
 		c, err := net.Dial("tcp", args[1])
 		say(args[0], err)

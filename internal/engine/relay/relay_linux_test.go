@@ -336,6 +336,13 @@ func TestClosingALinkEndsItsConnections(t *testing.T) {
 	f.wait()
 }
 
+func TestPortIsUsedAgain(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.is("203.0.113.1:80", serve(t, "127.0.0.1:0", hello("hello")))
+	expect(t, run(t, w.Relay, uids()[0], probeName, "same-port", "203.0.113.1:80"),
+		"hello", "same port: done", "hello", "same port: done", "hello", "same port: done")
+}
+
 func TestRefusalAndFailureReachBothEnds(t *testing.T) {
 	w := newWorld(t, Config{})
 	w.is("203.0.113.1:80", serve(t, "127.0.0.1:0", func(c *net.TCPConn) { // resets what it has taken

@@ -29,13 +29,15 @@ const (
 	littleRoom = 32 << 10
 	muchRoom   = 1 << 20
 	// timeWait is short, as no segment of an old connection can be on its way through a device: a port is free again when the function asks for it.
-	timeWait = time.Second
+	timeWait = 50 * time.Millisecond
+	// lingering is how long a closed connection waits for the function to close it too.
+	lingering = time.Second
 	// synRetries gives up a function that does not complete its connection after 15 seconds.
 	synRetries = 3
 )
 
-// newNetwork makes the stack. opened is called for each segment that opens a connection.
-func newNetwork(send func(parts ...[]byte), opened func(stack.TransportEndpointID, *stack.PacketBuffer)) (*network, error) {
+// newNetwork makes the stack. opened is called for each segment that belongs to no connection; those of which it returns false are answered with a reset.
+func newNetwork(send func(parts ...[]byte), opened func(stack.TransportEndpointID, *stack.PacketBuffer) bool) (*network, error) {
 	n := &network{
 		stack: stack.New(stack.Options{
 			NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol},
@@ -47,16 +49,13 @@ func newNetwork(send func(parts ...[]byte), opened func(stack.TransportEndpointI
 		n.stack.Destroy()
 		return nil, fmt.Errorf("relay: make a network stack: %s", err)
 	}
-	n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, func(id stack.TransportEndpointID, p *stack.PacketBuffer) bool {
-		opened(id, p)
-		return true
-	})
+	n.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, opened)
 	return n, nil
 }
 
 func (n *network) configure() tcpip.Error {
 	wait, retries := tcpip.TCPTimeWaitTimeoutOption(timeWait), tcpip.TCPSynRetriesOption(synRetries)
-	linger := tcpip.TCPLingerTimeoutOption(timeWait)
+	linger := tcpip.TCPLingerTimeoutOption(lingering)
 	for _, option := range []tcpip.SettableTransportProtocolOption{
 		&tcpip.TCPReceiveBufferSizeRangeOption{Min: 4 << 10, Default: littleRoom, Max: muchRoom},
 		&tcpip.TCPSendBufferSizeRangeOption{Min: 4 << 10, Default: littleRoom, Max: muchRoom},
