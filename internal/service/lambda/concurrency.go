@@ -55,6 +55,9 @@ func (s *Service) usage(ctx context.Context, except string) (u usage, err error)
 				}
 			}
 		}
+		if err := u.addLayers(r); err != nil {
+			return err
+		}
 		return s.provisions(ctx, "", func(p *provisioned) error {
 			if !hasReserved[p.Function] && p.Function != except {
 				u.provisioned += p.Requested
@@ -77,6 +80,21 @@ func (u *usage) addCode(r kv.Reader, f *function) error {
 			return err
 		}
 		u.codeSize += v.CodeSize
+	}
+	return nil
+}
+
+// addLayers adds the sizes of the layer versions that are published.
+func (u *usage) addLayers(r kv.Reader) error {
+	for e, err := range r.Scan(kv.PrefixRange(allLayerVersionsKey()), kv.ScanOptions{}) {
+		if err != nil {
+			return err
+		}
+		l, err := decodeLayerVersion(e.Value)
+		if err != nil {
+			return err
+		}
+		u.codeSize += l.CodeSize
 	}
 	return nil
 }

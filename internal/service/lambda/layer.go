@@ -46,7 +46,10 @@ func layersKey() kv.Key { return kv.Key(nil).Raw('l') }
 
 func layerKey(name string) kv.Key { return layersKey().Str(name) }
 
-func layerVersionsKey(name string) kv.Key { return kv.Key(nil).Raw('w').Str(name) }
+// allLayerVersionsKey is the prefix of the versions of all layers.
+func allLayerVersionsKey() kv.Key { return kv.Key(nil).Raw('w') }
+
+func layerVersionsKey(name string) kv.Key { return allLayerVersionsKey().Str(name) }
 
 func layerVersionKey(name string, version int64) kv.Key { return layerVersionsKey(name).Int(version) }
 

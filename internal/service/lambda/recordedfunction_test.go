@@ -103,7 +103,9 @@ func TestRecordedConfiguration(t *testing.T) {
 	run := func(name string, calls ...string) { agreed += newWorld(t).replay(t, all[name], calls...) }
 	const get, config, update = `GetFunction {"FunctionName": "f"}`, `GetFunctionConfiguration {"FunctionName": "f"}`, `UpdateFunctionConfiguration {"FunctionName": "f", "LoggingConfig": {`
 	made := strings.Replace(create, `"Timeout": 30`, `"Timeout": 5, "MemorySize": 256`, 1)
-	with := func(logging string) string { return strings.TrimSuffix(made, "}") + `, "LoggingConfig": {` + logging + `}}` }
+	with := func(logging string) string {
+		return strings.TrimSuffix(made, "}") + `, "LoggingConfig": {` + logging + `}}`
+	}
 	run("test_function_advanced_logging_configuration", "- "+with(`"LogFormat": "JSON"`), "get_function_response "+get, "function_config "+config,
 		"updated_config "+update+`"LogGroup": "cool_lambda"}}`, "received_config "+config)
 	run("test_advanced_logging_configuration_format_switch", "- "+made, "get_function_response "+get, "function_config "+config,
