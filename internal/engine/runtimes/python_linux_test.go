@@ -3,6 +3,7 @@ package runtimes
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -289,7 +290,7 @@ func (v *live) invoke(payload string) (string, string) {
 		}
 	})
 	a, err := v.api.Invoke(ctx, runtimeapi.Invocation{
-		RequestID: "11111111-2222-3333-4444-555555555555", Payload: []byte(payload), Deadline: time.Now().Add(time.Minute),
+		RequestID: "11111111-2222-3333-4444-555555555555", Payload: []byte(payload), Deadline: clock.Real().Now().Add(time.Minute),
 		FunctionARN: "arn:aws:lambda:eu-west-1:000000000000:function:hello", TraceID: "Root=1-5-5", ClientContext: `{"custom":{"a":"b"},"client":{"app_title":"t"}}`,
 		Identity: `{"cognitoIdentityId":"i"}`, Tenant: "blue",
 	})
@@ -323,30 +324,37 @@ def handler(event, context):
     }
 `
 
-// TestForkedIsLikeFresh: nothing that a function can see of itself tells how it was started.
+// TestForkedIsLikeFresh: nothing that a function can see of itself tells how it was started, with whatever versions this machine has.
 func TestForkedIsLikeFresh(t *testing.T) {
 	s := newStand(t)
-	var answers []string
-	for _, fresh := range []bool{true, false} {
-		v, l, failure := s.function(fresh, map[string]string{"app.py": aboutItself}, "app.handler", map[string]string{"GREETING": "hello"})
-		if failure != "" {
-			t.Fatalf("fresh %v: %s\n%s", fresh, failure, v.out)
+	for minor := 9; minor <= 14; minor++ {
+		if in, _, err := s.python.ready(t.Context(), minor); err != nil || in.Minor != minor {
+			t.Logf("SKIPPED, Python 3.%d: it is not on this machine", minor)
+			continue
 		}
-		if l.Boot == nil {
-			t.Fatal("no fork server")
+		s.runtime = fmt.Sprintf("python3.%d", minor)
+		var answers []string
+		for _, fresh := range []bool{true, false} {
+			v, l, failure := s.function(fresh, map[string]string{"app.py": aboutItself}, "app.handler", map[string]string{"GREETING": "hello"})
+			if failure != "" {
+				t.Fatalf("%s, fresh %v: %s\n%s", s.runtime, fresh, failure, v.out)
+			}
+			if l.Boot == nil {
+				t.Fatalf("%s: no fork server", s.runtime)
+			}
+			answer, kind := v.invoke(`{"a":1}`)
+			if kind != "" {
+				t.Fatalf("%s: %s: %s", s.runtime, kind, answer)
+			}
+			answers = append(answers, answer)
+			v.end()
 		}
-		answer, kind := v.invoke(`{"a":1}`)
-		if kind != "" {
-			t.Fatalf("%s: %s", kind, answer)
+		if differences := jsonDiff(t, answers[0], answers[1], "pid", "uid"); len(differences) > 0 {
+			t.Errorf("%s: fresh and forked differ:\n%s", s.runtime, strings.Join(differences, "\n"))
 		}
-		answers = append(answers, answer)
-		v.end()
-	}
-	if differences := jsonDiff(t, answers[0], answers[1], "pid", "uid"); len(differences) > 0 {
-		t.Errorf("fresh and forked differ:\n%s", strings.Join(differences, "\n"))
-	}
-	if !strings.Contains(answers[1], `"ppid": 1`) || !strings.Contains(answers[1], "CapBnd:\\t0000000000000000") {
-		t.Errorf("%s", answers[1])
+		if !strings.Contains(answers[1], `"ppid": 1`) || !strings.Contains(answers[1], "CapBnd:\\t0000000000000000") {
+			t.Errorf("%s: %s", s.runtime, answers[1])
+		}
 	}
 }
 
@@ -382,7 +390,11 @@ var handlers = []struct {
 	{name: "threads", text: "import threading\ndef handler(e, c):\n    out = []\n    t = threading.Thread(target=lambda: out.append(threading.main_thread().name)); t.start(); t.join(); return out", answer: `["MainThread"]`},
 	{name: "processes", text: "import subprocess, sys, multiprocessing as m\ndef f(q): q.send(7)\ndef handler(e, c):\n    a, b = m.get_context('spawn').Pipe(); p = m.get_context('spawn').Process(target=f, args=(b,)); p.start(); p.join()\n    return [a.recv(), subprocess.check_output([sys.executable, '-c', 'print(5)']).decode()]", answer: `[7, "5\n"]`},
 	{name: "huge", text: "def handler(e, c): return 'x' * (7 << 20)", kind: "Function.ResponseSizeTooLarge"},
-	{name: "hooks", text: "from snapshot_restore_py import register_before_snapshot as b\n@b\ndef f(): pass\ndef handler(e, c): return 1", answer: "1"},
+	{name: "hooks", env: "AWS_LAMBDA_INITIALIZATION_TYPE=snap-start", answer: `["b2", "b1", "a1", "a2"]`,
+		text: "from snapshot_restore_py import *\nran = []\n@register_before_snapshot\ndef b1(): ran.append('b1')\nregister_before_snapshot(ran.append, 'b2')\n@register_after_restore\ndef a1(): ran.append('a1')\nregister_after_restore(ran.append, 'a2')\ndef handler(e, c): return ran"},
+	{name: "bad hook", env: "AWS_LAMBDA_INITIALIZATION_TYPE=snap-start", failure: `"errorMessage": "no", "errorType": "Runtime.AfterRestoreError"`,
+		text: "from snapshot_restore_py import *\n@register_after_restore\ndef a1(): raise ValueError('no')\ndef handler(e, c): pass"},
+	{name: "no snapshot", answer: `[]`, text: "from snapshot_restore_py import *\nran = []\nregister_after_restore(ran.append, 'a2')\ndef handler(e, c): return ran"},
 }
 
 // TestHandlers runs every handler forked and fresh.

@@ -91,6 +91,9 @@ class Frames:
         head = dumps(header).encode() if header else b""
         self.socket.sendall(struct.pack("<IBI", 5 + len(head) + len(body), ord(kind), len(head)) + head + body)
 
+    def restored(self):
+        pass
+
     def ready(self):
         self.send("R", {"pid": os.getpid()})
 
@@ -134,6 +137,9 @@ class RuntimeApi:
             name, _, value = line.decode("utf-8").partition(":")
             answer[name.strip().lower()] = value.strip()
         return answer, self.reader.read(int(answer.get("content-length", "0")))
+
+    def restored(self):
+        self.call("GET", "restore/next")
 
     def ready(self):
         pass  # asking for the first event says so
@@ -427,25 +433,23 @@ def serve(server, handler, log):
             server.respond(event.id, answer, media_type)
 
 
-def run_hooks(module, names, kind):
-    """Runs the functions that the handler's module has registered with snapshot_restore_py, if it has imported it."""
-    registry = sys.modules.get(module)
-    for name in names:
-        for function, args, kwargs in getattr(registry, name, list)():
-            try:
-                function(*args, **kwargs)
-            except Exception as e:
-                raise Fault(kind, str(e), traceback.format_tb(e.__traceback__))
+def run_hooks(name, kind):
+    """Runs the functions that the function's code has registered with snapshot_restore_py, if it has imported it."""
+    registered = getattr(sys.modules.get("snapshot_restore_py"), name, list)
+    for function, args, kwargs in registered():
+        try:
+            function(*args, **kwargs)
+        except Exception as e:
+            raise Fault(kind, str(e), traceback.format_tb(e.__traceback__))
 
 
-def initialise(server, log):
-    """Loads the handler, and with SnapStart waits to be restored."""
+def initialise(server):
+    """Loads the handler, and with SnapStart does what belongs to a snapshot and its restoration."""
     handler = load_handler(os.environ["_HANDLER"])
-    if server.assignment.get("restore"):
-        run_hooks("snapshot_restore_py", ["get_before_snapshot"], "Runtime.BeforeSnapshotError")
-        server.ready()
-        take_environment(server.receive("A")[0])
-        run_hooks("snapshot_restore_py", ["get_after_restore"], "Runtime.AfterRestoreError")
+    if server.assignment.get("restore") or os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+        run_hooks("get_before_snapshot", "Runtime.BeforeSnapshotError")
+        server.restored()
+        run_hooks("get_after_restore", "Runtime.AfterRestoreError")
     return handler
 
 
@@ -484,7 +488,7 @@ def run():
     set_up_logging(log)
     try:
         try:
-            handler = initialise(server, log)
+            handler = initialise(server)
         except Exception as e:
             document = error_document(e, "")
             log.error(document)

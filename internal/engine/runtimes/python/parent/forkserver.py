@@ -351,7 +351,7 @@ def prepare():
     gc.collect()
     libc.malloc_trim(0)
     gc.freeze()
-    return bootstrap, {"ready": True, "memory": memory, "modules": sorted(names - NOT_HERE)}
+    return bootstrap, {"ready": True, "pid": os.getpid(), "memory": memory, "modules": sorted(names - NOT_HERE)}
 
 
 def main():
