@@ -233,8 +233,7 @@ func (env *environment) usable(now time.Time) bool {
 // close ends the environment and returns when nothing is left of it.
 func (env *environment) close() {
 	if env.process != nil {
-		// What it returns is of an environment that ends anyway.
-		_ = env.wake()
+		env.wake()
 		env.process.stop("spindown")
 	}
 	env.stopLogs()

@@ -115,15 +115,21 @@ func (env *environment) freeze(turn uint64) {
 	r.frozen = true
 }
 
-// wake lets the environment's processes go on, if they were stopped, and keeps them from being stopped until the next rest.
-func (env *environment) wake() error {
+// wake keeps the environment's processes from being stopped until the next rest. Those that are stopped go on; that is not waited for, since what they
+// are to do waits for them just as well, and if it fails the process is given up.
+func (env *environment) wake() {
 	r := &env.repose
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turn += 1 + r.turn%2
 	if !r.frozen {
-		return nil
+		return
 	}
 	r.frozen = false
-	return env.process.Thaw()
+	p := env.process
+	p.serving.Go(func() {
+		if err := p.Thaw(); err != nil {
+			p.cancel(errExited)
+		}
+	})
 }

@@ -24,9 +24,7 @@ func (env *environment) serve(inv Invocation) (r *Result, keep bool, err error) 
 			return env.uninitialised(inv), false, nil
 		}
 	}
-	if err := env.wake(); err != nil {
-		return nil, false, fmt.Errorf("%w: %w", runtimeapi.ErrNotTaken, err)
-	}
+	env.wake()
 	p := env.process
 	if !first && p.ctx.Err() != nil {
 		return nil, false, runtimeapi.ErrNotTaken
