@@ -37,7 +37,7 @@ func executeInit(id int, known map[int]bool) error {
 	for _, pid := range knownChildren(known) {
 		args = append(args, strconv.Itoa(pid))
 	}
-	return syscall.Exec("/proc/self/exe", args, []string{})
+	return syscall.Exec("/proc/self/exe", args, os.Environ())
 }
 
 // initMain is the first process after executeInit. Its arguments are the request to answer and the children that it has.

@@ -25,6 +25,10 @@ func (s *isolated) Fork(ctx context.Context, parent *Parent, p Program) error {
 		return err
 	}
 	s.mu.Lock()
+	if s.ended {
+		s.mu.Unlock()
+		return errEnded
+	}
 	c := s.newChild(pid)
 	s.mu.Unlock()
 	if _, err := s.control.call(ctx, request{Op: opAdopt, PID: pid}); err != nil {

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"croft/internal/clock"
 )
 
 // Reduced isolation, the server's side. Each program runs below a supervisor, which is this program started again, in a process group of their
@@ -39,6 +41,7 @@ type plain struct {
 	running  []*plainProgram
 	killed   bool
 	peak     int64
+	oom      bool
 }
 
 // plainProgram is one program and its supervisor.
@@ -168,6 +171,9 @@ func (s *plain) Start(ctx context.Context, w Work) (Running, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.work, s.programs = w, w.Programs
+	if w.Limits.Memory > 0 {
+		go s.sampler()
+	}
 	return s, nil
 }
 
@@ -399,7 +405,39 @@ func (s *plain) Usage() Usage {
 		}
 	}
 	s.peak = max(s.peak, now)
-	return Usage{PeakMemory: s.peak}
+	return Usage{PeakMemory: s.peak, OutOfMemory: s.oom}
+}
+
+// sampler looks at the programs' memory until they have ended, where the system tells.
+func (s *plain) sampler() {
+	c := clock.Real()
+	for {
+		t := c.NewTimer(samplePause)
+		select {
+		case <-t.C():
+		case <-s.done:
+			t.Stop()
+			return
+		}
+		s.mu.Lock()
+		var pids []int
+		for _, r := range s.running {
+			if r.pid > 0 {
+				pids = append(pids, r.pid)
+			}
+		}
+		s.mu.Unlock()
+		var now int64
+		for _, pid := range pids {
+			now += residentBelow(pid)
+		}
+		if now > s.work.Limits.Memory {
+			s.mu.Lock()
+			s.oom = true
+			s.mu.Unlock()
+			s.Kill()
+		}
+	}
 }
 
 // translate turns what p says of the inside of a sandbox into what is true outside of one.

@@ -20,6 +20,15 @@ func peakOf(pid int) int64 {
 	return peakIn(b)
 }
 
+// residentBelow is the resident memory in bytes, without files, of a process and of those that it started.
+func residentBelow(pid int) int64 {
+	total := residentOf(pid)
+	for _, child := range processes(pid) {
+		total += residentOf(child)
+	}
+	return total
+}
+
 // maxrssUnit is the unit, in bytes, of a process's largest resident size in its resource usage.
 const maxrssUnit = 1 << 10
 

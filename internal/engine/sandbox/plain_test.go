@@ -3,12 +3,14 @@ package sandbox
 import (
 	"bufio"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -121,6 +123,89 @@ func TestReducedBoundsFiles(t *testing.T) {
 	got := text(lines)
 	if !slices.Equal(got, []string{"1048576"}) {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestReducedFreezes: what is frozen does not go on, and can be ended; its supervisor still sees the server's end.
+func TestReducedFreezes(t *testing.T) {
+	p, lines := reduced(t, nil, `trap "echo on; exit 4" USR1; echo ready; while :; do :; done`)
+	if !lines.Scan() || lines.Text() != "ready" {
+		t.Fatalf("got %q", lines.Text())
+	}
+	if err := p.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.child.Signal(int(syscall.SIGUSR1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Thaw(); err != nil {
+		t.Fatal(err)
+	}
+	if !lines.Scan() || lines.Text() != "on" {
+		t.Fatalf("got %q", lines.Text())
+	}
+	<-p.child.Done()
+	if p.child.Exit() != (Exit{Code: 4}) {
+		t.Errorf("%v", p.child.Exit())
+	}
+	p, _ = reduced(t, nil, "sleep 1000")
+	if err := p.Freeze(); err != nil {
+		t.Fatal(err)
+	}
+	p.shell.(*plain).running[0].life.Close()
+	<-p.child.Done()
+}
+
+// TestReducedBoundsMemory: where the system tells, a program that takes too much is ended.
+func TestReducedBoundsMemory(t *testing.T) {
+	if Default() != Full {
+		t.Skip("SKIPPED, limits of memory are not tested: this system does not tell what other processes use")
+	}
+	p, _ := reduced(t, func(s *setup) { s.Work.Limits.Memory = 30 << 20 }, `x=$(head -c 60000000 /dev/zero | tr "\0" x); echo ready; sleep 1000`)
+	<-p.child.Done()
+	<-p.Done()
+	if !p.Usage().OutOfMemory {
+		t.Errorf("%+v, %v", p.Usage(), p.child.Exit())
+	}
+}
+
+// TestReducedSeveral: programs with files of their own, and one more than was asked for.
+func TestReducedSeveral(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p, lines := reduced(t, func(s *setup) { s.Work.Programs = 2; s.Program.Files = []*os.File{w} }, "echo first >&3; echo ready; sleep 1000")
+	w.Close()
+	if !lines.Scan() || lines.Text() != "ready" {
+		t.Fatalf("got %q", lines.Text())
+	}
+	said, err := bufio.NewReader(r).ReadString('\n')
+	if err != nil || said != "first\n" {
+		t.Errorf("%q, %v", said, err)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	exits := Program{Args: []string{"/bin/sh", "-c", "exit 3"}, Output: null}
+	second, err := p.Run(t.Context(), exits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-second.Done()
+	if second.Exit() != (Exit{Code: 3}) {
+		t.Errorf("%v", second.Exit())
+	}
+	if _, err := p.Run(t.Context(), exits); !errors.Is(err, errNoPrograms) {
+		t.Errorf("one program too many: %v", err)
+	}
+	select {
+	case <-p.child.Done():
+		t.Error("the first program ended with the second")
+	default:
 	}
 }
 

@@ -40,6 +40,9 @@ func self() (string, error) { return os.Executable() }
 // peakOf returns 0: this system tells the peak of a process when it ends, and not before.
 func peakOf(int) int64 { return 0 }
 
+// residentBelow returns 0: the limit of memory is Linux's alone.
+func residentBelow(int) int64 { return 0 }
+
 // maxrssUnit is the unit, in bytes, of a process's largest resident size in its resource usage.
 const maxrssUnit = 1
 

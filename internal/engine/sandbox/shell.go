@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"time"
 
 	"croft/internal/cloud"
 )
@@ -165,6 +166,9 @@ var (
 	errNoPrograms = errors.New("sandbox: no more programs than Work.Programs can run")
 	errOutput     = errors.New("sandbox: a program without an output, or with too many files")
 )
+
+// samplePause is how long a sandbox may use more memory than it may before the server sees it, where the kernel does not.
+const samplePause = 50 * time.Millisecond
 
 // maxFiles bounds Program.Files.
 const maxFiles = 16

@@ -45,6 +45,8 @@ type isolated struct {
 	work   Work
 	groups *groups
 	oom    bool
+	// ended says that nothing more is to be kept here.
+	ended  bool
 	frozen bool
 	// thawed is closed unless the sandbox is frozen.
 	thawed chan struct{}
@@ -104,9 +106,10 @@ func launch(b Base, id identity) (*isolated, error) {
 	defer saying.Close()
 	s.said = said
 	s.cmd = &exec.Cmd{
-		Path:       "/proc/self/exe",
-		Args:       []string{outerName},
-		Env:        []string{},
+		Path: "/proc/self/exe",
+		Args: []string{outerName},
+		// Processors bring threads, and what each keeps for itself: for the little that is done at once here they cost more than they give.
+		Env:        []string{"GOMAXPROCS=1"},
 		Dir:        "/",
 		Stderr:     saying,
 		ExtraFiles: []*os.File{peer},
@@ -232,6 +235,7 @@ func (s *isolated) watch() {
 	s.control.conn.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ended = true
 	for pid, c := range s.children {
 		c.exit = Exit{Code: -1}
 		close(c.done)
@@ -318,6 +322,10 @@ func (s *isolated) takeWaiters(a answer, count int) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.ended {
+		a.discard()
+		return errEnded
+	}
 	for i, f := range a.files {
 		s.waiting = append(s.waiting, &waiter{sock: f, child: s.newChild(a.PIDs[i])})
 	}

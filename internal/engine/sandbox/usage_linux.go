@@ -7,15 +7,11 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"croft/internal/clock"
 )
-
-// samplePause is how long a sandbox may use more memory than it may before the server sees it, where the kernel does not.
-const samplePause = 50 * time.Millisecond
 
 // sampler looks at the sandbox's memory until it ends, except while it is frozen.
 func (s *isolated) sampler() {
