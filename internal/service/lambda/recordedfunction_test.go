@@ -8,7 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	api "croft/internal/awsapi/lambda"
 	"croft/internal/cloud"
+	"croft/internal/wire"
 )
 
 const (
@@ -137,6 +139,70 @@ func TestRecordedConfiguration(t *testing.T) {
 		run("test_get_function_wrong_region["+name+"]", "wrong_region_exception "+op+` {"FunctionName": "`+far+`f"}`)
 	}
 	t.Logf("%d answers about configurations agree", agreed)
+}
+
+func TestRecordedTagsAndPermissions(t *testing.T) {
+	all := recordings(t, "test_lambda_api.snapshot.json")
+	agreed := 0
+	run := func(name string, calls ...string) { agreed += newWorld(t).replay(t, all[name], calls...) }
+	tag := func(key, arn, tags string) string {
+		return key + ` TagResource {"Resource": "` + arn + `", "Tags": {` + tags + `}}`
+	}
+	f, nobody := functionARN+"f", functionARN+"doesnotexist"
+	run("test_tag_exceptions", "- "+create, tag("tag_lambda_invalidarn", "arn:aws:something", `"A": "a"`), tag("tag_lambda_doesnotexist", nobody, `"A": "a"`),
+		tag("tag_lambda_qualifier_doesnotexist", f+":v1", `"A": "a"`), `list_tag_lambda_empty ListTags {"Resource": "`+f+`"}`,
+		`untag_nomatch UntagResource {"Resource": "`+f+`", "TagKeys": ["somekey"]}`, tag("tag_empty_tags", f, ""))
+	run("test_tag_versions", "- "+create, `- PublishVersion {"FunctionName": "f"}`, tag("tag_resource_exception", f+":1", `"A": "a"`),
+		tag("tag_resource_latest_exception", f+":$LATEST", `"A": "a"`))
+	run("test_tag_exceptions[lambda_function]", tag("not_found_exception_tag", nobody, `"A": "a"`),
+		`not_found_exception_untag UntagResource {"Resource": "`+nobody+`", "TagKeys": ["A"]}`, `not_found_exception_list ListTags {"Resource": "`+nobody+`"}`,
+		tag("aliased_arn_exception", nobody+":alias", `"A": "a"`), tag("invalid_arn_exception", strings.Replace(nobody, ":function:", ":foobar:", 1), `"A": "a"`))
+	add := func(key, name, more string) string {
+		return key + ` AddPermission {"FunctionName": "` + name + `", "Action": "lambda:InvokeFunction"` + more + `}`
+	}
+	const s3 = `, "StatementId": "s3", "Principal": "s3.amazonaws.com"`
+	run("test_permission_exceptions", "- "+create, add("add_permission_invalid_statement_id", "f", `, "StatementId": "example.com", "Principal": "s3.amazonaws.com"`),
+		add("add_permission_fn_qualifier_mismatch", f+":alias-not-42", s3+`, "Qualifier": "42"`), add("add_permission_fn_qualifier_latest", "f", s3+`, "Qualifier": "$LATEST"`),
+		add("add_permission_principal_invalid", "f", `, "StatementId": "lambda", "Principal": "invalid.nonaws.com"`),
+		`get_policy_fn_doesnotexist GetPolicy {"FunctionName": "doesnotexist"}`, `get_policy_fn_version_doesnotexist GetPolicy {"FunctionName": "f", "Qualifier": "42"}`,
+		add("add_permission_fn_doesnotexist", "doesnotexist", s3), `remove_permission_policy_doesnotexist RemovePermission {"FunctionName": "f", "StatementId": "s3"}`,
+		add("add_permission_fn_alias_doesnotexist", "f", s3+`, "Qualifier": "alias-doesnotexist"`), add("add_permission_fn_version_doesnotexist", "f", s3+`, "Qualifier": "42"`),
+		add("add_permission_fn_qualifier_invalid", "f", s3+`, "Qualifier": "invalid-qualifier-with-?-char"`),
+		add("add_permission_fn_qualifier_valid_doesnotexist", "f", s3+`, "Qualifier": "valid-with-$-but-doesnotexist"`), add("-", "f", s3),
+		add("add_permission_conflicting_statement_id", "f", s3), `remove_permission_fn_doesnotexist RemovePermission {"FunctionName": "doesnotexist", "StatementId": "s3"}`,
+		`remove_permission_fn_alias_doesnotexist RemovePermission {"FunctionName": "f", "StatementId": "s3", "Qualifier": "alias-doesnotexist"}`)
+	run("test_function_revisions_permissions", "- "+create, add("add_permission_revision_exception", "f", s3+`, "RevisionId": "wrong"`))
+	t.Logf("%d answers about tags and permissions agree", agreed)
+}
+
+// TestPublishedRevisions: a new version gives $LATEST another revision, as recorded of the policies of both; what a version's policy gets does not.
+func TestPublishedRevisions(t *testing.T) {
+	w := newWorld(t)
+	w.function(t, "f", "a.echo")
+	revision := func(qualifier *string) string {
+		t.Helper()
+		out, err := w.client.GetFunctionConfiguration(w.Context(), &api.GetFunctionConfigurationInput{FunctionName: "f", Qualifier: qualifier})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *out.RevisionId
+	}
+	before := revision(nil)
+	if _, err := w.client.PublishVersion(w.Context(), &api.PublishVersionInput{FunctionName: "f"}); err != nil {
+		t.Fatal(err)
+	}
+	after, version := revision(nil), revision(wire.Ptr("1"))
+	if after == before || version == after {
+		t.Errorf("$LATEST had %s and has %s, the version %s", before, after, version)
+	}
+	if _, err := w.client.AddPermission(w.Context(), &api.AddPermissionInput{
+		FunctionName: "f", Qualifier: wire.Ptr("1"), StatementId: "s", Action: "lambda:InvokeFunction", Principal: "s3.amazonaws.com",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if revision(nil) != after || revision(wire.Ptr("1")) == version {
+		t.Error("the permission of a version is not the version's alone")
+	}
 }
 
 // TestRecordedNames tries names and qualifiers of every form that was recorded.

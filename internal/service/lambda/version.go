@@ -54,6 +54,7 @@ func (s *Service) publish(ctx context.Context, tx kv.Tx, f *function, descriptio
 		return nil, false, err
 	}
 	f.Published, f.PublishedAs = number, as
+	f.changed(v.Modified, false) // recorded: a new version gives $LATEST another revision too
 	return v, true, storeFunction(tx, v)
 }
 
