@@ -94,10 +94,12 @@ function encoded(answer) {
   return Buffer.from(text ?? 'null');
 }
 
-class Server {
+// Runtime calls the handler as its own method: stack traces then begin as Lambda's, with Runtime.handler.
+class Runtime {
   constructor(channel, handler, settings, onEnd) {
     this.channel = channel;
-    this.handler = handler;
+    this.handler = handler.call;
+    this.kind = handler;
     this.modern = settings.major >= 24;
     this.onEnd = onEnd;
     // idle is called when the event loop is empty.
@@ -123,7 +125,7 @@ class Server {
     }
     const facts = { [store.requestId]: header.id, [store.trace]: header.trace, [store.tenant]: header.tenant };
     this.onEnd((error, code) => this.fail(error, () => process.exit(code)));
-    this.store.run(facts, () => (this.handler.streaming ? this.stream(header, body) : this.call(header, body)));
+    this.store.run(facts, () => (this.kind.streaming ? this.stream(header, body) : this.call(header, body)));
   }
 
   // again waits for the next event, in another turn of the event loop.
@@ -162,7 +164,7 @@ class Server {
     const succeed = once((value) => this.answer(value));
     const fail = once((error) => this.failed(error ?? 'handled'));
     this.idle = once(() => {
-      if (this.handler.isAsync || this.modern) {
+      if (this.kind.isAsync || this.modern) {
         this.failed(new errors.NodeJsExit());
       } else {
         this.answer(null);
@@ -170,7 +172,7 @@ class Server {
     });
     try {
       const [context, callback] = this.modern ? [{}, undefined] : this.callbacks(once, succeed, fail);
-      const result = this.handler.call(JSON.parse(body.toString('utf8')), contextOf(context, header), callback);
+      const result = this.handler(JSON.parse(body.toString('utf8')), contextOf(context, header), callback);
       if (isPromise(result)) {
         result.then(succeed, fail).catch(fail);
       } else if (this.modern) {
@@ -198,7 +200,7 @@ class Server {
   }
 
   async stream(header, body) {
-    const response = new ResponseStream(this.channel, this.handler.highWaterMark);
+    const response = new ResponseStream(this.channel, this.kind.highWaterMark);
     let over = false;
     const end = (error) => {
       if (over) {
@@ -215,7 +217,7 @@ class Server {
     this.idle = () => end(new errors.TruncatedResponse());
     const context = this.modern ? {} : { callbackWaitsForEmptyEventLoop: true };
     try {
-      const result = this.handler.call(JSON.parse(body.toString('utf8')), response, contextOf(context, header));
+      const result = this.handler(JSON.parse(body.toString('utf8')), response, contextOf(context, header));
       if (!isPromise(result)) {
         end('Streaming does not support non-async handlers.');
         return;
@@ -238,7 +240,7 @@ class Server {
 
 // serve answers events until the process ends.
 function serve(channel, handler, settings, onEnd) {
-  new Server(channel, handler, settings, onEnd).next();
+  new Runtime(channel, handler, settings, onEnd).next();
 }
 
 module.exports = { serve };
