@@ -349,7 +349,10 @@ func TestRefusalAndFailureReachBothEnds(t *testing.T) {
 		_, _ = c.Read(make([]byte, 1))
 		abort(c)
 	}))
-	expect(t, run(t, w.Relay, uids()[0], probeName, "both-ways", "203.0.113.1:80", "10000000"), "both ways: ECONNRESET")
+	// Whichever of its two directions asks second hears of a broken pipe.
+	if got := run(t, w.Relay, uids()[0], probeName, "both-ways", "203.0.113.1:80", "10000000"); got != "both ways: ECONNRESET" && got != "both ways: EPIPE" {
+		t.Error(got)
+	}
 	got := make(chan error, 1)
 	w.is("203.0.113.2:80", serve(t, "127.0.0.1:0", func(c *net.TCPConn) {
 		_, err := io.Copy(io.Discard, struct{ io.Reader }{c})

@@ -29,7 +29,7 @@ const (
 	littleRoom = 32 << 10
 	muchRoom   = 1 << 20
 	// timeWait is short, as no segment of an old connection can be on its way through a device: a port is free again when the function asks for it.
-	timeWait = 50 * time.Millisecond
+	timeWait = time.Millisecond
 	// lingering is how long a closed connection waits for the function to close it too.
 	lingering = time.Second
 	// synRetries gives up a function that does not complete its connection after 15 seconds.
