@@ -133,3 +133,32 @@ func TestBusyEngine(t *testing.T) {
 		}
 	}
 }
+
+// TestLoopsOfMessages stops messages that would go on with a loop: they are deleted, and others go on.
+func TestLoopsOfMessages(t *testing.T) {
+	w := newWorld(t)
+	w.function(t, "f", "a.echo")
+	w.mapping(t, api.CreateEventSourceMappingInput{FunctionName: "f"})
+	traced := func(id, trace string) sqs.Message {
+		m := message(id)
+		m.Attributes = map[string]string{"AWSTraceHeader": trace}
+		return m
+	}
+	w.queues.waiting <- message("m0")
+	trace := (<-w.engine.invoked).inv.TraceID
+	<-w.queues.removed
+	for n := 1; n < 16; n++ {
+		w.queues.waiting <- traced("m", trace)
+		trace = (<-w.engine.invoked).inv.TraceID
+		<-w.queues.removed
+	}
+	w.queues.waiting <- traced("stopped", trace)
+	if handle := <-w.queues.removed; handle != "handle-stopped" || len(w.engine.invoked) > 0 {
+		t.Errorf("removed %s", handle)
+	}
+	w.queues.waiting <- message("other")
+	<-w.engine.invoked
+	if handle := <-w.queues.removed; handle != "handle-other" {
+		t.Errorf("removed %s", handle)
+	}
+}
