@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,6 +66,72 @@ func TestForksLeaveNothing(t *testing.T) {
 	}
 	if again, err := l.Boot.Parent(t.Context()); err != nil || again != parent {
 		t.Errorf("another fork server: %v", err)
+	}
+}
+
+// TestSignals: a function that kills all that it can reach kills itself.
+func TestSignals(t *testing.T) {
+	s := newStand(t)
+	code := s.code(map[string]string{"app.py": "import os, signal\ndef handler(e, c):\n    for target in e:\n        try: os.kill(target, signal.SIGKILL)\n        except ProcessLookupError: pass\n    return 'alive'"})
+	l := s.prepare(code, "", "app.handler", nil)
+	parent, err := l.Boot.Parent(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said struct{ PID int }
+	decode(t, string(parent.Hello()), &said)
+	var all []*live
+	for range 3 {
+		v := s.spare(t.Context(), l, false)
+		v.start(t.Context(), l, code, "", "app.handler", nil)
+		if failure := v.await(); failure != "" {
+			t.Fatal(failure)
+		}
+		all = append(all, v)
+	}
+	if _, end := all[0].invoke("[0]"); end != "signal: killed" {
+		t.Errorf("its group: %s", end)
+	}
+	if answer, end := all[1].invoke(fmt.Sprintf("[%d, -1]", said.PID)); answer != `"alive"` {
+		t.Errorf("everybody: %s %s", answer, end)
+	}
+	if answer, end := all[2].invoke("[]"); answer != `"alive"` {
+		t.Errorf("another: %s %s", answer, end)
+	}
+	if again, err := l.Boot.Parent(t.Context()); err != nil || again != parent {
+		t.Errorf("another fork server: %v", err)
+	}
+}
+
+// TestExecutable: a function of an ordinary user cannot change the interpreter of that user, which it reaches past the read-only binds.
+func TestExecutable(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("SKIPPED: it is for ordinary users, as whom TestAsOrdinaryUser runs it")
+	}
+	s := newStand(t)
+	in, _, err := s.python.ready(t.Context(), 11)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := filepath.Join(openDir(t), "python3.11")
+	if out, err := exec.CommandContext(t.Context(), "cp", in.Executable, own).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	in.Executable = own
+	v, _, failure := s.function(false, map[string]string{"app.py": `
+import os
+def handler(e, c):
+    out = [os.readlink("/proc/self/exe").split(" ")[0]]
+    for path in ("/proc/self/exe", "/proc/self/fd/%d" % os.open("/proc/self/exe", os.O_RDONLY)):
+        try:
+            with open(path, "r+b") as f: out.append(f.write(b"changed"))
+        except OSError as e: out.append(e.strerror)
+    return out`}, "app.handler", nil)
+	if failure != "" {
+		t.Fatal(failure)
+	}
+	if answer, _ := v.invoke("{}"); !strings.HasPrefix(answer, `["/memfd:fork-server", `) || strings.Contains(answer, "7") {
+		t.Error(answer)
 	}
 }
 

@@ -99,6 +99,7 @@ class Entry:
 
     def take_identity(self):
         self.step = "take the sandbox's user"
+        os.setsid()  # a signal to the process group reaches whoever is in it, in other sandboxes too
         uid, gid = self.spec["uid"], self.spec["gid"]
         if self.spec["drop_groups"]:
             os.setgroups([])
@@ -356,6 +357,7 @@ def prepare():
 
 def main():
     gc.disable()
+    os.umask(0o022)
     os.set_inheritable(CONTROL, False)
     os.closerange(CONTROL + 1, LIMIT)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a child that goes to a sandbox
