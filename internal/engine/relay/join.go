@@ -258,7 +258,7 @@ func (p *pipe) settle() {
 }
 
 // Join joins conn, accepted at addr, one of Local's, with what listens on the host's loopback. It returns when both directions have ended, or ctx; conn
-// is then closed. When nothing listens, conn is reset: the function's kernel has told it before that it is connected.
+// is then closed. conn should be a *net.TCPConn: one that is wrapped is ended as a whole when the host ends its direction. When nothing listens, conn is reset: the function's kernel has told it before that it is connected.
 func (r *Relay) Join(ctx context.Context, conn net.Conn, addr string) {
 	defer conn.Close()
 	if !r.total.connections.take(1) {
@@ -280,36 +280,59 @@ func (r *Relay) Join(ctx context.Context, conn net.Conn, addr string) {
 		abort(host)
 	})
 	defer stop()
-	inside, ok := conn.(*net.TCPConn)
-	if !ok {
-		abort(conn)
-		return
-	}
 	var both sync.WaitGroup
-	both.Go(func() { r.copyTCP(host, inside) })
-	both.Go(func() { r.copyTCP(inside, host) })
+	both.Go(func() { r.copy(host, conn) })
+	both.Go(func() { r.copy(conn, host) })
 	both.Wait()
 }
 
-// copyTCP moves from one kernel connection to another. A failure resets both.
-func (r *Relay) copyTCP(to, from *net.TCPConn) {
-	raw, err := from.SyscallConn()
-	for err == nil {
-		var n int
+// copy moves from one of the kernel's connections to another. A failure resets both.
+func (r *Relay) copy(to, from net.Conn) {
+	read := r.reader(from)
+	for {
+		n := 0
 		var failed error
-		err = readReady(raw, r.small, 0, func(b []byte) {
-			n = len(b)
-			_, failed = to.Write(b)
+		err := read(func(b []byte) {
+			if n = len(b); n > 0 {
+				_, failed = to.Write(b)
+			}
 		})
-		if err == nil {
-			err = failed
+		if err != nil || failed != nil {
+			abort(to)
+			abort(from)
+			return
 		}
-		if err == nil && n == 0 {
-			// The other direction finds out when this fails.
-			_ = to.CloseWrite()
+		if n == 0 {
+			endWriting(to)
 			return
 		}
 	}
-	abort(to)
-	abort(from)
+}
+
+// reader reads without holding a buffer while there is nothing, if the connection lets it; nothing is given at the end.
+func (r *Relay) reader(from net.Conn) func(take func([]byte)) error {
+	if c, ok := from.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			return func(take func([]byte)) error { return readReady(raw, r.small, 0, take) }
+		}
+	}
+	return func(take func([]byte)) error {
+		buf := r.small.get()
+		defer r.small.put(buf)
+		n, err := from.Read(*buf)
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		take((*buf)[:n])
+		return err
+	}
+}
+
+// endWriting ends one direction of a connection, or all of it when it cannot be ended by halves: a wrapped one. The other direction finds out when it fails.
+func endWriting(c net.Conn) {
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+		return
+	}
+	c.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -45,10 +46,7 @@ func TestNames(t *testing.T) {
 // nameServer answers questions for texts with n of them, over UDP and TCP at one port. Over UDP it says no more than that there are too many.
 func nameServer(t *testing.T, n int) netip.AddrPort {
 	t.Helper()
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	tcp, udp := samePort(t)
 	answer := func(question []byte, truncated bool) []byte {
 		var m dnsmessage.Message
 		if err := m.Unpack(question); err != nil {
@@ -69,7 +67,7 @@ func nameServer(t *testing.T, n int) netip.AddrPort {
 		}
 		return b
 	}
-	serve(t, udp.LocalAddr().String(), func(c *net.TCPConn) {
+	serveOn(t, tcp, func(c *net.TCPConn) {
 		if q, err := readStream(c, maxQuestion); err == nil {
 			_ = writeStream(c, answer(q, false))
 		}
@@ -91,6 +89,23 @@ func nameServer(t *testing.T, n int) netip.AddrPort {
 		}
 	}()
 	return netip.MustParseAddrPort(udp.LocalAddr().String())
+}
+
+// samePort listens for both protocols at one port.
+func samePort(t *testing.T) (net.Listener, net.PacketConn) {
+	t.Helper()
+	for range 100 {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if udp, err := net.ListenPacket("udp", tcp.Addr().String()); err == nil {
+			return tcp, udp
+		}
+		tcp.Close()
+	}
+	t.Fatal("no port is free for both protocols")
+	return nil, nil
 }
 
 func TestOtherTypesGoToTheHostsServers(t *testing.T) {
@@ -125,24 +140,28 @@ func TestAllowedHosts(t *testing.T) {
 		"db.test:1: ECONNREFUSED", fmt.Sprintf("169.254.1.1:%d: done", port), fmt.Sprintf("169.254.1.2:%d: EHOSTUNREACH", port),
 		"169.254.1.1:1: EHOSTUNREACH")
 	// What is joined on the sandbox's own loopback.
-	join := func(addr string) string {
-		outer := serve(t, "127.0.0.1:0", func(c *net.TCPConn) { w.Join(context.Background(), c, addr) })
+	join := func(addr string, wrap func(net.Conn) net.Conn) string {
+		outer := serve(t, "127.0.0.1:0", func(c *net.TCPConn) { w.Join(context.Background(), wrap(c), addr) })
 		c, err := net.Dial("tcp", outer)
 		if err != nil {
 			return err.Error() // the reset may be that fast
 		}
 		defer c.Close()
-		b := make([]byte, 100)
-		n, err := c.Read(b)
+		b, err := io.ReadAll(c)
 		if err != nil {
 			return err.Error()
 		}
-		return string(b[:n])
+		return string(b)
 	}
-	if got := join(local); got != "from the host\n" {
+	plain := func(c net.Conn) net.Conn { return c }
+	wrapped := func(c net.Conn) net.Conn { return struct{ net.Conn }{c} }
+	if got := join(local, wrapped); got != "from the host\n" {
+		t.Errorf("joined, wrapped: %q", got)
+	}
+	if got := join(local, plain); got != "from the host\n" {
 		t.Errorf("joined: %q", got)
 	}
-	if got := join("127.0.0.1:1"); !strings.Contains(got, "reset") {
+	if got := join("127.0.0.1:1", plain); !strings.Contains(got, "reset") {
 		t.Errorf("an address that is not allowed: %q", got)
 	}
 }

@@ -124,6 +124,12 @@ func serve(t testing.TB, addr string, answer func(*net.TCPConn)) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	serveOn(t, l, answer)
+	return l.Addr().String()
+}
+
+func serveOn(t testing.TB, l net.Listener, answer func(*net.TCPConn)) {
+	t.Helper()
 	var all sync.WaitGroup
 	t.Cleanup(func() {
 		l.Close()
@@ -141,7 +147,6 @@ func serve(t testing.TB, addr string, answer func(*net.TCPConn)) string {
 			})
 		}
 	})
-	return l.Addr().String()
 }
 
 func echo(c *net.TCPConn) { _, _ = io.Copy(c, struct{ io.Reader }{c}) }
