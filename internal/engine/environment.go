@@ -17,6 +17,7 @@ import (
 
 	"croft/internal/clock"
 	"croft/internal/engine/bundle"
+	"croft/internal/engine/runtimeapi/telemetry"
 	"croft/internal/engine/runtimes"
 	"croft/internal/engine/sandbox"
 )
@@ -191,9 +192,9 @@ func (env *environment) variables() map[string]string {
 
 func (env *environment) initializationType() string {
 	if env.purpose == provisioned {
-		return "provisioned-concurrency"
+		return telemetry.ProvisionedConcurrency
 	}
-	return "on-demand"
+	return telemetry.OnDemand
 }
 
 // assignments writes variables as processes get them, in order.
@@ -205,18 +206,18 @@ func assignments(all map[string]string) []string {
 	return out
 }
 
-// reported is what a runtime's version is called.
+// initStart is the event with which an initialisation begins.
 func (env *environment) initStart(phase string) event {
 	fn := env.Function
 	sum := sha256.Sum256([]byte(fn.Runtime + " " + env.launch.Version))
 	version := runtimeLabel(fn.Runtime) + ".v" + env.launch.Version
 	arn := "arn:aws:lambda:" + fn.Region + "::runtime:" + hex.EncodeToString(sum[:])
 	return event{
-		kind: "platform.initStart", level: levelInfo,
+		kind: telemetry.KindInitStart, level: levelInfo,
 		text: fmt.Sprintf("INIT_START Runtime Version: %s\tRuntime Version ARN: %s", version, arn),
-		record: initStartRecord{
+		record: telemetry.InitStart{
 			InitializationType: env.initializationType(), Phase: phase, RuntimeVersion: version, RuntimeVersionARN: arn,
-			FunctionName: fn.Name, FunctionVersion: fn.Version,
+			FunctionName: fn.Name, FunctionVersion: fn.Version, InstanceID: env.LogStream, InstanceMaxMemory: fn.MemoryMB,
 		},
 	}
 }

@@ -1,7 +1,9 @@
 package engine
 
 import (
-	"time"
+	"strings"
+
+	"croft/internal/engine/runtimeapi/telemetry"
 )
 
 // event is something that the platform reports of an environment: as a line of its log, as a JSON document when the function asked for those, and to
@@ -17,7 +19,8 @@ type event struct {
 type level int
 
 const (
-	levelDebug level = iota
+	levelNone level = iota // in no JSON log
+	levelDebug
 	levelInfo
 	levelWarn
 )
@@ -32,68 +35,12 @@ func levelOf(name string) level {
 	return levelInfo
 }
 
-// The records, by their fields' names in documents.
-type (
-	initStartRecord struct {
-		InitializationType string `json:"initializationType"`
-		Phase              string `json:"phase"`
-		RuntimeVersion     string `json:"runtimeVersion,omitempty"`
-		RuntimeVersionARN  string `json:"runtimeVersionArn,omitempty"`
-		FunctionName       string `json:"functionName,omitempty"`
-		FunctionVersion    string `json:"functionVersion,omitempty"`
-	}
-	initDoneRecord struct {
-		InitializationType string       `json:"initializationType"`
-		Phase              string       `json:"phase"`
-		Status             string       `json:"status"`
-		ErrorType          string       `json:"errorType,omitempty"`
-		Metrics            *initMetrics `json:"metrics,omitempty"`
-	}
-	initMetrics struct {
-		Duration float64 `json:"durationMs"`
-	}
-	startRecord struct {
-		RequestID string `json:"requestId"`
-		Version   string `json:"version,omitempty"`
-	}
-	runtimeDoneRecord struct {
-		RequestID string          `json:"requestId"`
-		Status    string          `json:"status"`
-		ErrorType string          `json:"errorType,omitempty"`
-		Metrics   *runtimeMetrics `json:"metrics,omitempty"`
-	}
-	runtimeMetrics struct {
-		Duration      float64 `json:"durationMs"`
-		ProducedBytes int     `json:"producedBytes"`
-	}
-	reportRecord struct {
-		RequestID string        `json:"requestId"`
-		Status    string        `json:"status"`
-		ErrorType string        `json:"errorType,omitempty"`
-		Metrics   reportMetrics `json:"metrics"`
-	}
-	reportMetrics struct {
-		Duration  float64 `json:"durationMs"`
-		Billed    int64   `json:"billedDurationMs"`
-		Memory    int     `json:"memorySizeMB"`
-		MaxMemory int     `json:"maxMemoryUsedMB"`
-		Init      float64 `json:"initDurationMs,omitempty"`
-	}
-	extensionRecord struct {
-		Name   string   `json:"name"`
-		State  string   `json:"state"`
-		Events []string `json:"events"`
-	}
-)
-
 // line is an event in JSON logs.
 type line struct {
 	Time   string `json:"time"`
 	Kind   string `json:"type"`
 	Record any    `json:"record"`
 }
-
-const eventTime = "2006-01-02T15:04:05.000Z"
 
 // report logs an event and tells the extensions.
 func (env *environment) report(ev event) {
@@ -102,11 +49,20 @@ func (env *environment) report(ev event) {
 	case !env.Function.JSONLogs:
 		env.logs.add(ev.text)
 	case ev.level >= levelOf(env.Function.SystemLogLevel):
-		env.logs.add(string(encode(line{now.UTC().Format(eventTime), ev.kind, ev.record})))
+		env.logs.add(string(encode(line{telemetry.Time(now), ev.kind, ev.record})))
 	}
 	if env.process != nil {
 		env.process.api.Telemetry().Platform(now, ev.kind, ev.record)
 	}
 }
 
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+// reportExtensions says which extensions there are, once the environment is initialised.
+func (env *environment) reportExtensions() {
+	for _, x := range env.process.api.Extensions() {
+		env.report(event{
+			kind: telemetry.KindExtension, level: levelInfo,
+			text:   "EXTENSION\tName: " + x.Name + "\tState: " + string(x.State) + "\tEvents: [" + strings.Join(x.Events, ", ") + "]",
+			record: telemetry.Extension{Name: x.Name, State: string(x.State), Events: x.Events},
+		})
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"croft/internal/clock"
 	"croft/internal/cloud"
+	"croft/internal/engine/runtimeapi/telemetry"
 	"croft/internal/engine/sandbox"
 )
 
@@ -91,6 +92,7 @@ func (env *environment) initialise(phase string, limit time.Duration, slot func(
 	if err == nil {
 		env.process.drain() // what was written so far comes before the invocation's own lines
 		env.reportInit(phase, "success", "")
+		env.reportExtensions()
 		return nil
 	}
 	return env.initFailed(phase, err)
@@ -167,10 +169,13 @@ func (env *environment) initFailed(phase string, err error) error {
 
 // reportInit writes what is to be said of an initialisation. Of one that went well for an invocation the invocation's own report tells.
 func (env *environment) reportInit(phase, status, errorType string) {
-	done := initDoneRecord{InitializationType: env.initializationType(), Phase: phase, Status: status, ErrorType: errorType}
-	env.report(event{kind: "platform.initRuntimeDone", level: levelDebug, record: done})
-	done.Metrics = &initMetrics{ms(env.initTook)}
-	ev := event{kind: "platform.initReport", level: levelInfo, record: done}
+	kind := env.initializationType()
+	env.report(event{kind: telemetry.KindInitRuntimeDone, level: levelDebug, record: telemetry.InitRuntimeDone{
+		InitializationType: kind, Phase: phase, Status: status, ErrorType: errorType,
+	}})
+	ev := event{kind: telemetry.KindInitReport, level: levelInfo, record: telemetry.InitReport{
+		InitializationType: kind, Phase: phase, Status: status, ErrorType: errorType, Metrics: telemetry.InitMetrics{Duration: telemetry.Millis(env.initTook)},
+	}}
 	if status != "success" || phase != "init" || env.purpose != onDemand {
 		ev.text = initReport(env.initTook, phase, status, errorType)
 		if env.purpose == ahead {

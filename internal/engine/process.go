@@ -200,12 +200,28 @@ func (env *environment) startPrograms(ctx context.Context, sp *spare, extensions
 	if p.conn == nil {
 		return nil
 	}
-	p.serving.Go(func() { p.api.ServeFrames(p.conn) })
+	p.serving.Go(p.serveFrames)
 	a := runtimeapi.Assignment{Handler: env.Function.Handler, SDK: env.launch.SDK}
 	if sp.booted {
 		a.Env = variables // the others have had theirs from the start
 	}
 	return p.api.Assign(a)
+}
+
+// lastWords is how long a runtime that has closed its frames may take to end by itself, with an exit status of its own.
+const lastWords = time.Second
+
+// serveFrames serves the runtime until it closes the connection, or breaks the protocol. It is of no use any more then.
+func (p *process) serveFrames() {
+	p.api.ServeFrames(p.conn)
+	limit := p.clock.NewTimer(lastWords)
+	defer limit.Stop()
+	select {
+	case <-p.main.Done():
+	case <-p.ctx.Done():
+	case <-limit.C():
+		p.cancel(errExited)
+	}
 }
 
 // runMain starts a runtime that was not waiting.
@@ -290,6 +306,7 @@ func (p *process) settled() bool {
 func (p *process) stop(reason string) {
 	p.once.Do(func() {
 		p.farewell(reason)
+		p.flushTelemetry()
 		p.Usage() // reads it while there is something to read
 		p.cancel(errExited)
 		p.Kill()
@@ -339,6 +356,19 @@ func (p *process) farewell(reason string) {
 			return
 		}
 	}
+}
+
+// flushTime bounds the wait for subscribers before an environment is frozen or ended.
+const flushTime = 200 * time.Millisecond
+
+// flushTelemetry sends subscribers what they have not got yet.
+func (p *process) flushTelemetry() {
+	if len(p.api.Extensions()) == 0 {
+		return
+	}
+	ctx, cancel := clock.WithTimeout(p.ctx, p.clock, flushTime)
+	defer cancel()
+	p.api.Telemetry().Flush(ctx)
 }
 
 // drain logs everything that the runtime has written so far.

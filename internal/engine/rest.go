@@ -98,10 +98,14 @@ func (env *environment) rest() {
 
 // freeze stops the environment's processes, if it still has the rest that turn names and has nothing left to do.
 func (env *environment) freeze(turn uint64) {
+	if !env.resting(turn) {
+		return
+	}
+	env.process.flushTelemetry() // an invocation does not wait for it
 	r := &env.repose
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.turn != turn || r.frozen || env.process == nil {
+	if r.turn != turn || r.frozen {
 		return
 	}
 	if !env.process.settled() {
@@ -113,6 +117,14 @@ func (env *environment) freeze(turn uint64) {
 		return
 	}
 	r.frozen = true
+}
+
+// resting reports whether the environment still has the rest that turn names, and runs.
+func (env *environment) resting(turn uint64) bool {
+	r := &env.repose
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.turn == turn && !r.frozen && env.process != nil
 }
 
 // wake keeps the environment's processes from being stopped until the next rest. Those that are stopped go on; that is not waited for, since what they

@@ -7,6 +7,7 @@ import (
 
 	"croft/internal/clock"
 	"croft/internal/engine/runtimeapi"
+	"croft/internal/engine/runtimeapi/telemetry"
 	"croft/internal/engine/sandbox"
 )
 
@@ -65,8 +66,8 @@ func (env *environment) initialiseAgain() (time.Duration, error) {
 func (env *environment) open(inv Invocation) time.Time {
 	env.logs.startTail(inv.Tail)
 	env.report(event{
-		kind: "platform.start", level: levelInfo, text: startLine(inv.RequestID, env.Function.Version),
-		record: startRecord{inv.RequestID, env.Function.Version},
+		kind: telemetry.KindStart, level: levelInfo, text: startLine(inv.RequestID, env.Function.Version),
+		record: telemetry.Start{RequestID: inv.RequestID, Version: env.Function.Version, Tracing: telemetry.Trace(inv.TraceID)},
 	})
 	return env.e.cfg.Clock.Now()
 }
@@ -148,18 +149,25 @@ func (env *environment) finish(inv Invocation, r *Result, status, errorType stri
 	fn := env.Function
 	r.MaxMemoryMB = int((env.peakMemory() + 1<<20 - 1) >> 20)
 	r.Billed = (r.Duration + r.Init + time.Millisecond - 1).Truncate(time.Millisecond)
-	env.report(event{kind: "platform.runtimeDone", level: levelDebug, text: endLine(inv.RequestID), record: runtimeDoneRecord{
-		RequestID: inv.RequestID, Status: status, ErrorType: errorType, Metrics: &runtimeMetrics{ms(r.Duration), produced},
-	}})
 	logged := status
-	if status == "success" || status == "error" && env.process.ctx.Err() == nil {
+	if status == telemetry.StatusError && env.process.ctx.Err() != nil {
+		status = telemetry.StatusFailure
+	}
+	if status == telemetry.StatusSuccess || status == telemetry.StatusError {
 		logged, errorType = "", "" // what a runtime answers has no status of its own in the text
 	}
+	trace := telemetry.Trace(inv.TraceID)
+	env.report(event{kind: telemetry.KindRuntimeDone, level: levelDebug, record: telemetry.RuntimeDone{
+		RequestID: inv.RequestID, Status: status, ErrorType: errorType, Tracing: trace,
+		Metrics: &telemetry.RuntimeDoneMetrics{Duration: telemetry.Millis(r.Duration), ProducedBytes: int64(produced)},
+	}})
+	env.report(event{kind: telemetry.KindEnd, level: levelNone, text: endLine(inv.RequestID), record: telemetry.End{RequestID: inv.RequestID}})
 	env.report(event{
-		kind: "platform.report", level: levelInfo,
+		kind: telemetry.KindReport, level: levelInfo,
 		text: withIsolation(reportLine(inv.RequestID, fn.MemoryMB, r, logged, errorType), env.e.cfg.Isolation),
-		record: reportRecord{RequestID: inv.RequestID, Status: status, ErrorType: errorType, Metrics: reportMetrics{
-			Duration: ms(r.Duration), Billed: r.Billed.Milliseconds(), Memory: fn.MemoryMB, MaxMemory: r.MaxMemoryMB, Init: ms(r.Init),
+		record: telemetry.Report{RequestID: inv.RequestID, Status: status, ErrorType: errorType, Tracing: trace, Metrics: telemetry.ReportMetrics{
+			Duration: telemetry.Millis(r.Duration), BilledDuration: r.Billed.Milliseconds(), MemorySize: fn.MemoryMB,
+			MaxMemoryUsed: r.MaxMemoryMB, Init: telemetry.Millis(r.Init),
 		}},
 	})
 	if inv.Tail {

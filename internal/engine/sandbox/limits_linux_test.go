@@ -3,7 +3,9 @@ package sandbox
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -262,5 +264,33 @@ func TestFindGround(t *testing.T) {
 	made.remove()
 	if _, err := os.Stat(made.v2); !os.IsNotExist(err) {
 		t.Errorf("still there: %v", err)
+	}
+}
+
+// TestSweep: of the groups of servers, those go whose server has gone.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^$")
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err)
+	}
+	gone := fmt.Sprintf("croft-%d-00", cmd.Process.Pid)
+	here := fmt.Sprintf("croft-%d-00", os.Getpid())
+	for _, name := range []string{gone, here, "croft-server", "other"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sweep(dir)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, e := range entries {
+		left = append(left, e.Name())
+	}
+	if want := []string{here, "croft-server", "other"}; !slices.Equal(left, want) {
+		t.Errorf("left are %v, want %v", left, want)
 	}
 }

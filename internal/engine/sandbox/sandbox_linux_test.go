@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		os.Exit(probe(os.Args[2:]))
 	}
 	if len(os.Args) > 2 && os.Args[1] == "serve" {
-		os.Exit(serveUntilKilled(os.Args[2]))
+		os.Exit(serveUntilKilled(os.Args[2], len(os.Args) > 3))
 	}
 	os.Exit(m.Run())
 }
@@ -290,7 +290,7 @@ func TestNothingOutlives(t *testing.T) {
 }
 
 // serveUntilKilled is a server that has a sandbox. It prints the process id of the sandbox's first process.
-func serveUntilKilled(self string) int {
+func serveUntilKilled(self string, frozen bool) int {
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		return 1
@@ -302,6 +302,12 @@ func serveUntilKilled(self string) int {
 	if err != nil {
 		fmt.Println(err)
 		return 1
+	}
+	if frozen {
+		if err := p.Freeze(); err != nil {
+			fmt.Println(err)
+			return 1
+		}
 	}
 	fmt.Println(p.shell.(*isolated).cmd.Process.Pid)
 	<-p.Done()
@@ -315,7 +321,14 @@ func TestServerIsKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), self, "serve", self)
+	for _, args := range [][]string{{"serve", self}, {"serve", self, "frozen"}} {
+		killServer(t, self, args...)
+	}
+}
+
+func killServer(t *testing.T, self string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), self, args...)
 	cmd.Env = []string{"TMPDIR=" + t.TempDir()}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
