@@ -26,6 +26,7 @@ import (
 	"croft/internal/outbox"
 	"croft/internal/server"
 	"croft/internal/service"
+	"croft/internal/service/lambda"
 	"croft/internal/timer"
 )
 
@@ -52,6 +53,9 @@ type Options struct {
 	Isolation Isolation
 	// AllowHosts are addresses (HOST:PORT) of this machine, or otherwise refused, that functions reach.
 	AllowHosts []string
+	// MaxTimeout is the longest timeout that functions may have, and MaxPayload the largest event and answer in bytes. Zero means Lambda's.
+	MaxTimeout time.Duration
+	MaxPayload int
 	// NoProactiveInit keeps functions from being initialised before their first invocation.
 	NoProactiveInit bool
 	// Version is what health and status report.
@@ -205,7 +209,7 @@ func (a *App) compose() (err error) {
 		return err
 	}
 	a.deps.SettleLogs = a.functions.FlushLogs
-	for _, d := range Services(a.deps, a.keys, a.functions) {
+	for _, d := range Services(a.deps, a.keys, a.functions, lambda.Limits{MaxTimeout: a.opts.MaxTimeout, MaxPayload: a.opts.MaxPayload}) {
 		a.dispatch.Add(d)
 	}
 	a.server = server.New(server.Config{

@@ -37,11 +37,12 @@ func (a *App) engineConfig() engine.Config {
 		Endpoint: func(env engine.Environment) http.Handler {
 			return a.server.FunctionHandler(server.Environment{Function: env.Function.ARN})
 		},
-		Trust:      a.trust,
-		AllowHosts: a.opts.AllowHosts,
-		NoAhead:    a.opts.NoProactiveInit,
-		Progress:   a.opts.Progress,
-		Isolation:  a.sandboxes,
+		Trust:       a.trust,
+		AllowHosts:  a.opts.AllowHosts,
+		NoAhead:     a.opts.NoProactiveInit,
+		MaxResponse: int64(a.opts.MaxPayload),
+		Progress:    a.opts.Progress,
+		Isolation:   a.sandboxes,
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 
 // Services is the list of what a cloud consists of. It is exported for what reads the declarations, which needs no machinery behind them
 // (an empty Deps and nil will do), and for tests that run all services on machinery of their own.
-func Services(d service.Deps, keys *identity.Keys, functions lambda.Engine) []service.Descriptor {
+func Services(d service.Deps, keys *identity.Keys, functions lambda.Engine, lifted lambda.Limits) []service.Descriptor {
 	types := map[string]cfn.ResourceType{}
 	lookup := func(name string) (cfn.ResourceType, bool) {
 		t, ok := types[name]
@@ -32,7 +32,7 @@ func Services(d service.Deps, keys *identity.Keys, functions lambda.Engine) []se
 		cloudformation.New(d, lookup).Descriptor(),
 		dynamodb.New(d).Descriptor(),
 		iam.New(d).Descriptor(),
-		lambda.New(d, functions).Descriptor(),
+		lambda.New(d, functions).Lift(lifted).Descriptor(),
 		logs.New(d).Descriptor(),
 		s3.New(d).Descriptor(),
 		sns.New(d).Descriptor(),

@@ -7,8 +7,14 @@ const (
 	maxReady = 8
 )
 
-// Ahead initialises an environment of fn that nobody has asked for yet, as Lambda does after a deployment, if there is room. It does not wait.
+// Ahead says that fn is what its ARN and version stand for from now on: environments of other revisions end. It initialises one that nobody has asked for
+// yet, as Lambda does after a deployment, if there is room. It does not wait.
 func (e *Engine) Ahead(fn Function) {
+	if !e.enter() {
+		return
+	}
+	defer e.work.Done()
+	e.pools.renew(fn)
 	if e.cfg.NoAhead || fn.Reserved != nil && *fn.Reserved == 0 {
 		return
 	}
@@ -27,6 +33,15 @@ func (e *Engine) startEarly() {
 		case <-e.ctx.Done():
 			return
 		}
+	}
+}
+
+// renew retires the environments of other revisions.
+func (p *pools) renew(fn Function) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if own := p.poolOf(fn); own.live == 0 && len(own.waiting) == 0 && own.wanted == 0 {
+		delete(p.byKey, own.key)
 	}
 }
 

@@ -43,8 +43,10 @@ type environment struct {
 	launch *runtimes.Launch
 	// code and layers are the unpacked folders; layers is empty without any.
 	code, layers string
-	logs         *logStream
-	process      *process // nil until started
+	// entrypoint says why there is nothing to start, if there is not.
+	entrypoint *runtimes.EntrypointError
+	logs       *logStream
+	process    *process // nil until started
 	// initTook is how long the last initialisation took, and initFailure why it failed, if it did by the function's doing.
 	initTook    time.Duration
 	initFailure *initFailure
@@ -99,6 +101,9 @@ func (env *environment) gather(ctx context.Context) error {
 	env.launch, err = e.runtimes.Prepare(ctx, runtimes.Request{
 		Runtime: fn.Runtime, Handler: fn.Handler, Code: code, Layers: env.layers, Env: fn.Env, Architecture: fn.Architecture,
 	})
+	if errors.As(err, &env.entrypoint) {
+		err = nil // the function's fault, which its invocations report
+	}
 	if err != nil {
 		return err
 	}

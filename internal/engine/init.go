@@ -10,6 +10,7 @@ import (
 	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/engine/runtimeapi/telemetry"
+	"croft/internal/engine/runtimes"
 	"croft/internal/engine/sandbox"
 )
 
@@ -25,6 +26,8 @@ type initFailure struct {
 	status, errorType string
 	// payload is the error document that the runtime sent; nil when it sent none.
 	payload []byte
+	// text is what the platform says when it knows better than the runtime.
+	text string
 	// exit tells how the runtime ended, when it did.
 	exit *sandbox.Exit
 }
@@ -32,6 +35,9 @@ type initFailure struct {
 func (f *initFailure) Error() string {
 	if len(f.payload) > 0 {
 		return string(f.payload)
+	}
+	if f.text != "" {
+		return f.text
 	}
 	if f.status == "timeout" {
 		return "The initialization timed out."
@@ -80,6 +86,13 @@ func (e *Engine) launch(own *pool, why purpose, slot func()) (*environment, erro
 func (env *environment) initialise(phase string, limit time.Duration, slot func()) error {
 	e := env.e
 	env.process, env.initFailure = nil, nil
+	if env.entrypoint != nil {
+		env.initFailure = &initFailure{
+			status: telemetry.StatusError, errorType: runtimes.EntrypointType,
+			text: env.entrypoint.Message,
+		}
+		return nil
+	}
 	begin := e.cfg.Clock.Now()
 	ctx, cancel := e.bounded(e.ctx, limit)
 	defer cancel()
@@ -146,10 +159,9 @@ func (env *environment) initFailed(phase string, err error) error {
 		f.errorType = typeExit
 	case errors.As(err, &fault):
 		f.errorType = fault.kind
-		f.payload = platformDocument(fault.kind, "Error: "+fault.kind+" "+fault.name)
+		f.text = fault.Error()
 	case errors.As(err, &bad):
-		f.errorType = "Runtime.InvalidEntrypoint"
-		f.payload = platformDocument(f.errorType, "Error: fork/exec "+bad.Path+": "+bad.Err.Error())
+		f.errorType, f.text = runtimes.EntrypointType, "fork/exec "+bad.Path+": "+bad.Err.Error()
 	default:
 		p.stop("failure")
 		return err

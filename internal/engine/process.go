@@ -40,7 +40,7 @@ var errExited = errors.New("engine: the runtime's process has ended")
 // extensionFault is why it ends when an extension fails.
 type extensionFault struct{ name, kind string }
 
-func (f *extensionFault) Error() string { return "engine: the extension " + f.name + ": " + f.kind }
+func (f *extensionFault) Error() string { return "The extension " + f.name + " failed: " + f.kind }
 
 // process is the running half of an environment: a sandbox with its programs, and the servers behind its listeners.
 type process struct {
@@ -132,6 +132,7 @@ func (p *process) serveAll(env *environment, sp *spare) {
 	}
 	if t := sp.shell.Tunnel(); t != nil {
 		p.link = e.relay.Attach(t)
+		p.link.Label(env.Function.Name)
 	}
 }
 
@@ -139,20 +140,32 @@ func endpointServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime}
 }
 
+// maxJoined bounds the connections that a function has to one allowed address of the machine. Further ones wait.
+const maxJoined = 256
+
 // join connects what the function connects to one of its own addresses with the machine's.
 func (p *process) join(r *relay.Relay, l net.Listener, addr string) {
-	l = netutil.LimitListener(l, maxEndpointConns)
 	p.serving.Go(func() {
 		<-p.ctx.Done()
 		l.Close()
 	})
+	places := make(chan struct{}, maxJoined)
 	p.serving.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			p.serving.Go(func() { r.Join(p.ctx, conn, addr) })
+			select {
+			case places <- struct{}{}:
+			case <-p.ctx.Done():
+				conn.Close()
+				return
+			}
+			p.serving.Go(func() {
+				defer func() { <-places }()
+				r.Join(p.ctx, conn, addr)
+			})
 		}
 	})
 }

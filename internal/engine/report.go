@@ -87,11 +87,6 @@ func platformError(errorType, requestID, text string) []byte {
 	}{errorType, "RequestId: " + requestID + " Error: " + text})
 }
 
-// platformDocument is the same for what happened before the request was known.
-func platformDocument(errorType, text string) []byte {
-	return encode(functionError{Type: errorType, Message: text})
-}
-
 // functionError is the document that a runtime sends for an error in the function's code.
 type functionError struct {
 	Message    string          `json:"errorMessage"`

@@ -97,7 +97,7 @@ func (env *environment) broken(inv Invocation, r *Result, err error) (*Result, b
 		env.finish(inv, r, "timeout", "", 0)
 	case errors.As(err, &fault):
 		env.process.stop("failure")
-		r.Payload = platformError(fault.kind, inv.RequestID, "Error: "+fault.kind+" "+fault.name)
+		r.Payload = platformError(fault.kind, inv.RequestID, fault.Error())
 		env.finish(inv, r, "error", fault.kind, 0)
 	case errors.Is(err, errExited):
 		env.process.stop("failure")
@@ -123,6 +123,8 @@ func (env *environment) uninitialised(inv Invocation) *Result {
 		env.logs.add(timeoutLine(env.e.cfg.Clock.Now(), inv.RequestID, timeout))
 	case f.exit != nil:
 		f.errorType, r.Payload = env.exitPayload(inv.RequestID, *f.exit, f.errorType == typeOutOfMemory)
+	case f.text != "":
+		r.Payload = platformError(f.errorType, inv.RequestID, f.text)
 	default:
 		r.Payload = withRequestID(f.payload, inv.RequestID)
 	}
@@ -150,7 +152,7 @@ func (env *environment) finish(inv Invocation, r *Result, status, errorType stri
 	r.MaxMemoryMB = int((env.peakMemory() + 1<<20 - 1) >> 20)
 	r.Billed = (r.Duration + r.Init + time.Millisecond - 1).Truncate(time.Millisecond)
 	logged := status
-	if status == telemetry.StatusError && env.process.ctx.Err() != nil {
+	if status == telemetry.StatusError && (env.process == nil || env.process.ctx.Err() != nil) {
 		status = telemetry.StatusFailure
 	}
 	if status == telemetry.StatusSuccess || status == telemetry.StatusError {
@@ -180,6 +182,9 @@ const peakEvery = 100 * time.Millisecond
 
 // peakMemory returns the largest memory that the environment has had, in bytes.
 func (env *environment) peakMemory() int64 {
+	if env.process == nil {
+		return 0
+	}
 	now := env.e.cfg.Clock.Now()
 	if env.peak == 0 || now.Sub(env.peakAt) >= peakEvery || env.process.ctx.Err() != nil {
 		env.peak, env.peakAt = env.process.Usage().PeakMemory, now

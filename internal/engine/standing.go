@@ -36,9 +36,14 @@ func (s *standing) outcome(env *environment, err error) {
 		return
 	}
 	s.failures++
-	s.failure = cause(err)
+	if s.failure = cause(err); env != nil {
+		s.failure = initFailed // as Lambda calls it
+	}
 	s.retry = time.Time{}
 }
+
+// initFailed is the reason that Lambda's API gives for a function whose initialisation failed.
+const initFailed = "FUNCTION_ERROR_INIT_FAILURE"
 
 // cause is what a person should read of an error.
 func cause(err error) string {

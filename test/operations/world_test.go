@@ -30,6 +30,7 @@ import (
 	"croft/internal/identity"
 	"croft/internal/kv"
 	"croft/internal/service"
+	"croft/internal/service/lambda"
 	"croft/internal/service/servicetest"
 )
 
@@ -98,7 +99,7 @@ func newWorld(t *testing.T) *world {
 				if err != nil {
 					t.Fatal(err)
 				}
-				list = app.Services(d, keys, w.engine)
+				list = app.Services(d, keys, w.engine, lambda.Limits{})
 			}
 			return list[i]
 		}
@@ -111,7 +112,7 @@ func newWorld(t *testing.T) *world {
 func (w *world) reseed(t *testing.T, s step) { cryptotest.SetGlobalRandom(t, uint64(s.line)) }
 
 // declared is what the services declare, without a cloud behind it.
-func declared() []service.Descriptor { return app.Services(service.Deps{}, nil, nil) }
+func declared() []service.Descriptor { return app.Services(service.Deps{}, nil, nil, lambda.Limits{}) }
 
 // state is a digest of all that the cloud remembers: every row, and what functions were run for. What operations store in the
 // blob store is named by rows.

@@ -17,6 +17,7 @@ import (
 	"croft/internal/app"
 	"croft/internal/clock"
 	"croft/internal/service"
+	"croft/internal/service/lambda"
 	"croft/internal/sigv4"
 	"croft/internal/wire"
 )
@@ -88,7 +89,7 @@ func TestEveryProtocol(t *testing.T) {
 	cloud := crofttest.New(t)
 	creds := sigv4.Credentials{AccessKey: cloud.Credentials.AccessKeyID, Secret: cloud.Credentials.SecretAccessKey}
 	calls := 0
-	for _, d := range app.Services(service.Deps{}, nil, nil) {
+	for _, d := range app.Services(service.Deps{}, nil, nil, lambda.Limits{}) {
 		op := simple(d.API)
 		if op == nil {
 			t.Errorf("%s has no operation to ask", d.API.Name)

@@ -8,11 +8,12 @@ import (
 
 	"croft/internal/app"
 	"croft/internal/service"
+	"croft/internal/service/lambda"
 	"croft/tools/apigen/pages"
 )
 
 func main() {
-	if err := pages.Write(filepath.Join("docs", "services"), app.Services(service.Deps{}, nil, nil)); err != nil {
+	if err := pages.Write(filepath.Join("docs", "services"), app.Services(service.Deps{}, nil, nil, lambda.Limits{})); err != nil {
 		fmt.Fprintln(os.Stderr, "servicepages:", err)
 		os.Exit(1)
 	}

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -173,9 +174,11 @@ func (p *forkPlan) enterGroups(fds []int, count int, folder bool) error {
 	return nil
 }
 
-// fork starts a child that waits for its program on sock. It must be called on a locked thread. It returns the child's process id.
+// fork starts a child that waits for its program on sock. It returns the child's process id.
 func (p *forkPlan) fork(sock int) (int, error) {
 	p.sock = uintptr(sock)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	var before uint64
 	// The child is to get no signal while it still has Go's idea of what to do with one.
 	if _, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&p.allSignals)), uintptr(unsafe.Pointer(&before)), 8, 0, 0); errno != 0 {

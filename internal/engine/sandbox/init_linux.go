@@ -21,7 +21,7 @@ func (f *first) becomeInit(id int) error {
 	if err := ignoreSignals(); err != nil {
 		return err
 	}
-	return send(reply{ID: id})
+	return f.send(reply{ID: id})
 }
 
 // executeInit gives up the rights of this thread alone and executes the program anew, which ends the other threads. Programs that contain C need it.
@@ -43,7 +43,10 @@ func executeInit(id int, known map[int]bool) error {
 // initMain is the first process after executeInit. Its arguments are the request to answer and the children that it has.
 func initMain() int {
 	unix.CloseOnExec(controlFD)
-	f := newFirst()
+	f, err := newFirst()
+	if err != nil {
+		return 1
+	}
 	f.early = nil
 	var numbers []int
 	for _, a := range os.Args[1:] {
@@ -60,7 +63,7 @@ func initMain() int {
 		f.known[pid] = true
 	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		fail(numbers[0], "hide the first process", err)
+		f.fail(numbers[0], "hide the first process", err)
 		return 1
 	}
 	go f.reap()
@@ -97,21 +100,21 @@ func ignoreSignals() error {
 }
 
 // dial connects to a listener of the sandbox's and answers with the connection.
-func dial(q request) {
+func (f *first) dial(q request) {
 	conn, err := net.DialTimeout("tcp", q.Addr, dialTime)
 	if err != nil {
-		fail(q.ID, q.Op, err)
+		f.fail(q.ID, q.Op, err)
 		return
 	}
 	defer conn.Close()
 	file, err := conn.(*net.TCPConn).File()
 	if err != nil {
-		fail(q.ID, q.Op, err)
+		f.fail(q.ID, q.Op, err)
 		return
 	}
 	defer file.Close()
 	// A server that is gone needs no connection.
-	_ = send(reply{ID: q.ID}, int(file.Fd()))
+	_ = f.send(reply{ID: q.ID}, int(file.Fd()))
 }
 
 func (f *first) signal(q request) error {
@@ -122,7 +125,7 @@ func (f *first) signal(q request) error {
 			return err
 		}
 	}
-	return send(reply{ID: q.ID})
+	return f.send(reply{ID: q.ID})
 }
 
 // freeze stops every process of the sandbox, or lets them go on. The kernel does not let a process slip through by forking.
@@ -134,5 +137,5 @@ func (f *first) freeze(q request) error {
 	if err := unix.Kill(-1, s); err != nil && err != unix.ESRCH {
 		return err
 	}
-	return send(reply{ID: q.ID})
+	return f.send(reply{ID: q.ID})
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -18,6 +17,10 @@ import (
 
 // first is the first process of a sandbox. It builds the sandbox while it has the rights to, and is its init from then on.
 type first struct {
+	conn *net.UnixConn
+	// ended receives SIGCHLD.
+	ended chan os.Signal
+
 	// mu orders what is told to the server about children: that one is there before that it has gone.
 	mu sync.Mutex
 	// known are the children that the server knows and that run.
@@ -38,16 +41,27 @@ const stepWork = "bring in the function's files"
 // maxEarly bounds first.early.
 const maxEarly = 64
 
-func newFirst() *first { return &first{known: map[int]bool{}, early: map[int]reply{}} }
+func newFirst() (*first, error) {
+	// By the poller: a read that blocks would keep the only processor from the goroutines that reap and connect.
+	conn, err := net.FileConn(os.NewFile(controlFD, "control"))
+	if err != nil {
+		return nil, err
+	}
+	f := &first{conn: conn.(*net.UnixConn), known: map[int]bool{}, early: map[int]reply{}, ended: make(chan os.Signal, 1)}
+	signal.Notify(f.ended, unix.SIGCHLD)
+	return f, nil
+}
 
 func outerMain() int {
 	// All descriptors, also those that the server itself inherited from whoever started it: none goes further unless it is meant to.
 	if err := unix.CloseRange(controlFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		fail(0, "keep descriptors back", err)
 		return 1
 	}
 	unix.Umask(0o022)
-	f := newFirst()
+	f, err := newFirst()
+	if err != nil {
+		return 1
+	}
 	go f.reap()
 	f.serve()
 	return 1
@@ -56,25 +70,20 @@ func outerMain() int {
 // serve does what the server asks for until the server closes its end of the control socket, or dies. The end of this process then ends everything
 // else in the sandbox.
 func (f *first) serve() {
-	// Children are forked off this thread.
-	runtime.LockOSThread()
 	buf, oob := make([]byte, maxRequest), make([]byte, unix.CmsgSpace(4*maxPassed))
 	for {
-		n, oobn, _, _, err := unix.Recvmsg(controlFD, buf, oob, unix.MSG_CMSG_CLOEXEC)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
+		n, oobn, _, _, err := f.conn.ReadMsgUnix(buf, oob)
 		if err != nil || n == 0 {
 			return
 		}
 		var q request
 		if err := json.Unmarshal(buf[:n], &q); err != nil {
-			fail(0, "read a request", err)
+			f.fail(0, "read a request", err)
 			return
 		}
 		if oobn > 0 { // with opBuild alone
 			if f.enter, err = receivedFDs(oob[:oobn]); err != nil {
-				fail(q.ID, "enter control groups", err)
+				f.fail(q.ID, "enter control groups", err)
 				return
 			}
 		}
@@ -96,7 +105,7 @@ func (f *first) handle(q request) {
 	case opStart:
 		step, err = f.start(q)
 	case opDial:
-		go dial(q)
+		go f.dial(q)
 	case opSignal:
 		err = f.signal(q)
 	case opFreeze, opThaw:
@@ -105,11 +114,11 @@ func (f *first) handle(q request) {
 		err = errors.New("unknown request")
 	}
 	if err != nil {
-		fail(q.ID, step, err)
+		f.fail(q.ID, step, err)
 	}
 }
 
-func send(m reply, fds ...int) error {
+func (f *first) send(m reply, fds ...int) error {
 	b, err := json.Marshal(m)
 	if err != nil {
 		return err
@@ -118,10 +127,11 @@ func send(m reply, fds ...int) error {
 	if len(fds) > 0 {
 		oob = unix.UnixRights(fds...)
 	}
-	return unix.Sendmsg(controlFD, b, oob, nil, unix.MSG_NOSIGNAL)
+	_, _, err = f.conn.WriteMsgUnix(b, oob, nil)
+	return err
 }
 
-func fail(id int, step string, err error) {
+func (f *first) fail(id int, step string, err error) {
 	m := reply{ID: id, Step: step, Text: err.Error()}
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
@@ -129,7 +139,7 @@ func fail(id int, step string, err error) {
 	}
 	m.Text = m.Text[:min(len(m.Text), maxReply/4)]
 	// When the server cannot be told it is gone, and so is this process in a moment.
-	_ = send(m)
+	_ = f.send(m)
 }
 
 // build makes the sandbox and answers with its descriptors. With an error it returns the step that failed.
@@ -163,7 +173,7 @@ func (f *first) build(q request) (string, error) {
 	for _, file := range files {
 		fds = append(fds, int(file.Fd())) // makes it one that blocks, which the server undoes
 	}
-	return q.Op, send(answer, fds...)
+	return q.Op, f.send(answer, fds...)
 }
 
 // makeTunnel adds the network device to files, or says in the answer why there is none.
@@ -287,7 +297,7 @@ func (f *first) children(q request) error {
 		f.known[pid] = true
 		answer.PIDs = append(answer.PIDs, pid)
 	}
-	return send(answer, socks...)
+	return f.send(answer, socks...)
 }
 
 // start makes the sandbox the function's and gives up every right to change it again.
@@ -331,9 +341,7 @@ func (f *first) start(q request) (string, error) {
 
 // reap waits for children, and for the orphans that the kernel gives to the first process.
 func (f *first) reap() {
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, unix.SIGCHLD)
-	for range ended {
+	for range f.ended {
 		for f.reapOne() {
 		}
 	}
@@ -359,7 +367,7 @@ func (f *first) reapOne() bool {
 	case f.known[pid]:
 		delete(f.known, pid)
 		// A server that is gone needs no message.
-		_ = send(m)
+		_ = f.send(m)
 	case f.early != nil && len(f.early) < maxEarly:
 		f.early[pid] = m
 	}
@@ -370,12 +378,12 @@ func (f *first) reapOne() bool {
 func (f *first) adopt(q request) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err := send(reply{ID: q.ID}); err != nil {
+	if err := f.send(reply{ID: q.ID}); err != nil {
 		return err
 	}
 	if m, ok := f.early[q.PID]; ok {
 		delete(f.early, q.PID)
-		return send(m)
+		return f.send(m)
 	}
 	f.known[q.PID] = true
 	return nil

@@ -11,12 +11,13 @@ import (
 	"croft/internal/app"
 	"croft/internal/awsapi/sts"
 	"croft/internal/service"
+	"croft/internal/service/lambda"
 )
 
 // TestPagesAreCurrent renders anew and compares: what is in the tree is what services and notes say.
 func TestPagesAreCurrent(t *testing.T) {
 	dir := filepath.Join("..", "..", "..", "docs", "services")
-	want, err := Render(dir, app.Services(service.Deps{}, nil, nil))
+	want, err := Render(dir, app.Services(service.Deps{}, nil, nil, lambda.Limits{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func TestPagesAreCurrent(t *testing.T) {
 
 // TestListedOperationsAreReal fails for an operation of the list that its service does not implement.
 func TestListedOperationsAreReal(t *testing.T) {
-	for _, d := range app.Services(service.Deps{}, nil, nil) {
+	for _, d := range app.Services(service.Deps{}, nil, nil, lambda.Limits{}) {
 		for _, op := range d.API.Operations {
 			if !Own(d.Impl, op.Name) {
 				t.Errorf("%s: tools/apigen/operations.txt lists %s, which the service has no method for", d.API.Name, op.Name)
