@@ -17,7 +17,9 @@ import (
 
 // first is the first process of a sandbox. It builds the sandbox while it has the rights to, and is its init from then on.
 type first struct {
-	conn *net.UnixConn
+	// control is what was inherited, and conn the same for this program's use.
+	control *os.File
+	conn    *net.UnixConn
 	// ended receives SIGCHLD.
 	ended chan os.Signal
 
@@ -43,11 +45,12 @@ const maxEarly = 64
 
 func newFirst() (*first, error) {
 	// By the poller: a read that blocks would keep the only processor from the goroutines that reap and connect.
-	conn, err := net.FileConn(os.NewFile(controlFD, "control"))
+	control := os.NewFile(controlFD, "control")
+	conn, err := net.FileConn(control)
 	if err != nil {
 		return nil, err
 	}
-	f := &first{conn: conn.(*net.UnixConn), known: map[int]bool{}, early: map[int]reply{}, ended: make(chan os.Signal, 1)}
+	f := &first{control: control, conn: conn.(*net.UnixConn), known: map[int]bool{}, early: map[int]reply{}, ended: make(chan os.Signal, 1)}
 	signal.Notify(f.ended, unix.SIGCHLD)
 	return f, nil
 }
