@@ -1,19 +1,19 @@
-// Package sandbox runs one process in isolation from the machine, from the server and from every other sandbox.
+// Package sandbox runs programs in isolation from the machine, from the server and from every other sandbox.
 //
-// What a process in a sandbox has: user, pid, mount, ipc, uts and network namespaces of its own; a root made from an empty tmpfs into
-// which system libraries, CA certificates and the folders named in Spec.Binds are bound read-only; a private /tmp; a /proc that
+// What a program in a sandbox has: user, pid, mount, ipc, uts and network namespaces of its own; a root made from an empty tmpfs into
+// which system libraries, CA certificates and the folders named in Base.Binds and Work.Binds are bound read-only; a private /tmp; a /proc that
 // shows its own processes; five device nodes. It runs as an unprivileged user without capabilities, cannot regain any, and
 // a system call filter takes away what a function has no use for.
 //
-// What it can reach: the listeners named in Spec.Listen, on the loopback interface of its own network namespace. The server accepts
-// on them (the kernel's loopback, no proxy between). There is no other interface, no route and no name server, so nothing else
-// answers, neither the machine's own loopback nor the internet.
+// What it can reach: the listeners named in Base.Listen and Base.ListenPackets, on the loopback interface of its own network namespace. The server
+// accepts on them (the kernel's loopback, no proxy between). With Base.Tunnel there is also a network device, whose other end the server holds.
 //
-// How it is made: the program starts itself again (Main) as the first process of the new namespaces. This stage builds the root, opens the
-// listeners, hands their descriptors to the server over a socket, and starts the process through a second, inner stage in a nested
-// user namespace, which gives up every privilege before it becomes the process. The specification travels over pipes, never in arguments or
-// environment variables. The first process ends when the server's end of the socket closes, and the kernel then ends everything else in
-// the namespaces: nothing outlives the server, not even one that was killed.
+// How it is made: the program starts itself again (Main) as the first process of the new namespaces, which builds the root, opens the listeners, hands
+// their descriptors to the server over a socket, and waits (a Shell). When the server tells it the function it binds the function's files, and gives up
+// every right but that of sending signals (a Running). Programs are children that it forks while it has rights: each makes a user namespace nested in
+// the sandbox's, gives up every privilege and waits on a socket of its own for what to execute; see fork_linux.go. Nothing travels in arguments or
+// environment variables. The first process ends when the server's end of its socket closes, and the kernel then ends everything else in the namespaces:
+// nothing outlives the server, not even one that was killed.
 //
 // It works for root, whose functions then run as an unprivileged user id of their own, and for an ordinary user, whose functions have
 // that user's id and nothing that belongs to it.
