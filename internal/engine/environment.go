@@ -137,13 +137,13 @@ func (env *environment) gatherLayers(ctx context.Context) error {
 }
 
 // work says what the environment's sandbox becomes.
-func (env *environment) work(extensions int) sandbox.Work {
+func (env *environment) work(programs int, shared int64) sandbox.Work {
 	fn := env.Function
 	w := sandbox.Work{
 		Binds:    []sandbox.Bind{{Source: env.code, Target: runtimes.TaskRoot}},
 		TmpBytes: int64(fn.TmpMB) << 20,
-		Programs: extensions,
-		Limits:   sandbox.Limits{Memory: int64(fn.MemoryMB) << 20, CPUWeight: cpuWeight(fn.MemoryMB)},
+		Programs: programs,
+		Limits:   sandbox.Limits{Memory: int64(fn.MemoryMB) << 20, Shared: shared, CPUWeight: cpuWeight(fn.MemoryMB)},
 	}
 	if env.layers != "" {
 		w.Binds = append(w.Binds, sandbox.Bind{Source: env.layers, Target: layersRoot})

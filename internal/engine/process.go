@@ -81,7 +81,7 @@ func (env *environment) start(ctx context.Context) error {
 	if !sp.booted {
 		programs++
 	}
-	running, err := sp.shell.Start(ctx, env.work(programs))
+	running, err := sp.shell.Start(ctx, env.work(programs, sp.shared))
 	if err != nil {
 		sp.discard()
 		return err

@@ -32,7 +32,8 @@ type spare struct {
 	booted bool
 	out    *output
 	conn   net.Conn // nil when the process does not speak frames, or when nothing is booted
-	slot   int
+	// shared is the memory in bytes that the process shares with its fork server.
+	shared int64
 }
 
 // discard ends a spare that nobody uses.
@@ -69,10 +70,19 @@ func (s *spare) alive() bool {
 type stack struct {
 	launch *runtimes.Launch
 	spares []*spare
-	// making counts those on their way.
-	making int
 	used   time.Time
+	// parent is whether the runtime's fork server is up.
+	parent parentState
 }
+
+// parentState is how far a fork server is.
+type parentState int
+
+const (
+	parentDown parentState = iota
+	parentRising
+	parentUp
+)
 
 // spares is the store of sandboxes without a function. It is safe for concurrent use.
 type spares struct {
@@ -110,10 +120,7 @@ func (s *spares) ready(launch *runtimes.Launch) *spare {
 		s.stacks[launch.Key] = st
 	}
 	st.launch, st.used = launch, s.e.cfg.Clock.Now()
-	select {
-	case s.short <- struct{}{}:
-	default:
-	}
+	s.call()
 	for len(st.spares) > 0 {
 		sp := st.spares[len(st.spares)-1]
 		st.spares = st.spares[:len(st.spares)-1]
@@ -127,19 +134,74 @@ func (s *spares) ready(launch *runtimes.Launch) *spare {
 
 // make makes a spare, with a waiting process if the launch has one.
 func (s *spares) make(ctx context.Context, launch *runtimes.Launch) (*spare, error) {
-	sp := &spare{slot: int(s.e.slots.Add(1) % (1 << 16))}
-	var err error
-	if sp.shell, err = sandbox.Prepare(ctx, s.base(launch, sp.slot)); err != nil {
+	sp, err := s.plain(ctx, launch)
+	if err != nil || launch.Boot == nil || s.e.cfg.Isolation != sandbox.Full || !s.parentIsUp(launch) {
+		return sp, err // its process starts fresh
+	}
+	if err = s.boot(ctx, sp, launch); err == nil {
+		return sp, nil
+	}
+	sp.discard()
+	if launch.Boot.Parent == nil || ctx.Err() != nil {
 		return nil, err
 	}
-	if launch.Boot == nil || s.e.cfg.Isolation != sandbox.Full {
-		return sp, nil // its process starts fresh
-	}
-	if err := s.boot(ctx, sp, launch); err != nil {
-		sp.discard()
+	s.e.cfg.Log.Warn("a fork server has failed", "runtime", launch.Key, "error", err)
+	s.setParent(launch, parentDown)
+	return s.plain(ctx, launch)
+}
+
+// plain makes a sandbox in which nothing waits.
+func (s *spares) plain(ctx context.Context, launch *runtimes.Launch) (*spare, error) {
+	slot := int(s.e.slots.Add(1) % (1 << 16))
+	shell, err := sandbox.Prepare(ctx, s.base(launch, slot))
+	if err != nil {
 		return nil, err
 	}
-	return sp, nil
+	return &spare{shell: shell}, nil
+}
+
+func (s *spares) setParent(launch *runtimes.Launch, to parentState) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if st := s.stacks[launch.Key]; st != nil {
+		st.parent = to
+	}
+}
+
+// parentIsUp reports whether launch needs no fork server or has one. Otherwise it starts one, which takes longer than a fresh start: nobody waits for it.
+func (s *spares) parentIsUp(launch *runtimes.Launch) bool {
+	if launch.Boot.Parent == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stacks[launch.Key]
+	if st == nil || st.parent != parentDown {
+		return st != nil && st.parent == parentUp
+	}
+	st.parent = parentRising
+	s.e.work.Go(func() {
+		_, err := launch.Boot.Parent(s.e.ctx)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		st.parent = parentUp
+		if err != nil {
+			st.parent = parentDown // functions start fresh, and with each it is tried again
+			if s.e.ctx.Err() == nil {
+				s.e.cfg.Log.Warn("no fork server: functions start slowly", "runtime", launch.Key, "error", err)
+			}
+		}
+		s.call()
+	})
+	return false
+}
+
+// call has the stacks looked through.
+func (s *spares) call() {
+	select {
+	case s.short <- struct{}{}:
+	default:
+	}
 }
 
 // base says what the sandbox of a launch is made with.
@@ -179,6 +241,7 @@ func (s *spares) boot(ctx context.Context, sp *spare, launch *runtimes.Launch) e
 	} else {
 		var parent *sandbox.Parent
 		if parent, err = launch.Boot.Parent(ctx); err == nil {
+			sp.shared = parent.Memory()
 			err = sp.shell.Fork(ctx, parent, p)
 		}
 	}
@@ -259,6 +322,9 @@ func (s *spares) missing() *runtimes.Launch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, st := range s.stacks {
+		if st.launch.Boot != nil && st.launch.Boot.Parent != nil && st.parent != parentUp {
+			continue // what would be made now starts fresh
+		}
 		want := smallSpares
 		if st.launch.Boot != nil && st.launch.Boot.Memory >= largeSpare {
 			want = largeSpares

@@ -20,7 +20,7 @@ func main() {
 	croft := flag.String("croft", "bin/croft", "the croft binary")
 	rounds := flag.Int("rounds", 7, "rounds of floor and subject")
 	floor := flag.String("floor", "", "serve the floor with the answer recorded in that file (used by bench itself)")
-	only := flag.String("only", "", "one part alone: start, embed, reset, send, fsync, postgres or invoke")
+	only := flag.String("only", "", "one part alone: start, embed, reset, send, fsync, postgres, invoke, cold, ahead or burst")
 	flag.Parse()
 	if *floor != "" {
 		exit(serveFloor(*floor))
@@ -47,7 +47,10 @@ func run(ctx context.Context, croft, only string, rounds int) error {
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, int) error
-	}{{"start", b.start}, {"embed", b.embed}, {"reset", b.reset}, {"send", b.send}, {"fsync", b.sendFsync}, {"postgres", b.postgres}, {"invoke", b.invokeWarm}} {
+	}{
+		{"start", b.start}, {"embed", b.embed}, {"reset", b.reset}, {"send", b.send}, {"fsync", b.sendFsync}, {"postgres", b.postgres}, {"invoke", b.invokeWarm},
+		{"cold", b.coldStarts}, {"ahead", b.ahead}, {"burst", b.bursts},
+	} {
 		if only != "" && only != part.name {
 			continue
 		}
