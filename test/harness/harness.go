@@ -124,6 +124,9 @@ func (c *Cloud) end(sig syscall.Signal) bool {
 	return err == nil
 }
 
+// Args replaces the arguments that New was given, from the next start on.
+func (c *Cloud) Args(args ...string) { c.args = append(c.args[:5:5], args...) }
+
 // Data returns the data folder.
 func (c *Cloud) Data() string { return c.args[4] }
 

@@ -87,39 +87,4 @@ func TestLayers(t *testing.T) {
 	}
 	w.aws("sqs", "send-message", "--queue-url", out["Loop"], "--message-body", "start")
 	c.Until("the end of the loop", time.Minute, func() bool { return strings.Contains(c.Output(), "recursive loop") })
-	w.published(out)
-}
-
-// published makes the layer of the article's build as its commands say, publishes it and uses it.
-func (w *tool) published(out map[string]string) {
-	shared := os.Getenv("CROFT_SHARED")
-	if shared == "" {
-		shared = filepath.Join(harness.Root(w.t), "..", "shared")
-	}
-	from := filepath.Join(shared, "seed-apps", "layer-build")
-	needs, err := os.ReadFile(filepath.Join(from, "requirements.txt"))
-	if err != nil {
-		w.t.Skipf("SKIPPED: the article's layer: %v; set CROFT_SHARED", err)
-	}
-	for _, program := range []string{"pip", "zip"} {
-		if _, err := exec.LookPath(program); err != nil {
-			w.t.Skipf("SKIPPED: the article's layer: there is no %s", program)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(w.folder, "requirements.txt"), needs, 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	for _, command := range []string{"pip install --target python/lib/python3.11/site-packages/ -r requirements.txt", "zip -qr layer.zip python/"} {
-		cmd := exec.CommandContext(w.t.Context(), "sh", "-c", command)
-		cmd.Dir = w.folder
-		if text, err := cmd.CombinedOutput(); err != nil {
-			w.t.Fatalf("%s: %v\n%s", command, err, text)
-		}
-	}
-	arn := w.aws("lambda", "publish-layer-version", "--layer-name", "article", "--zip-file", "fileb://layer.zip",
-		"--compatible-runtimes", "python3.11", "--query", "LayerVersionArn")
-	w.aws("lambda", "update-function-configuration", "--function-name", out["Fn"], "--layers", arn, "--handler", "app.version")
-	if got := w.invoke(out["Fn"], `{}`); got != `"2.31.0"` {
-		w.t.Errorf("the article's layer: %s", got)
-	}
 }
