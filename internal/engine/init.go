@@ -97,7 +97,7 @@ func (env *environment) initialise(phase string, limit time.Duration, slot func(
 	ctx, cancel := e.bounded(e.ctx, limit)
 	defer cancel()
 	env.report(env.initStart(phase))
-	err := env.start(ctx)
+	err := env.start(ctx, phase)
 	if err == nil {
 		err = env.awaitInit(ctx, slot)
 	}

@@ -118,7 +118,7 @@ func configDefaults(cfg Config) Config {
 		cfg.EndpointAddr = "127.0.0.1:4566"
 	}
 	if cfg.MaxEnvironments <= 0 {
-		cfg.MaxEnvironments = 1000
+		cfg.MaxEnvironments = environmentsFor(sandbox.MachineMemory())
 	}
 	if cfg.MaxConcurrency <= 0 {
 		cfg.MaxConcurrency = 1000
@@ -130,6 +130,13 @@ func configDefaults(cfg Config) Config {
 		cfg.MaxWait = 30 * time.Second
 	}
 	return cfg
+}
+
+// environmentsFor returns how many environments a machine with so many bytes of memory should have at once. A Python function that uses the SDK takes about
+// 14 MB of its own.
+func environmentsFor(memory int64) int {
+	const each, least, most = 24 << 20, 100, 1000
+	return min(max(int(memory/each), least), most)
 }
 
 // enter counts the caller as work that Close waits for, unless the engine is closed. Who has entered may start more work.

@@ -421,11 +421,19 @@ func (p *pools) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true
+	for _, q := range p.hungry {
+		p.turnAway(q)
+	}
 	for _, q := range p.byKey {
-		for len(q.waiting) > 0 {
-			p.serve(q, grant{err: errClosed()})
-		}
+		p.turnAway(q)
 		p.retirePool(q)
+	}
+}
+
+// turnAway tells those who wait that the engine is closing.
+func (p *pools) turnAway(q *pool) {
+	for len(q.waiting) > 0 {
+		p.serve(q, grant{err: errClosed()})
 	}
 }
 

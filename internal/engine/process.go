@@ -68,7 +68,7 @@ type process struct {
 }
 
 // start starts the environment's processes, within ctx: everything until its runtime initialises.
-func (env *environment) start(ctx context.Context) error {
+func (env *environment) start(ctx context.Context, phase string) error {
 	names, err := env.externalExtensions()
 	if err != nil {
 		return err
@@ -88,6 +88,8 @@ func (env *environment) start(ctx context.Context) error {
 	}
 	p := env.newProcess(sp, running, names)
 	env.process = p
+	first := env.initStart(phase)
+	p.api.Telemetry().Platform(p.clock.Now(), first.kind, first.record) // logged already, when there were no subscribers yet
 	p.serveAll(env, sp)
 	if err := env.startPrograms(ctx, sp, names); err != nil {
 		p.stop("failure")

@@ -71,8 +71,9 @@ type stack struct {
 	launch *runtimes.Launch
 	spares []*spare
 	used   time.Time
-	// parent is whether the runtime's fork server is up.
+	// parent is whether the runtime's fork server is up, and server the server when it is.
 	parent parentState
+	server *sandbox.Parent
 }
 
 // parentState is how far a fork server is.
@@ -181,10 +182,10 @@ func (s *spares) parentIsUp(launch *runtimes.Launch) bool {
 	}
 	st.parent = parentRising
 	s.e.work.Go(func() {
-		_, err := launch.Boot.Parent(s.e.ctx)
+		server, err := launch.Boot.Parent(s.e.ctx)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		st.parent = parentUp
+		st.parent, st.server = parentUp, server
 		if err != nil {
 			st.parent = parentDown // functions start fresh, and with each it is tried again
 			if s.e.ctx.Err() == nil {
@@ -346,6 +347,9 @@ func (s *spares) sweep(idle time.Duration) {
 			continue
 		}
 		delete(s.stacks, key)
+		if st.server != nil {
+			s.e.work.Go(st.server.Close) // the runtime starts another when one is wanted
+		}
 		for _, sp := range st.spares {
 			s.e.work.Go(sp.discard)
 		}

@@ -47,3 +47,6 @@ func residentBelow(int) int64 { return 0 }
 const maxrssUnit = 1
 
 func plainSystemLimits() error { return nil }
+
+// MachineMemory returns 0: it is not known.
+func MachineMemory() int64 { return 0 }
