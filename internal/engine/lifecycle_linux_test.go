@@ -445,7 +445,7 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(copied, self, fs.FileMode(0o755))); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), copied, "-test.v", "-test.short", "-test.run=Hello|Errors|Isolation|Libraries|Timeout|Context")
+	cmd := exec.CommandContext(t.Context(), copied, "-test.v", "-test.short", "-test.run=Hello|Errors|Isolation|Libraries|Timeout|Context|Attacks|Hostile|Leak")
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=/usr/bin:/bin"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}

@@ -114,6 +114,15 @@ class Entry:
             with open("/proc/self/" + name, "wb", 0) as f:
                 f.write(text.encode())
 
+    def forget_arguments(self):
+        """Puts what a program that was started for its function has in the place of the machine's paths in /proc/self/cmdline."""
+        self.step = "forget the arguments"
+        with open("/proc/self/stat", "rb") as f:
+            start, end = (int(n) for n in f.read().rpartition(b")")[2].split()[45:47])
+        text = b"python3\0" + ROOT_INSIDE.encode() + b"/bootstrap.py"
+        ctypes.memset(start, 0, end - start)
+        ctypes.memmove(start, text, min(len(text), end - start - 1))
+
     def take_files(self):
         self.step = "take the descriptors"
         null = os.open("/dev/null", os.O_RDONLY)
@@ -149,6 +158,7 @@ class Entry:
     def settle(self):
         """The last steps, in the process that stays."""
         self.take_identity()
+        self.forget_arguments()
         self.take_files()
         self.give_up()
         # The first process takes over a process whose own parent has ended, which it has or is about to.
