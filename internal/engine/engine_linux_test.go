@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -59,6 +60,10 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 	w := &world{t: t, code: map[string][]byte{}, logged: make(chan struct{}, 1)}
 	cfg := Config{
 		Clock: clock.Real(), Dir: t.TempDir(), Code: w.open,
+		Package: func(ctx context.Context, fn Function, p Package) (io.ReaderAt, int64, io.Closer, error) {
+			fn.CodeSHA = p.SHA
+			return w.open(ctx, fn)
+		},
 		Logs: func(_ context.Context, b LogBatch) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -104,17 +109,21 @@ func (w *world) open(_ context.Context, fn Function) (io.ReaderAt, int64, io.Clo
 	return bytes.NewReader(data), int64(len(data)), io.NopCloser(nil), nil
 }
 
-// function makes a function of the file app.py, whose handler is called handler.
-func (w *world) function(source string) Function {
+// pack makes a package of files, all executable, and returns its hash.
+func (w *world) pack(files map[string]string) string {
 	w.t.Helper()
 	var buf bytes.Buffer
 	z := zip.NewWriter(&buf)
-	f, err := z.Create("app.py")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if _, err := io.WriteString(f, source); err != nil {
-		w.t.Fatal(err)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		h := &zip.FileHeader{Name: name}
+		h.SetMode(0o755)
+		f, err := z.CreateHeader(h)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if _, err := io.WriteString(f, files[name]); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	if err := z.Close(); err != nil {
 		w.t.Fatal(err)
@@ -124,6 +133,19 @@ func (w *world) function(source string) Function {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.code[sha] = buf.Bytes()
+	return sha
+}
+
+// layer makes a layer of files.
+func (w *world) layer(files map[string]string) Package {
+	sha := w.pack(files)
+	return Package{ID: sha, SHA: sha, ARN: "arn:aws:lambda:eu-west-1:000000000000:layer:l:1"}
+}
+
+// function makes a function of the file app.py, whose handler is called handler.
+func (w *world) function(source string) Function {
+	w.t.Helper()
+	sha := w.pack(map[string]string{"app.py": source})
 	return Function{
 		ARN: testARN, Name: "f", Version: "$LATEST", Account: "000000000000", Region: "eu-west-1", Runtime: "python3.11",
 		Handler: "app.handler", Role: "arn:aws:iam::000000000000:role/r", MemoryMB: 256, Timeout: 20 * time.Second, CodeSHA: sha, Revision: sha,
