@@ -33,6 +33,9 @@ func (s *statusCmd) Run(ctx context.Context, c console, g *cli) error {
 		c.say("bodies     %s", r.Bodies)
 	}
 	c.say("isolation  %s", isolation)
+	for _, line := range r.Less {
+		c.say("           but %s", line)
+	}
 	for i, n := range r.Nodes {
 		label, self := "nodes", ""
 		if i > 0 {

@@ -31,7 +31,7 @@ type upCmd struct {
 	Account         string            `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
 	Fsync           bool              `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
 	Watch           bool              `short:"w" help:"Redeploy the apps whenever their files are saved."`
-	Isolation       string            `help:"How functions are kept apart: auto (fully on Linux), required (fully, or do not start), none (reduced)." enum:"auto,required,none" default:"auto" placeholder:"HOW"`
+	Isolation       string            `help:"How functions are kept apart: auto (fully on Linux), required (fully and with all limits held by the kernel, or do not start), none (reduced)." enum:"auto,required,none" default:"auto" placeholder:"HOW"`
 	AllowHost       []string          `help:"An address that functions reach though it is this machine's own, such as localhost:6379; repeat for more." placeholder:"HOST:PORT" sep:"none"`
 	MaxTimeout      time.Duration     `help:"Longest timeout that functions may have, such as 2h. Lambda's is 15m." placeholder:"DURATION"`
 	MaxPayload      int               `help:"Largest event and answer in bytes. Lambda's is 6 MB." placeholder:"BYTES"`
@@ -204,6 +204,9 @@ func (c console) banner(status control.StatusReport) {
 	c.say("use it     %s -- aws sqs list-queues", execHint(status.Endpoint))
 	if status.Isolation != "" {
 		c.note("warning: functions cannot be isolated on this machine: %s. croft doctor says more", strings.TrimSuffix(status.Isolation, "."))
+	}
+	for _, line := range status.Less {
+		c.note("warning: %s. croft doctor says more", line)
 	}
 	if status.Reduced != "" {
 		c.note("reduced isolation: %s", status.Reduced)

@@ -109,7 +109,7 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 			err = errors.Join(err, a.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	if a.sandboxes, err = isolate(ctx, a.opts.Isolation); err != nil {
+	if a.sandboxes, err = isolate(ctx, a.opts.Isolation, sandbox.Abilities); err != nil {
 		return nil, err
 	}
 	if a.listener, err = listen(a.opts.Listen); err != nil {

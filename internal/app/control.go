@@ -136,7 +136,7 @@ func (a *App) status(r *http.Request) (control.StatusReport, error) {
 	if a.sandboxes == sandbox.Reduced {
 		out.Reduced = sandbox.Reduction
 	} else {
-		out.Isolation = isolation(r.Context())
+		out.Isolation, out.Less = isolation(sandbox.Abilities(r.Context()))
 	}
 	switch {
 	case a.opts.Ephemeral:

@@ -40,6 +40,8 @@ type StatusReport struct {
 	Durability string `json:"durability"`
 	// Isolation says why functions cannot run here; empty when they can.
 	Isolation string `json:"isolation"`
+	// Less says, a line each, with what functions do without though they are isolated.
+	Less []string `json:"less,omitempty"`
 	// Reduced says in plain words what functions can do because they are not isolated fully; empty when they are.
 	Reduced  string    `json:"reducedIsolation,omitempty"`
 	Started  time.Time `json:"started"`
