@@ -153,10 +153,13 @@ func (c *Cloud) Until(what string, limit time.Duration, cond func() bool) {
 	}
 }
 
-// Deploy deploys a project folder, given relative to the module's root, and returns the stack's outputs.
+// Deploy deploys a project folder, given relative to the module's root or absolutely, and returns the stack's outputs.
 func (c *Cloud) Deploy(project string) map[string]string {
 	c.t.Helper()
-	p, err := iac.Open(filepath.Join(Root(c.t), project))
+	if !filepath.IsAbs(project) {
+		project = filepath.Join(Root(c.t), project)
+	}
+	p, err := iac.Open(project)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
 // Package ric holds the Runtime, Extensions and Telemetry APIs against programs that AWS wrote for Lambda's: its runtime interface clients for Python,
-// Node and Go, and against extensions. They run as plain processes, without a sandbox.
+// Node and Go, and against extensions. They run as plain processes, without a sandbox, and then as functions on a cloud.
 package ric
 
 import (
@@ -297,14 +297,20 @@ func TestNode(t *testing.T) {
 	}
 }
 
-func TestGo(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "bootstrap")
+// buildGo builds the function in Go.
+func buildGo(t *testing.T, binary string) {
+	t.Helper()
 	build := exec.Command("go", "build", "-o", binary, ".")
 	build.Dir = testdata(t, "goapp")
 	build.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: this test needs github.com/aws/aws-lambda-go, which cannot be had here: %v\n%s", err, out)
 	}
+}
+
+func TestGo(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "bootstrap")
+	buildGo(t, binary)
 	e := newEnvironment(t, runtimeapi.Options{})
 	p := e.start(t.TempDir(), nil, binary)
 	e.client(p)

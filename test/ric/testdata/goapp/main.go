@@ -31,8 +31,8 @@ func handle(ctx context.Context, event json.RawMessage) (any, error) {
 	}, nil
 }
 
-func stream(_ context.Context, event map[string]bool) (io.Reader, error) {
-	if event["fail"] {
+func stream(_ context.Context, event struct{ Fail bool }) (io.Reader, error) {
+	if event.Fail {
 		return io.MultiReader(strings.NewReader("one "), failing{}), nil
 	}
 	return strings.NewReader("one two"), nil

@@ -6,7 +6,7 @@ exports.handler = async (event, context) => {
     id: context.awsRequestId,
     arn: context.invokedFunctionArn,
     custom: context.clientContext.custom.k,
-    me: context.identity.cognitoIdentityId,
+    me: context.identity?.cognitoIdentityId,
     left: context.getRemainingTimeInMillis(),
   };
 };
