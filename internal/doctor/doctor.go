@@ -9,6 +9,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"croft/internal/engine/sandbox"
 )
 
 // Status says how good what was found is.
@@ -43,6 +45,8 @@ type Machine struct {
 	// OS is "linux" or "darwin"; User the effective user id.
 	OS   string
 	User int
+	// Processor is Lambda's name of the machine's architecture.
+	Processor string
 	// Files is the file system from its root; paths have no leading slash.
 	Files fs.FS
 	// Env are the environment variables.
@@ -53,8 +57,8 @@ type Machine struct {
 	Now     time.Time
 	// Run runs a program and returns its standard output.
 	Run func(ctx context.Context, args ...string) ([]byte, error)
-	// Isolation makes a whole sandbox and says why it cannot.
-	Isolation func(ctx context.Context) error
+	// Able makes a whole sandbox and says what this machine can do for functions.
+	Able func(ctx context.Context) sandbox.Able
 	// Reduced says in plain words what functions can do without full isolation; DefaultReduced that this system has no other.
 	Reduced        string
 	DefaultReduced bool
@@ -70,16 +74,16 @@ type Machine struct {
 	// Store is the location of a shared store, or empty; Reach connects to it.
 	Store string
 	Reach func(ctx context.Context, store string) error
-	// Runtimes are the function runtimes that this croft has; Places where Python is looked for.
-	Runtimes []string
-	Places   func(getenv func(string) string, glob func(string) []string) []string
+	// Runtimes are the function runtimes that this croft has; Places where Python is looked for, NodePlaces where Node.js is.
+	Runtimes           []string
+	Places, NodePlaces func(getenv func(string) string, glob func(string) []string) []string
 }
 
 // Examine looks at everything. It takes some seconds at most; ctx ends it early.
 func Examine(ctx context.Context, m Machine) []Finding {
 	var out []Finding
 	for _, probe := range []func(context.Context, Machine) []Finding{
-		pythons, nodes, isolation, seccomp, cgroups, folders, watches, port, clocks, variables, store,
+		pythons, nodes, provided, seccomp, isolation, folders, watches, port, clocks, variables, store,
 	} {
 		out = append(out, probe(ctx, m)...)
 	}

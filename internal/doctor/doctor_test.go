@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"croft/internal/engine/runtimes"
+	"croft/internal/engine/sandbox"
 )
 
 func day(n int) time.Time { return time.Date(2026, 1, n, 0, 0, 0, 0, time.UTC) }
@@ -35,11 +36,11 @@ func good() Machine {
 			}
 			return []byte("3.11.7 True " + args[0] + "\n"), nil
 		},
-		Isolation: func(context.Context) error { return nil }, Reduced: "they share everything",
+		Able: func(context.Context) sandbox.Able { return sandbox.Able{} }, Processor: "x86_64", Reduced: "they share everything",
 		Writable: func(string) error { return nil }, Free: func(string) (uint64, error) { return 5 << 30, nil },
 		Endpoint: "http://127.0.0.1:4566", Croft: func(context.Context) (string, error) { return "", errors.New("refused") }, Busy: func() bool { return false },
 		Data: "/data", Temp: "/tmp", Reach: func(context.Context, string) error { return nil },
-		Runtimes: []string{"python3.11", "nodejs22.x"}, Places: runtimes.PythonPlaces,
+		Runtimes: []string{"python3.11", "nodejs22.x", "provided.al2023"}, Places: runtimes.PythonPlaces, NodePlaces: runtimes.NodePlaces,
 	}
 }
 
@@ -64,7 +65,7 @@ func with(m Machine, files map[string]string) Machine {
 func TestAGoodMachine(t *testing.T) {
 	found := Examine(t.Context(), good())
 	for _, f := range found {
-		if f.Status != OK && f.Area != "limits" {
+		if f.Status != OK {
 			t.Errorf("%+v", f)
 		}
 	}
@@ -97,35 +98,58 @@ func TestFindings(t *testing.T) {
 			*m = with(*m, map[string]string{"x/shims/python3": "", "usr/bin/python3.11": "-"})
 			m.Env = map[string]string{"PATH": "/x/shims"}
 		}, "python", Missing, "no Python interpreter"},
-		"no node":           {func(m *Machine) { *m = with(*m, map[string]string{"usr/bin/node": "-"}) }, "node", Note, "none was found"},
+		"no node":           {func(m *Machine) { *m = with(*m, map[string]string{"usr/bin/node": "-"}) }, "node", Warning, "no Node.js of version 18"},
 		"nvm":               {func(m *Machine) { *m = with(*m, map[string]string{"home/me/.nvm/versions/node/v22.1.0/bin/node": ""}) }, "node", OK, "22.1.0"},
-		"another node":      {func(m *Machine) { m.Runtimes = []string{"python3.11", "nodejs24.x"} }, "node", Note, "nodejs24.x"},
-		"no node functions": {func(m *Machine) { m.Runtimes = []string{"python3.11"} }, "node", Note, "refuses functions of Node.js"},
+		"another node":      {func(m *Machine) { m.Runtimes = []string{"python3.11", "nodejs24.x"} }, "node", Note, "nodejs24.x: no Node.js 24; such functions run on Node.js 22.1.0 at /usr/bin/node"},
 		"macOS":             {func(m *Machine) { m.OS, m.DefaultReduced = "darwin", true }, "isolation", Warning, "reduced isolation: they share everything"},
-		"no isolation":      {func(m *Machine) { m.Isolation = refuses }, "isolation", Missing, "--isolation=none"},
-		"AppArmor":          {func(m *Machine) { *m = with(*m, apparmor()); m.Isolation = refuses }, "isolation", Missing, "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"},
-		"AppArmor, profile": {func(m *Machine) { *m = with(*m, apparmor()); m.Isolation = refuses }, "isolation", Missing, "profile croft /usr/bin/croft flags=(unconfined)"},
+		"no isolation":      {func(m *Machine) { m.Able = refuses }, "isolation", Missing, "--isolation=none"},
+		"AppArmor":          {func(m *Machine) { *m = with(*m, apparmor()); m.Able = refuses }, "isolation", Missing, "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"},
+		"AppArmor, profile": {func(m *Machine) { *m = with(*m, apparmor()); m.Able = refuses }, "isolation", Missing, "profile croft /usr/bin/croft flags=(unconfined)"},
 		"AppArmor, no harm": {func(m *Machine) { *m = with(*m, apparmor()) }, "isolation", Note, "AppArmor restricts"},
 		"Debian's switch": {func(m *Machine) {
 			*m = with(*m, map[string]string{"proc/sys/kernel/unprivileged_userns_clone": "0\n"})
-			m.Isolation = refuses
+			m.Able = refuses
 		}, "isolation", Missing, "kernel.unprivileged_userns_clone=1"},
 		"no user namespaces": {func(m *Machine) {
 			*m = with(*m, map[string]string{"proc/sys/user/max_user_namespaces": "0\n"})
-			m.Isolation = refuses
+			m.Able = refuses
 		}, "isolation", Missing, "max_user_namespaces=15000"},
-		"no seccomp":      {func(m *Machine) { *m = with(*m, map[string]string{"proc/sys/kernel/seccomp/actions_avail": "-"}) }, "isolation", Missing, "CONFIG_SECCOMP_FILTER"},
-		"cgroup v2":       {func(m *Machine) {}, "limits", Note, "delegated to /user.slice"},
-		"cgroup v2, root": {func(m *Machine) { m.User = 0 }, "limits", Note, "could be limited"},
-		"no delegation": {func(m *Machine) {
-			*m = with(*m, map[string]string{"sys/fs/cgroup/user.slice/cgroup.controllers": "pids"})
-		}, "limits", Note, "without delegation"},
-		"cgroup v1":       {func(m *Machine) { *m = with(*m, v1()) }, "limits", Note, "an ordinary user can limit neither"},
-		"cgroup v1, root": {func(m *Machine) { *m = with(*m, v1()); m.User = 0 }, "limits", Note, "root could limit"},
-		"hybrid": {func(m *Machine) {
-			*m = with(with(*m, v1()), map[string]string{"sys/fs/cgroup/unified/cgroup.controllers": ""})
-		}, "limits", Note, "v1 and v2 side by side"},
-		"no cgroups":       {func(m *Machine) { *m = with(*m, map[string]string{"sys/fs/cgroup/cgroup.controllers": "-"}) }, "limits", Note, "no cgroups"},
+		"no seccomp": {func(m *Machine) { *m = with(*m, map[string]string{"proc/sys/kernel/seccomp/actions_avail": "-"}) }, "isolation", Missing, "CONFIG_SECCOMP_FILTER"},
+		"an old node": {func(m *Machine) {
+			python := m.Run
+			m.Run = func(ctx context.Context, args ...string) ([]byte, error) {
+				if path.Base(args[0]) == "node" {
+					return []byte("v16.1.0\n"), nil
+				}
+				return python(ctx, args...)
+			}
+		}, "node", Warning, "no Node.js of version 18"},
+		"node by volta": {func(m *Machine) {
+			*m = with(*m, map[string]string{"home/me/.volta/tools/image/node/22.1.0/bin/node": "", "usr/bin/node": "-"})
+		}, "node", OK, "nodejs22.x: Node.js 22.1.0 at /home/me/.volta"},
+		"programs":         {func(m *Machine) { m.Processor = "arm64" }, "provided", OK, "programs for arm64"},
+		"a network device": {func(m *Machine) {}, "network", OK, "--allow-host"},
+		"no network device": {func(m *Machine) {
+			m.Able = lacks(sandbox.Able{Tunnel: "open /dev/net/tun: no such file. modprobe tun"})
+		}, "network", Warning, "no such file"},
+		"its advice": {func(m *Machine) {
+			m.Able = lacks(sandbox.Able{Tunnel: "open /dev/net/tun: no such file. modprobe tun"})
+		}, "network", Warning, "no --allow-host modprobe tun"},
+		"frozen":             {func(m *Machine) {}, "isolation", OK, "frozen between"},
+		"not frozen":         {func(m *Machine) { m.Able = lacks(sandbox.Able{Freeze: "no"}) }, "isolation", Warning, "goes on running"},
+		"memory":             {func(m *Machine) {}, "limits", OK, "MemorySize"},
+		"no delegation":      {func(m *Machine) { m.Able = lacks(noGroups()) }, "limits", Note, "systemd-run --user --scope"},
+		"no limit of memory": {func(m *Machine) { m.Able = lacks(noGroups()) }, "limits", Note, "20 times a second; a function over its MemorySize is ended then"},
+		"why":                {func(m *Machine) { m.Able = lacks(noGroups()) }, "limits", Note, "(control groups: permission denied)"},
+		"no processor share": {func(m *Machine) { m.Able = lacks(sandbox.Able{CPUShare: "x"}) }, "limits", Note, "competes alike"},
+		"no process limit":   {func(m *Machine) { m.Able = lacks(sandbox.Able{ProcessLimit: "x"}) }, "limits", Note, "--isolation=required refuses"},
+		"cgroup v1":          {func(m *Machine) { *m = with(*m, v1()); m.Able = lacks(noGroups()) }, "limits", Note, "run croft as root"},
+		"cgroup v1, root":    {func(m *Machine) { *m = with(*m, v1()); m.User = 0; m.Able = lacks(noGroups()) }, "limits", Note, "mount the missing"},
+		"cgroup v2, root":    {func(m *Machine) { m.User = 0; m.Able = lacks(noGroups()) }, "limits", Note, "systemd-run --scope"},
+		"no cgroups": {func(m *Machine) {
+			*m = with(*m, map[string]string{"sys/fs/cgroup/cgroup.controllers": "-"})
+			m.Able = lacks(noGroups())
+		}, "limits", Note, "mount -t cgroup2"},
 		"no room":          {func(m *Machine) { m.Free = func(string) (uint64, error) { return 100 << 20, nil } }, "files", Warning, "100 MB free"},
 		"unknown room":     {func(m *Machine) { m.Free = func(string) (uint64, error) { return 0, errors.New("odd") } }, "files", Note, "not known: odd"},
 		"not writable":     {func(m *Machine) { m.Writable = func(string) error { return fs.ErrPermission } }, "files", Missing, "croft up --data DIR"},
@@ -183,7 +207,32 @@ func v1() map[string]string {
 
 func fails(context.Context, ...string) ([]byte, error) { return nil, errors.New("exit status 1") }
 
-func refuses(context.Context) error { return errors.New("operation not permitted") }
+func refuses(context.Context) sandbox.Able {
+	return sandbox.Able{Namespaces: "operation not permitted", Tunnel: "the same", MemoryLimit: "the same", Freeze: "the same"}
+}
+
+func lacks(a sandbox.Able) func(context.Context) sandbox.Able {
+	return func(context.Context) sandbox.Able { return a }
+}
+
+func noGroups() sandbox.Able {
+	return sandbox.Able{MemoryLimit: "permission denied", ProcessLimit: "permission denied", CPUShare: "permission denied"}
+}
+
+// TestAdviceOnce checks that what is to be done about three limits is said once.
+func TestAdviceOnce(t *testing.T) {
+	m := good()
+	m.Able = lacks(noGroups())
+	said := 0
+	for _, f := range Examine(t.Context(), m) {
+		if f.Area == "limits" && f.Next != "" {
+			said++
+		}
+	}
+	if said != 1 {
+		t.Errorf("said %d times", said)
+	}
+}
 
 func says(text string) func(context.Context, ...string) ([]byte, error) {
 	return func(context.Context, ...string) ([]byte, error) { return []byte(text), nil }
@@ -193,7 +242,7 @@ func says(text string) func(context.Context, ...string) ([]byte, error) {
 func TestThisMachine(t *testing.T) {
 	data := t.TempDir() + "/not/yet"
 	m := Host("http://127.0.0.1:1", data)
-	m.Isolation = func(context.Context) error { return nil } // the sandbox's own tests make one
+	m.Able = lacks(sandbox.Able{}) // the sandbox's own tests make one
 	found := Examine(t.Context(), m)
 	for _, area := range []string{"python", "node", "isolation", "files", "cloud", "clock", "environment"} {
 		ok := false

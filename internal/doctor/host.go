@@ -31,10 +31,10 @@ const (
 // Host is the machine that this process runs on, asked about the cloud at endpoint and the data folder data.
 func Host(endpoint, data string) Machine {
 	m := Machine{
-		OS: runtime.GOOS, User: os.Geteuid(), Files: os.DirFS("/"), Env: map[string]string{}, Now: clock.Real().Now(),
-		Run: run, Isolation: isolated, Reduced: sandbox.Reduction, DefaultReduced: sandbox.Default() == sandbox.Reduced,
+		OS: runtime.GOOS, Processor: processor(), User: os.Geteuid(), Files: os.DirFS("/"), Env: map[string]string{}, Now: clock.Real().Now(),
+		Run: run, Able: sandbox.Abilities, Reduced: sandbox.Reduction, DefaultReduced: sandbox.Default() == sandbox.Reduced,
 		Writable: writable, Free: free, Endpoint: endpoint, Data: data, Temp: os.TempDir(), Store: os.Getenv("CROFT_STORE"),
-		Runtimes: engine.Runtimes(), Places: runtimes.PythonPlaces,
+		Runtimes: engine.Runtimes(), Places: runtimes.PythonPlaces, NodePlaces: runtimes.NodePlaces,
 	}
 	for _, kv := range os.Environ() {
 		name, value, _ := strings.Cut(kv, "=")
@@ -69,6 +69,15 @@ func Host(endpoint, data string) Machine {
 		return pgkv.Ping(ctx, store)
 	}
 	return m
+}
+
+func processor() string {
+	switch runtime.GOARCH {
+	case "amd64":
+		return "x86_64"
+	default:
+		return runtime.GOARCH
+	}
 }
 
 // run runs a program in an environment with nothing in it that changes what it says of itself.
@@ -118,14 +127,6 @@ func writable(dir string) error {
 	}
 	_, err = f.WriteString("x")
 	return errors.Join(err, f.Close(), os.Remove(f.Name()))
-}
-
-// isolated is sandbox.Check in plain words.
-func isolated(ctx context.Context) error {
-	if err := sandbox.Check(ctx); err != nil {
-		return errors.New(sandbox.Reason(err))
-	}
-	return nil
 }
 
 // free returns the space left where dir lies, or will lie: a data folder is made by the first start.

@@ -121,70 +121,92 @@ func rank(in interpreter, minor int) int {
 		return 0
 	case in.minor == minor:
 		return 1
-	case in.minor > minor:
-		return 2 * (in.minor - minor)
 	}
-	return 2*(minor-in.minor) + 1
+	return distance(in.minor, minor)
 }
 
-// nodePlaces are the folders where Node.js usually is.
-func nodePlaces(m Machine) []string {
-	dirs := append(filepath.SplitList(m.Env["PATH"]), "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin")
-	home, nvm := m.Env["HOME"], m.Env["NVM_DIR"]
-	if nvm == "" && home != "" {
-		nvm = home + "/.nvm"
+// oldestNode is the oldest version of Node.js that the engine takes.
+const oldestNode = 18
+
+// findNodes asks the interpreters in the places where the engine looks, in its order. Of several of one major version it takes the first.
+func findNodes(ctx context.Context, m Machine) []interpreter {
+	var found []interpreter
+	majors := map[int]bool{}
+	asked := 0
+	for _, dir := range m.NodePlaces(m.getenv, m.glob) {
+		for _, name := range []string{"node", "nodejs"} {
+			file := filepath.Join(dir, name)
+			if path.Base(dir) == "shims" || asked >= 4*maxEach || !m.exists(file) || ctx.Err() != nil {
+				continue
+			}
+			asked++
+			text, err := m.Run(ctx, file, "--version")
+			in := interpreter{path: file, version: strings.TrimPrefix(strings.TrimSpace(string(text)), "v")}
+			if err != nil || !in.parse() || majors[in.major] {
+				continue
+			}
+			majors[in.major] = true
+			found = append(found, in)
+		}
 	}
-	patterns := []string{nvm + "/versions/node/*/bin"}
-	if home != "" {
-		patterns = append(patterns, home+"/.asdf/installs/nodejs/*/bin", home+"/.local/share/mise/installs/node/*/bin",
-			home+"/.local/share/fnm/node-versions/*/installation/bin", home+"/.volta/tools/image/node/*/bin")
-	}
-	for _, p := range patterns {
-		dirs = append(dirs, m.glob(p)...)
-	}
-	return dirs
+	return found
 }
 
 func nodes(ctx context.Context, m Machine) []Finding {
-	var found []string
-	majors := map[int]bool{}
-	for _, dir := range nodePlaces(m) {
-		file := filepath.Join(dir, "node")
-		if path.Base(dir) == "shims" || len(found) >= 4*maxEach || !m.exists(file) || ctx.Err() != nil {
-			continue
-		}
-		text, err := m.Run(ctx, file, "--version")
-		in := interpreter{path: file, version: strings.TrimSpace(string(text))}
-		if err != nil || !in.parse() || majors[in.major] {
-			continue
-		}
-		majors[in.major] = true
-		found = append(found, strings.TrimPrefix(in.version, "v")+" at "+file)
-	}
-	there := "Node.js: none was found"
-	if len(found) > 0 {
-		there = "Node.js " + strings.Join(found, ", ")
-	}
-	var lacking []string
-	has := false
+	var wanted []int
 	for _, r := range m.Runtimes {
 		text, ok := strings.CutPrefix(r, "nodejs")
-		if !ok {
-			continue
-		}
-		has = true
-		if n, err := strconv.Atoi(strings.TrimSuffix(text, ".x")); err == nil && !majors[n] {
-			lacking = append(lacking, r)
+		if n, err := strconv.Atoi(strings.TrimSuffix(text, ".x")); ok && err == nil {
+			wanted = append(wanted, n)
 		}
 	}
-	switch {
-	case !has:
-		return []Finding{{Area: "node", Status: Note, Found: there, Why: "this croft refuses functions of Node.js runtimes when they are deployed: it has " + strings.Join(m.Runtimes, ", ")}}
-	case len(lacking) > 0:
+	found := findNodes(ctx, m)
+	if len(wanted) == 0 {
+		return nil
+	}
+	if !slices.ContainsFunc(found, func(in interpreter) bool { return in.major >= oldestNode }) {
 		return []Finding{{
-			Area: "node", Status: Note, Found: there, Why: "nothing of their own version is there for " + strings.Join(lacking, ", "),
-			Next: "install the version that you deploy to, for example with: nvm install 22",
+			Area: "node", Status: Warning, Found: fmt.Sprintf("no Node.js of version %d or later was found", oldestNode),
+			Why: "functions of Node.js runtimes cannot run without one; croft brings none", Next: "install the version that you deploy to, for example with: nvm install 22",
 		}}
 	}
-	return []Finding{{Area: "node", Status: OK, Found: there}}
+	var out []Finding
+	for _, major := range wanted {
+		out = append(out, nodeFor(major, found))
+	}
+	return out
+}
+
+// nodeFor tells which interpreter a runtime gets: one of its version or else the nearest, of two as near the newer.
+func nodeFor(major int, found []interpreter) Finding {
+	best := interpreter{}
+	for _, in := range found {
+		if in.major >= oldestNode && (best.major == 0 || distance(in.major, major) < distance(best.major, major)) {
+			best = in
+		}
+	}
+	f := Finding{Area: "node", Status: OK, Found: fmt.Sprintf("nodejs%d.x: Node.js %s at %s", major, best.version, best.path)}
+	if best.major != major {
+		f.Status = Note
+		f.Found = fmt.Sprintf("nodejs%d.x: no Node.js %d; such functions run on Node.js %s at %s", major, major, best.version, best.path)
+		f.Why = "what differs between the versions differs from AWS"
+		f.Next = fmt.Sprintf("nvm install %d, or what your system has for it", major)
+	}
+	return f
+}
+
+// distance orders versions by nearness.
+func distance(have, want int) int {
+	if have >= want {
+		return 2 * (have - want)
+	}
+	return 2*(want-have) + 1
+}
+
+// provided tells which programs can run that functions bring.
+func provided(_ context.Context, m Machine) []Finding {
+	if m.Processor == "" || !slices.ContainsFunc(m.Runtimes, func(r string) bool { return strings.HasPrefix(r, "provided") }) {
+		return nil
+	}
+	return []Finding{{Area: "provided", Status: OK, Found: "programs for " + m.Processor + " run; functions bring them, as bootstrap"}}
 }

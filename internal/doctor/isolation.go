@@ -2,8 +2,9 @@ package doctor
 
 import (
 	"context"
-	"fmt"
 	"strings"
+
+	"croft/internal/engine/sandbox"
 )
 
 // isolation really makes a sandbox, and looks at the settings that forbid one.
@@ -14,12 +15,14 @@ func isolation(ctx context.Context, m Machine) []Finding {
 			Why: "this system has no namespaces; mistakes are kept apart, malice is not", Next: "run only functions that you trust, or run croft on Linux or in a Linux virtual machine",
 		}}
 	}
-	err := m.Isolation(ctx)
-	if err == nil {
-		return append([]Finding{{Area: "isolation", Status: OK, Found: "functions are isolated: namespaces, seccomp and a root of their own can be made"}}, restrictions(m, Note)...)
+	able := m.Able(ctx)
+	if able.Namespaces == "" {
+		out := []Finding{{Area: "isolation", Status: OK, Found: "functions are isolated: namespaces, seccomp and a root of their own can be made"}}
+		out = append(append(out, restrictions(m, Note)...), freezing(able), network(able))
+		return append(out, limits(m, able)...)
 	}
 	out := []Finding{{
-		Area: "isolation", Status: Missing, Found: err.Error(), Why: "functions are refused: each needs namespaces of its own",
+		Area: "isolation", Status: Missing, Found: able.Namespaces, Why: "functions are refused: each needs namespaces of its own",
 		Next: "do what the lines below or the message says; or, for functions that you trust: croft up --isolation=none (" + m.Reduced + ")",
 	}}
 	return append(out, restrictions(m, Missing)...)
@@ -53,48 +56,77 @@ func restrictions(m Machine, bad Status) []Finding {
 	return out
 }
 
-// cgroups says which limits on memory and processor time this machine would allow. croft sets none yet, and says so.
-func cgroups(_ context.Context, m Machine) []Finding {
-	if m.OS != "linux" {
-		return nil
-	}
-	const why = "croft reports MemorySize to functions and does not enforce it; nothing needs to be done"
-	own := ""
-	for line := range strings.Lines(m.read("/proc/self/cgroup")) {
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
-			own = rest
+func freezing(a sandbox.Able) Finding {
+	if a.Freeze != "" {
+		return Finding{
+			Area: "isolation", Status: Warning, Found: "environments cannot be frozen between invocations: " + a.Freeze,
+			Why: "what a function leaves behind in the background goes on running; Lambda stops it",
 		}
 	}
-	f := Finding{Area: "limits", Status: Note, Why: why}
+	return Finding{Area: "isolation", Status: OK, Found: "environments are frozen between invocations"}
+}
+
+// network says whether functions have a way out. The ability's own words end with what to do.
+func network(a sandbox.Able) Finding {
+	if a.Tunnel == "" {
+		return Finding{Area: "network", Status: OK, Found: "functions have a network device: the internet, and what --allow-host names"}
+	}
+	what, next, _ := strings.Cut(a.Tunnel, ". ")
+	return Finding{
+		Area: "network", Status: Warning, Found: "no network device: " + what, Next: next,
+		Why: "functions reach this cloud at AWS_ENDPOINT_URL and nothing else: no names of AWS, no internet, no database, no --allow-host",
+	}
+}
+
+// limits says who holds functions to their limits: the kernel, through control groups, or what takes their place.
+func limits(m Machine, a sandbox.Able) []Finding {
+	out := []Finding{
+		{Area: "limits", Status: OK, Found: "memory: the kernel holds each function to its MemorySize"},
+		{Area: "limits", Status: OK, Found: "processes: the kernel holds each function to 1,024"},
+		{Area: "limits", Status: OK, Found: "processors: the kernel shares them out in proportion to MemorySize"},
+	}
+	const required = "; croft up --isolation=required refuses to start"
+	for i, l := range []struct{ missing, found, why string }{
+		{
+			a.MemoryLimit, "memory: looked at 20 times a second; a function over its MemorySize is ended then",
+			"between two looks a function can take more, down to what the machine has" + required,
+		},
+		{a.ProcessLimit, "processes: 1,024 for each program of a function, not for all together", "a function with extensions may have more of them" + required},
+		{
+			a.CPUShare, "processors: no shares; what runs competes alike",
+			"a function that computes with many threads takes processors from the others and from croft" + required,
+		},
+	} {
+		if l.missing == "" {
+			continue
+		}
+		f := &out[i]
+		f.Status, f.Found, f.Why = Note, l.found, l.why+" (control groups: "+l.missing+")"
+		f.Next = groups(m)
+	}
+	for i := len(out) - 1; i > 0; i-- { // the same advice once, for the first that needs it
+		for _, before := range out[:i] {
+			if before.Next == out[i].Next {
+				out[i].Next = ""
+			}
+		}
+	}
+	return out
+}
+
+// groups says how to get control groups.
+func groups(m Machine) string {
 	switch {
+	case m.exists("/sys/fs/cgroup/cgroup.controllers") && m.User == 0:
+		return "start croft in a group of its own: systemd-run --scope -p Delegate=yes croft up"
 	case m.exists("/sys/fs/cgroup/cgroup.controllers"):
-		controllers := strings.Fields(m.read("/sys/fs/cgroup" + own + "/cgroup.controllers"))
-		has := map[string]bool{}
-		for _, c := range controllers {
-			has[c] = true
-		}
-		switch {
-		case m.User == 0 && has["memory"] && has["cpu"]:
-			f.Found = "cgroup v2 with memory and cpu: memory and processor time could be limited"
-		case has["memory"] && has["cpu"]:
-			f.Found = "cgroup v2 with memory and cpu delegated to " + own + ": memory and processor time could be limited"
-		default:
-			f.Found = fmt.Sprintf("cgroup v2 without delegation of memory and cpu (%s has: %s)", own, strings.Join(controllers, " "))
-		}
+		return "have systemd delegate: systemd-run --user --scope -p Delegate=yes croft up; or run croft as a systemd service with Delegate=yes"
+	case m.exists("/sys/fs/cgroup/memory") && m.User != 0:
+		return "run croft as root, or start the machine with cgroup v2 alone: systemd.unified_cgroup_hierarchy=1 on the kernel's command line"
 	case m.exists("/sys/fs/cgroup/memory"):
-		kind := "cgroup v1"
-		if m.exists("/sys/fs/cgroup/unified") {
-			kind = "cgroup v1 and v2 side by side"
-		}
-		if m.User == 0 {
-			f.Found = kind + ": root could limit memory and processor time"
-		} else {
-			f.Found = kind + ": an ordinary user can limit neither memory nor processor time"
-		}
-	default:
-		f.Found = "no cgroups are mounted: neither memory nor processor time can be limited"
+		return "mount the missing controllers so that this process may write them; in a container: --cgroupns=private with a writable /sys/fs/cgroup"
 	}
-	return []Finding{f}
+	return "mount cgroup v2: mount -t cgroup2 none /sys/fs/cgroup (as root); in a container: a writable /sys/fs/cgroup"
 }
 
 func seccomp(_ context.Context, m Machine) []Finding {
