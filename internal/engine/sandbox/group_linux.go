@@ -1,11 +1,13 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,6 +28,8 @@ type groups struct {
 	// v1 are the folders of the first version, v2 that of the second, if any.
 	v1 []string
 	v2 string
+	// usageFile and killedFile tell of memory, threadsFile how many threads there are; nil without their controllers.
+	usageFile, killedFile, threadsFile *os.File
 }
 
 type groupDir struct {
@@ -152,20 +156,66 @@ func limitMemory(d groupDir, bytes int64) error {
 	return nil
 }
 
-// used is the memory of the group in bytes without files, in memory or of a disk.
-func (g *groups) used() (int64, error) {
-	d := g.dirs["memory"]
-	usage, cached := "memory.usage_in_bytes", "total_cache "
+// watch opens what is read again and again.
+func (g *groups) watch() (err error) {
+	if d, ok := g.dirs["pids"]; ok {
+		if g.threadsFile, err = openGroup(d.path, "pids.current"); err != nil {
+			return err
+		}
+	}
+	d, ok := g.dirs["memory"]
+	if !ok {
+		return nil
+	}
+	usage, killed := "memory.usage_in_bytes", "memory.oom_control"
 	if d.v2 {
-		usage, cached = "memory.current", "file "
+		usage, killed = "memory.current", "memory.events"
 	}
-	b, err := os.ReadFile(filepath.Join(d.path, usage))
+	if g.usageFile, err = openGroup(d.path, usage); err != nil {
+		return err
+	}
+	g.killedFile, err = openGroup(d.path, killed)
+	return err
+}
+
+// openGroup opens a file for reading past the poller: that those files can be polled is of no use here.
+func openGroup(dir, file string) (*os.File, error) {
+	path := filepath.Join(dir, file)
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// readGroup reads a file of the kernel's from its beginning.
+func readGroup(f *os.File, buf []byte) ([]byte, error) {
+	n, err := f.ReadAt(buf, 0)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return buf[:n], err
+}
+
+// used is the memory of the group in bytes without files, in memory or of a disk. To tell those takes longer, and is left out where the result is no
+// more than enough even with them.
+func (g *groups) used(enough int64) (int64, error) {
+	if g.usageFile == nil {
+		return 0, os.ErrClosed
+	}
+	var buf [32]byte
+	b, err := readGroup(g.usageFile, buf[:])
 	if err != nil {
 		return 0, err
 	}
-	total, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
-	if err != nil {
-		return 0, err
+	total, err := strconv.ParseInt(string(bytes.TrimSpace(b)), 10, 64)
+	if err != nil || total <= enough {
+		return total, err
+	}
+	d := g.dirs["memory"]
+	cached := "total_cache "
+	if d.v2 {
+		cached = "file "
 	}
 	if b, err = os.ReadFile(filepath.Join(d.path, "memory.stat")); err != nil {
 		return 0, err
@@ -176,15 +226,11 @@ func (g *groups) used() (int64, error) {
 
 // killed says how many processes the kernel has ended because of the limit.
 func (g *groups) killed() int64 {
-	d, ok := g.dirs["memory"]
-	if !ok {
+	if g.killedFile == nil {
 		return 0
 	}
-	file := "memory.oom_control"
-	if d.v2 {
-		file = "memory.events"
-	}
-	b, err := os.ReadFile(filepath.Join(d.path, file))
+	var buf [512]byte
+	b, err := readGroup(g.killedFile, buf[:])
 	if err != nil {
 		return 0
 	}
@@ -213,6 +259,11 @@ const (
 
 // remove removes the groups, which must be empty. What cannot be removed, a later server removes.
 func (g *groups) remove() {
+	for _, f := range []*os.File{g.usageFile, g.killedFile, g.threadsFile} {
+		if f != nil {
+			f.Close()
+		}
+	}
 	dirs := g.v1
 	if g.v2 != "" {
 		dirs = append(dirs, g.v2)

@@ -96,6 +96,21 @@ func ignoreSignals() error {
 			return fmt.Errorf("ignore signal %d: %w", n, errno)
 		}
 	}
+	return ignoreStops()
+}
+
+// ignoreStops spares the first process the signals that tell of children which are stopped and go on.
+func ignoreStops() error {
+	const noStops = 1 // SA_NOCLDSTOP
+	var action sigaction
+	chld := uintptr(unix.SIGCHLD)
+	if _, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGACTION, chld, 0, uintptr(unsafe.Pointer(&action)), 8, 0, 0); errno != 0 {
+		return fmt.Errorf("look at signal %d: %w", chld, errno)
+	}
+	action.flags |= noStops
+	if _, _, errno := syscall.RawSyscall6(unix.SYS_RT_SIGACTION, chld, uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0); errno != 0 {
+		return fmt.Errorf("handle signal %d: %w", chld, errno)
+	}
 	return nil
 }
 

@@ -161,24 +161,3 @@ func (s *isolated) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	}
 	return net.FileConn(a.files[0])
 }
-
-// setFrozen has the first process stop the others or let them go on.
-func (s *isolated) setFrozen(op string) error {
-	_, err := s.control.call(context.Background(), request{Op: op})
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	frozen := op == opFreeze
-	if frozen == s.frozen {
-		return nil
-	}
-	s.frozen = frozen
-	if frozen {
-		s.thawed = make(chan struct{})
-	} else {
-		close(s.thawed)
-	}
-	return nil
-}

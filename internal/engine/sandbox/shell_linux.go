@@ -46,10 +46,18 @@ type isolated struct {
 	groups *groups
 	oom    bool
 	// ended says that nothing more is to be kept here.
-	ended  bool
-	frozen bool
+	ended bool
 	// thawed is closed unless the sandbox is frozen.
 	thawed chan struct{}
+
+	// freezing orders Freeze and Thaw, and guards what follows.
+	freezing sync.Mutex
+	frozen   bool
+	// frozenAlone says that the server stopped the only process itself.
+	frozenAlone bool
+	lone        *lone // nil until found
+	// over says that the first process has ended.
+	over bool
 }
 
 // prepareIsolated is Prepare for full isolation.
@@ -130,7 +138,10 @@ func launch(b Base, id identity) (*isolated, error) {
 		unix.Close(said)
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	if err := s.cmd.Start(); err != nil {
+	if err = s.groups.watch(); err == nil {
+		err = s.cmd.Start()
+	}
+	if err != nil {
 		s.groups.remove()
 		control.conn.Close()
 		unix.Close(said)
@@ -229,6 +240,7 @@ func (s *isolated) take(a answer) error {
 func (s *isolated) watch() {
 	s.control.run()
 	s.Kill()
+	s.closeLone()
 	// The status says nothing that is not known. Wait returns when all processes of the namespace are gone, because the kernel lets its first
 	// process go last.
 	_ = s.cmd.Wait()

@@ -25,7 +25,6 @@ func (s *isolated) sampler() {
 		case <-s.done:
 			return
 		}
-		s.sample()
 		t := c.NewTimer(samplePause)
 		select {
 		case <-t.C():
@@ -33,6 +32,7 @@ func (s *isolated) sampler() {
 			t.Stop()
 			return
 		}
+		s.sample()
 	}
 }
 
@@ -42,11 +42,11 @@ func (s *isolated) sample() {
 	if err != nil {
 		return // it is ending
 	}
+	killed := s.groups.killed() > 0
 	s.mu.Lock()
 	limit := s.work.Limits.Memory
-	used += s.work.Limits.Shared
 	s.peak = max(s.peak, used)
-	over := limit > 0 && used > limit || s.groups.killed() > 0
+	over := limit > 0 && used > limit || killed
 	s.oom = s.oom || over
 	s.mu.Unlock()
 	if over {
@@ -54,15 +54,30 @@ func (s *isolated) sample() {
 	}
 }
 
-// used is the memory that is the sandbox's own, without files in memory and without what it shares with a Parent.
+// used is the memory that is held against the sandbox's limit: its own without files in memory, and what it shares with a Parent. It may tell too much
+// where that is within the limit and no more than the peak.
 func (s *isolated) used() (int64, error) {
+	s.mu.Lock()
+	shared, peak := s.work.Limits.Shared, s.peak
+	limit := s.work.Limits.Memory - shared
+	s.mu.Unlock()
 	if _, ok := s.groups.dirs["memory"]; ok {
-		return s.groups.used()
+		enough := peak - shared
+		if limit > 0 {
+			enough = min(enough, limit)
+		}
+		used, err := s.groups.used(enough)
+		return used + shared, err
 	}
+	own, err := s.resident(limit)
+	return own + shared, err
+}
+
+// resident is what used is where the kernel does not tell: of all processes together, as far as it is their own.
+func (s *isolated) resident(limit int64) (int64, error) {
 	pids := processes(s.cmd.Process.Pid)
 	s.mu.Lock()
 	s.pids = pids
-	limit := s.work.Limits.Memory - s.work.Limits.Shared
 	s.mu.Unlock()
 	var total int64
 	for _, pid := range pids {
@@ -109,11 +124,12 @@ func (s *isolated) Usage() Usage {
 		now += peakOf(pid)
 	}
 	used, _ := s.used() // zero when it is ending
+	killed := s.groups.killed() > 0
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pids = pids
-	s.peak = max(s.peak, now, used+s.work.Limits.Shared)
-	s.oom = s.oom || s.groups.killed() > 0
+	s.peak = max(s.peak, now, used)
+	s.oom = s.oom || killed
 	out := Usage{PeakMemory: s.peak, OutOfMemory: s.oom}
 	if limit := s.work.Limits.Memory; limit > 0 {
 		// Programs and libraries, which the figures of processes include, are not held against the limit.
@@ -121,13 +137,6 @@ func (s *isolated) Usage() Usage {
 	}
 	return out
 }
-
-// Freeze implements Running. It is the first process that stops the others: those of a frozen control group would stay for ever when the server is
-// killed, because the first process could not end them.
-func (s *isolated) Freeze() error { return s.setFrozen(opFreeze) }
-
-// Thaw implements Running.
-func (s *isolated) Thaw() error { return s.setFrozen(opThaw) }
 
 // peakIn finds VmHWM in the text of /proc/PID/status, in bytes; 0 when the process has gone.
 func peakIn(status []byte) int64 { return kilobytes(status, "VmHWM:") }
