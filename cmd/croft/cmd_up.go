@@ -33,6 +33,7 @@ type upCmd struct {
 	Watch           bool              `short:"w" help:"Redeploy the apps whenever their files are saved."`
 	Isolation       string            `help:"How functions are kept apart: auto (fully on Linux), required (fully and with all limits held by the kernel, or do not start), none (reduced)." enum:"auto,required,none" default:"auto" placeholder:"HOW"`
 	AllowHost       []string          `help:"An address that functions reach though it is this machine's own, such as localhost:6379; repeat for more." placeholder:"HOST:PORT" sep:"none"`
+	CloseNetworks   bool              `help:"Refuse functions private networks (10.0.0.0/8, 192.168.0.0/16 and the like), but for what --allow-host names."`
 	MaxTimeout      time.Duration     `help:"Longest timeout that functions may have, such as 2h. Lambda's is 15m." placeholder:"DURATION"`
 	MaxPayload      int               `help:"Largest event and answer in bytes. Lambda's is 6 MB." placeholder:"BYTES"`
 	NoProactiveInit bool              `help:"Do not initialise deployed functions before their first invocation."`
@@ -124,7 +125,7 @@ func (u *upCmd) start(ctx context.Context, c console) (*app.App, error) {
 	return app.Start(ctx, app.Options{
 		Dir: dir, SDKDir: sdks, Store: u.Store, Blobs: u.Blobs, Ephemeral: u.Ephemeral, Fsync: u.Fsync, Listen: u.Listen, Account: u.Account, Version: version,
 		Isolation: app.Isolation(u.Isolation), AllowHosts: u.AllowHost, NoProactiveInit: u.NoProactiveInit,
-		MaxTimeout: u.MaxTimeout, MaxPayload: u.MaxPayload,
+		ClosedNetworks: u.CloseNetworks, MaxTimeout: u.MaxTimeout, MaxPayload: u.MaxPayload,
 		Log:      slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime})),
 		Progress: func(s string) { c.note("%s", s) },
 	})

@@ -53,6 +53,8 @@ type Options struct {
 	Isolation Isolation
 	// AllowHosts are addresses (HOST:PORT) of this machine, or otherwise refused, that functions reach.
 	AllowHosts []string
+	// ClosedNetworks refuses functions private networks (10.0.0.0/8 and the like), but for what AllowHosts names.
+	ClosedNetworks bool
 	// MaxTimeout is the longest timeout that functions may have, and MaxPayload the largest event and answer in bytes. Zero means Lambda's.
 	MaxTimeout time.Duration
 	MaxPayload int
@@ -92,6 +94,7 @@ type App struct {
 	server    *server.Server
 	deps      service.Deps
 	tail      *tail
+	traces    traces
 	dispatch  *service.Dispatcher
 	stop      context.CancelFunc
 	running   sync.WaitGroup

@@ -40,6 +40,7 @@ func (a *App) control() http.Handler {
 	mux.HandleFunc("POST "+control.Invoke, handle(a.invoke))
 	mux.HandleFunc("POST "+control.Stream, a.stream)
 	mux.HandleFunc("POST "+control.Logs, a.logs)
+	mux.HandleFunc("GET "+control.Traces, handle(a.segments))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, fmt.Errorf("there is no control call %s %s", r.Method, r.URL.Path))
 	})
@@ -176,6 +177,7 @@ func (a *App) credentials(r *http.Request) (control.CredentialsReport, error) {
 // working.
 func (a *App) reset(r *http.Request) (struct{}, error) {
 	err := a.refs.Reset(r.Context(), a.empty)
+	a.traces.reset()
 	return struct{}{}, errors.Join(err, a.keys.Load(r.Context()))
 }
 

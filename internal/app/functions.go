@@ -37,12 +37,14 @@ func (a *App) engineConfig() engine.Config {
 		Endpoint: func(env engine.Environment) http.Handler {
 			return a.server.FunctionHandler(server.Environment{Function: env.Function.ARN})
 		},
-		Trust:       a.trust,
-		AllowHosts:  a.opts.AllowHosts,
-		NoAhead:     a.opts.NoProactiveInit,
-		MaxResponse: int64(a.opts.MaxPayload),
-		Progress:    a.opts.Progress,
-		Isolation:   a.sandboxes,
+		Trust:          a.trust,
+		AllowHosts:     a.opts.AllowHosts,
+		ClosedNetworks: a.opts.ClosedNetworks,
+		Segments:       func(env engine.Environment, document []byte) { a.traces.add(a.opts.Clock.Now(), env, document) },
+		NoAhead:        a.opts.NoProactiveInit,
+		MaxResponse:    int64(a.opts.MaxPayload),
+		Progress:       a.opts.Progress,
+		Isolation:      a.sandboxes,
 	}
 }
 

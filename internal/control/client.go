@@ -152,6 +152,11 @@ func (c *Client) Status(ctx context.Context) (out StatusReport, err error) {
 	return out, c.call(ctx, http.MethodGet, Status, nil, nil, &out)
 }
 
+// Traces asks for the segments that functions have sent last.
+func (c *Client) Traces(ctx context.Context) (out TracesReport, err error) {
+	return out, c.call(ctx, http.MethodGet, Traces, nil, nil, &out)
+}
+
 // Names asks for what there is to be named.
 func (c *Client) Names(ctx context.Context) (out NamesReport, err error) {
 	return out, c.call(ctx, http.MethodPost, Names, nil, nil, &out)

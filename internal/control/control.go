@@ -3,6 +3,7 @@
 package control
 
 import (
+	"encoding/json"
 	"net/url"
 	"time"
 )
@@ -20,6 +21,7 @@ const (
 	Invoke      = "/_croft/invoke"
 	Stream      = "/_croft/stream"
 	Logs        = "/_croft/logs"
+	Traces      = "/_croft/traces"
 )
 
 // HealthReport answers Health.
@@ -49,6 +51,20 @@ type StatusReport struct {
 	Stacks   []Stack   `json:"stacks"`
 	// Nodes are the processes on a store that several may share; none on any other.
 	Nodes []Node `json:"nodes,omitempty"`
+}
+
+// TracesReport answers Traces: the last segments that functions of the account have sent to the X-Ray daemon's address, in the order in which they came.
+type TracesReport struct {
+	Segments []Segment `json:"segments"`
+}
+
+// Segment is one X-Ray segment document, or subsegment, as a function sent it.
+type Segment struct {
+	Time     time.Time       `json:"time"`
+	Region   string          `json:"region"`
+	Function string          `json:"function"`
+	Version  string          `json:"version"`
+	Document json.RawMessage `json:"document"`
 }
 
 // Node is one process of a cloud that several serve.

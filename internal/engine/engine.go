@@ -196,6 +196,11 @@ type Config struct {
 	// Trust is called once, before the first function starts, and says how functions reach the endpoint under the names of AWS. Nil leaves those names
 	// to the internet.
 	Trust func() (Trust, error)
+	// Segments receives the X-Ray segment documents (JSON objects of at most 64 KB) that functions send. It is called from any goroutine and must not block.
+	// Nil: functions have no X-Ray daemon.
+	Segments func(env Environment, document []byte)
+	// ClosedNetworks refuses functions private networks, as relay.Config.Private does.
+	ClosedNetworks bool
 	// NoAhead turns Ahead off.
 	NoAhead bool
 	// MaxResponse bounds a function's answer in bytes; zero means Lambda's 6 MB.

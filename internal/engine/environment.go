@@ -166,6 +166,7 @@ func (env *environment) variables() map[string]string {
 		all["AWS_ENDPOINT_URL"] = "http://" + env.e.cfg.EndpointAddr
 	}
 	maps.Copy(all, env.e.names().variables())
+	maps.Copy(all, segmentVariables(env.e.cfg))
 	maps.Copy(all, fn.Env)
 	maps.Copy(all, map[string]string{
 		"_HANDLER":                        fn.Handler,

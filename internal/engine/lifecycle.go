@@ -101,7 +101,7 @@ func newRelay(cfg Config) (*relay.Relay, error) {
 	if cfg.Isolation != sandbox.Full {
 		return nil, nil
 	}
-	return relay.New(relay.Config{Clock: cfg.Clock, Log: cfg.Log, Allow: cfg.AllowHosts, Names: endpointNames(cfg)})
+	return relay.New(relay.Config{Clock: cfg.Clock, Log: cfg.Log, Allow: cfg.AllowHosts, Names: endpointNames(cfg), Private: cfg.ClosedNetworks})
 }
 
 func configDefaults(cfg Config) Config {

@@ -53,7 +53,12 @@ func (n names) variables() map[string]string {
 	if n.tls == nil {
 		return nil
 	}
-	return map[string]string{"AWS_CA_BUNDLE": bundlePath, "NODE_EXTRA_CA_CERTS": bundlePath}
+	out := map[string]string{}
+	// The SDKs for Python, Node.js, Python's requests, and httpx and OpenSSL, in this order.
+	for _, name := range []string{"AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"} {
+		out[name] = bundlePath
+	}
+	return out
 }
 
 // binds brings the certificates into a sandbox.

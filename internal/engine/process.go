@@ -126,6 +126,7 @@ func (p *process) serveAll(env *environment, sp *spare) {
 		listeners = p.serveNames(e.names(), listeners, endpoint)
 	}
 	p.packets = sp.shell.Packets()
+	listeners = p.serveSegments(env, listeners)
 	if e.relay == nil {
 		return
 	}

@@ -216,9 +216,11 @@ func (s *spares) base(launch *runtimes.Launch, slot int) sandbox.Base {
 	if cfg.Endpoint != nil {
 		b.Listen = append(b.Listen, cfg.EndpointAddr)
 	}
+	b.ListenPackets = segmentPackets(cfg)
 	if s.e.relay != nil {
 		b.Tunnel = true
 		b.Listen = append(b.Listen, s.e.names().addrs()...)
+		b.Listen = append(b.Listen, segmentListeners(cfg)...)
 		b.Listen = append(b.Listen, s.e.relay.Local()...)
 	}
 	return b
