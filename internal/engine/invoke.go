@@ -45,7 +45,7 @@ func (e *Engine) Invoke(ctx context.Context, fn Function, inv Invocation) (*Resu
 		error
 	}
 	done := make(chan outcome, 1)
-	e.work.Go(func() {
+	e.workers.do(e.work.Go, func() {
 		r, err := e.run(env, fn, inv)
 		e.pools.leave(fn)
 		done <- outcome{r, err}

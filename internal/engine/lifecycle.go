@@ -27,6 +27,7 @@ type Engine struct {
 	spares   *spares
 	resting  *resting
 	streams  *logStreams
+	workers  workers
 	// names is made once, at the first start.
 	names func() names
 	// starts has a token for each start that uses the processors.
@@ -178,6 +179,7 @@ func (e *Engine) Close() error {
 	e.mu.Unlock()
 	e.pools.close()
 	e.cancel()
+	e.workers.close()
 	e.spares.close()
 	e.work.Wait()
 	e.runtimes.Close()

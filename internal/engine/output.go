@@ -24,7 +24,6 @@ type output struct {
 	mu sync.Mutex
 	// to is who gets the lines; nil discards them: nothing of a function has run yet.
 	to   func(line string)
-	buf  []byte
 	rest []byte
 	end  bool
 }
@@ -72,6 +71,9 @@ var errAgain = errors.New("engine: nothing to read now")
 
 const readSize = 32 << 10
 
+// readBuffers are shared by all environments: most of them have nothing to say.
+var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
+
 // some reads what is there, up to the size of one buffer. The error is errAgain when nothing is, and io.EOF at the end.
 func (o *output) some(fd uintptr) error {
 	o.mu.Lock()
@@ -79,24 +81,22 @@ func (o *output) some(fd uintptr) error {
 	if o.end {
 		return io.EOF
 	}
-	if o.buf == nil {
-		o.buf = make([]byte, readSize)
-	}
+	buf := readBuffers.Get().(*[readSize]byte)
+	defer readBuffers.Put(buf)
 	for {
-		n, err := syscall.Read(int(fd), o.buf)
+		n, err := syscall.Read(int(fd), buf[:])
 		switch {
 		case errors.Is(err, syscall.EINTR):
 			continue
 		case errors.Is(err, syscall.EAGAIN):
-			o.buf = nil // most environments are idle
 			return errAgain
 		case err != nil || n == 0:
 			o.end = true
 			o.log(o.rest)
-			o.rest, o.buf = nil, nil
+			o.rest = nil
 			return io.EOF
 		}
-		o.take(o.buf[:n])
+		o.take(buf[:n])
 		return nil
 	}
 }

@@ -65,6 +65,8 @@ type process struct {
 	// gone closes when nothing is left of the process and all that it wrote is logged.
 	gone chan struct{}
 	once sync.Once
+	// framesRead closes when the runtime's frames have ended.
+	framesRead chan struct{}
 }
 
 // start starts the environment's processes, within ctx: everything until its runtime initialises.
@@ -100,7 +102,7 @@ func (env *environment) start(ctx context.Context, phase string) error {
 
 func (env *environment) newProcess(sp *spare, running sandbox.Running, extensions []string) *process {
 	e, fn := env.e, env.Function
-	p := &process{Running: running, clock: e.cfg.Clock, log: e.cfg.Log, conn: sp.conn, gone: make(chan struct{})}
+	p := &process{Running: running, clock: e.cfg.Clock, log: e.cfg.Log, conn: sp.conn, gone: make(chan struct{}), framesRead: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancelCause(e.ctx)
 	if sp.out != nil {
 		p.outs = append(p.outs, sp.out)
@@ -227,9 +229,27 @@ func (env *environment) startPrograms(ctx context.Context, sp *spare, extensions
 // lastWords is how long a runtime that has closed its frames may take to end by itself, with an exit status of its own.
 const lastWords = time.Second
 
+// lastFrames is how long the frames of a runtime that has ended are waited for. Its children may hold its connection.
+const lastFrames = 200 * time.Millisecond
+
+// awaitFrames waits for what a runtime has said just before its end.
+func (p *process) awaitFrames() {
+	if p.conn == nil {
+		return
+	}
+	limit := p.clock.NewTimer(lastFrames)
+	defer limit.Stop()
+	select {
+	case <-p.framesRead:
+	case <-p.ctx.Done():
+	case <-limit.C():
+	}
+}
+
 // serveFrames serves the runtime until it closes the connection, or breaks the protocol. It is of no use any more then.
 func (p *process) serveFrames() {
 	p.api.ServeFrames(p.conn)
+	close(p.framesRead)
 	limit := p.clock.NewTimer(lastWords)
 	defer limit.Stop()
 	select {
@@ -298,6 +318,7 @@ func (env *environment) startExtension(ctx context.Context, name string, variabl
 func (p *process) watchMain(env *environment) {
 	select {
 	case <-p.main.Done():
+		p.awaitFrames()
 		p.cancel(errExited)
 	case f := <-p.api.Broken():
 		p.cancel(&extensionFault{f.Extension, f.Type})

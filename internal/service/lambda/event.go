@@ -117,7 +117,7 @@ func (s *Service) deliver(ctx context.Context, m outbox.Message) (finish func(co
 // load finds the version that is to run and how its events are treated.
 func (d *delivery) load(ctx context.Context, ref reference) error {
 	return d.s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) (err error) {
-		if d.target, err = route(r, ref); err != nil {
+		if d.target, err = d.s.route(r, ref); err != nil {
 			return err
 		}
 		if d.config, err = loadEventConfig(r, ref.name, ref.qualifier); err == nil && d.config == nil {

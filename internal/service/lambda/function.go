@@ -118,14 +118,14 @@ func (f *function) toEngine(r reference) engine.Function {
 }
 
 // loadFunction returns a function's $LATEST, or nil.
-func loadFunction(r kv.Reader, name string) (*function, error) { return loadAt(r, functionKey(name)) }
+func loadFunction(r kv.Reader, name string) (*function, error) { return loadAt(r, functionKey(name), decodeFunction) }
 
 // loadVersion returns a published version, or nil.
 func loadVersion(r kv.Reader, name string, number int64) (*function, error) {
-	return loadAt(r, versionKey(name, number))
+	return loadAt(r, versionKey(name, number), decodeFunction)
 }
 
-func loadAt(r kv.Reader, key kv.Key) (*function, error) {
+func loadAt(r kv.Reader, key kv.Key, decode func([]byte) (*function, error)) (*function, error) {
 	v, err := r.Get(key)
 	if errors.Is(err, kv.ErrNotFound) {
 		return nil, nil
@@ -133,7 +133,7 @@ func loadAt(r kv.Reader, key kv.Key) (*function, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeFunction(v)
+	return decode(v)
 }
 
 func decodeFunction(value []byte) (*function, error) {

@@ -64,7 +64,7 @@ func (s *Service) invocable(ctx context.Context, name string, qualifier *string)
 		return nil, err
 	}
 	err = s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) error {
-		if t, err = route(r, ref); err != nil {
+		if t, err = s.route(r, ref); err != nil {
 			if ref.qualifier == "" && cloud.Code(err) == "ResourceNotFoundException" {
 				return notFound("Function not found: %s:%s", ref.arn(), latest)
 			}

@@ -29,6 +29,8 @@ type Service struct {
 	deps   service.Deps
 	engine Engine
 	limits Limits
+	// known are the functions that invocations have found lately.
+	known decoded
 }
 
 // Limits are limits of Lambda's that a server may lift: on a machine of one's own they are arbitrary. Zero means Lambda's own.

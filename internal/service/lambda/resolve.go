@@ -22,6 +22,8 @@ type resolved struct {
 	latest *function
 	// alias is the alias that the reference names; nil when it names none.
 	alias *alias
+	// decode reads stored functions.
+	decode func([]byte) (*function, error)
 }
 
 // toEngine returns what the engine must know to run the version.
@@ -36,10 +38,12 @@ func (t *resolved) toEngine() engine.Function {
 
 // resolve finds what a reference leads to: the function's $LATEST without a qualifier, for an alias the version that it points to.
 // Nothing is ResourceNotFoundException. It does not look at whether the caller may see it.
-func resolve(r kv.Reader, ref reference) (*resolved, error) {
-	t := &resolved{ref: ref}
+func resolve(r kv.Reader, ref reference) (*resolved, error) { return resolveWith(r, ref, decodeFunction) }
+
+func resolveWith(r kv.Reader, ref reference, decode func([]byte) (*function, error)) (*resolved, error) {
+	t := &resolved{ref: ref, decode: decode}
 	var err error
-	if t.latest, err = loadFunction(r, ref.name); err != nil {
+	if t.latest, err = loadAt(r, functionKey(ref.name), decode); err != nil {
 		return nil, err
 	}
 	if t.latest == nil {
@@ -72,12 +76,12 @@ func (t *resolved) at(r kv.Reader, version string) (*function, error) {
 	if err != nil || number <= 0 || strconv.FormatInt(number, 10) != version {
 		return nil, nil
 	}
-	return loadVersion(r, t.latest.Name, number)
+	return loadAt(r, versionKey(t.latest.Name, number), t.decode)
 }
 
-// route is resolve for an invocation: an alias that divides its traffic leads to one of its versions at random.
-func route(r kv.Reader, ref reference) (*resolved, error) {
-	t, err := resolve(r, ref)
+// route is resolve for an invocation: an alias that divides its traffic leads to one of its versions at random. What it finds is not to be changed.
+func (s *Service) route(r kv.Reader, ref reference) (*resolved, error) {
+	t, err := resolveWith(r, ref, s.known.decode)
 	if err != nil || t.alias == nil {
 		return t, err
 	}

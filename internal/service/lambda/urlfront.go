@@ -66,7 +66,7 @@ func (s *Service) visit(ctx context.Context, id string, v *urlVisit) error {
 			if v.url == nil {
 				return kv.ErrNotFound
 			}
-			if v.function, err = route(r, ref); err != nil && cloud.Code(err) != codeNotFound {
+			if v.function, err = s.route(r, ref); err != nil && cloud.Code(err) != codeNotFound {
 				return err
 			}
 			v.policy, err = loadPolicy(r, ref.name, ref.policyQualifier())

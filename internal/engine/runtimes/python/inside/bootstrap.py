@@ -56,10 +56,17 @@ class Event:
 
     def __init__(self, document, body):
         self.id = document["id"]
-        self.deadline = int(document.get("deadline") or 0)
-        for name in ("arn", "trace", "context", "identity", "tenant"):
-            setattr(self, name, document.get(name))
+        get = document.get
+        self.deadline = int(get("deadline") or 0)
+        self.arn = get("arn")
+        self.trace = get("trace")
+        self.context = get("context")
+        self.identity = get("identity")
+        self.tenant = get("tenant")
         self.body = body
+
+
+PREFIX = struct.Struct("<IBI")
 
 
 class Frames:
@@ -68,46 +75,60 @@ class Frames:
     def __init__(self):
         os.set_inheritable(FRAMES, False)
         self.socket = socket.socket(fileno=FRAMES)
-        self.assignment = self.receive("A")[0]
+        self.heads = {}  # of answers, by their media types
+        self.assignment = self.receive(b"A")[0]
 
     def receive(self, expected):
-        length, kind, header = struct.unpack("<IBI", self.read(9))
-        if kind != ord(expected) or header + 5 > length:
+        """Returns a frame's header and body. The server sends the next one only when this one is answered, so that what comes is one frame."""
+        got = self.socket.recv(65536)
+        while len(got) < PREFIX.size:
+            got += self.more()
+        length, kind, header = PREFIX.unpack_from(got)
+        if kind != expected[0] or header + 5 > length:
             raise Closed
-        rest = memoryview(self.read(length - 5))
-        return loads(bytes(rest[:header]) or b"{}"), bytes(rest[header:])
+        end = length + 4
+        if len(got) < end:
+            pieces, have = [got], len(got)
+            while have < end:
+                piece = self.more()
+                pieces.append(piece)
+                have += len(piece)
+            got = b"".join(pieces)
+        if len(got) != end:
+            raise Closed
+        body = PREFIX.size + header
+        return loads(got[PREFIX.size : body] or b"{}"), got[body:]
 
-    def read(self, count):
-        got = bytearray(count)
-        view, at = memoryview(got), 0
-        while at < count:
-            n = self.socket.recv_into(view[at:])
-            if n == 0:
-                raise Closed
-            at += n
-        return got
+    def more(self):
+        piece = self.socket.recv(1 << 20)
+        if not piece:
+            raise Closed
+        return piece
 
     def send(self, kind, header=None, body=b""):
         head = dumps(header).encode() if header else b""
-        self.socket.sendall(struct.pack("<IBI", 5 + len(head) + len(body), ord(kind), len(head)) + head + body)
+        self.socket.sendall(PREFIX.pack(5 + len(head) + len(body), kind[0], len(head)) + head + body)
 
     def restored(self):
         pass
 
     def ready(self):
-        self.send("R", {"pid": os.getpid()})
+        self.send(b"R", {"pid": os.getpid()})
 
     def next(self):
-        return Event(*self.receive("N"))
+        return Event(*self.receive(b"N"))
 
     def respond(self, request_id, body, media_type):
-        self.send("O", {"type": media_type}, body)
+        head = self.heads.get(media_type)
+        if head is None:
+            head = self.heads[media_type] = dumps({"type": media_type}).encode()
+        self.socket.sendall(PREFIX.pack(5 + len(head) + len(body), 79, len(head)) + head + body)  # O
 
     def fail(self, request_id, document):
-        self.send("E", {"type": one_line(document["errorType"])}, dumps(document).encode())
+        self.send(b"E", {"type": one_line(document["errorType"])}, dumps(document).encode())
 
     def fail_init(self, document):
-        self.send("I", {"type": one_line(document["errorType"])}, dumps(document).encode())
+        self.send(b"I", {"type": one_line(document["errorType"])}, dumps(document).encode())
 
 
 class RuntimeApi:
@@ -204,14 +225,9 @@ class ClientContext:
 class LambdaContext:
     """What a handler gets as its second argument."""
 
-    def __init__(self, event):
-        env = os.environ
+    def __init__(self, event, own):
         self.aws_request_id = event.id
-        self.log_group_name = env.get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = env.get("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = env.get("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = env.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.function_version = env.get("AWS_LAMBDA_FUNCTION_VERSION")
+        (self.log_group_name, self.log_stream_name, self.function_name, self.memory_limit_in_mb, self.function_version) = own
         self.invoked_function_arn = event.arn
         self.tenant_id = event.tenant
         self.client_context = None
@@ -279,6 +295,7 @@ class Encoder(json.JSONEncoder):
         return self.mark + str(o)
 
     def encode(self, o):
+        self.mark = None
         text = super().encode(o)
         if self.mark is None:
             return text
@@ -397,9 +414,12 @@ def flush():
             pass  # replaced or closed by the function, which is its own affair
 
 
-def invoke(handler, event):
+OWN = ("LOG_GROUP_NAME", "LOG_STREAM_NAME", "FUNCTION_NAME", "FUNCTION_MEMORY_SIZE", "FUNCTION_VERSION")
+
+
+def invoke(handler, event, own, encode):
     """Returns what the handler answers, encoded, and its media type."""
-    context = LambdaContext(event)
+    context = LambdaContext(event, own)
     try:
         document = loads(event.body)
     except ValueError as e:
@@ -408,12 +428,13 @@ def invoke(handler, event):
     if isinstance(answer, bytes):
         return answer, "application/unknown"
     try:
-        return Encoder().encode(answer).encode("utf-8"), "application/json"
+        return encode(answer).encode("utf-8"), "application/json"
     except Exception as e:
         raise Fault("Runtime.MarshalError", "Unable to marshal response: %s" % e)
 
 
 def serve(server, handler, log):
+    own, encode = [os.environ.get("AWS_LAMBDA_" + name) for name in OWN], Encoder().encode
     while True:
         event = server.next()
         Handler.request_id, Handler.tenant = event.id, event.tenant
@@ -422,7 +443,7 @@ def serve(server, handler, log):
         else:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
         try:
-            answer, media_type = invoke(handler, event)
+            answer, media_type = invoke(handler, event, own, encode)
         except Exception as e:
             document = error_document(e, event.id)
             log.error(document)
