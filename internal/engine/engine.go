@@ -111,6 +111,8 @@ type Result struct {
 	// Duration is what the handler took, Billed the same with Init added and rounded up to a millisecond, Init the time the
 	// environment took to start; zero when it was warm.
 	Duration, Billed, Init time.Duration
+	// Restore is what it took to start the environment from a snapshot; zero when it was warm, or started otherwise.
+	Restore time.Duration
 	// MaxMemoryMB is the largest resident size of the environment's main process so far.
 	MaxMemoryMB int
 }

@@ -50,6 +50,8 @@ type environment struct {
 	// initTook is how long the last initialisation took, and initFailure why it failed, if it did by the function's doing.
 	initTook    time.Duration
 	initFailure *initFailure
+	// restoreTook is how long it took to start from a snapshot; zero for one that was initialised.
+	restoreTook time.Duration
 	// served says that an invocation has been given to it.
 	served bool
 	repose repose
@@ -197,7 +199,10 @@ func (env *environment) variables() map[string]string {
 }
 
 func (env *environment) initializationType() string {
-	if env.purpose == provisioned {
+	switch {
+	case env.Function.SnapStart:
+		return telemetry.SnapStart
+	case env.purpose == provisioned:
 		return telemetry.ProvisionedConcurrency
 	}
 	return telemetry.OnDemand

@@ -93,6 +93,11 @@ func (env *environment) initialise(phase string, limit time.Duration, slot func(
 		}
 		return nil
 	}
+	if env.Function.SnapStart && env.purpose != template {
+		if done, err := env.restore(slot); done || err != nil {
+			return err
+		}
+	}
 	begin := e.cfg.Clock.Now()
 	ctx, cancel := e.bounded(e.ctx, limit)
 	defer cancel()

@@ -26,6 +26,7 @@ type Engine struct {
 	pools    *pools
 	spares   *spares
 	resting  *resting
+	snaps    *snapshots
 	streams  *logStreams
 	workers  workers
 	// names is made once, at the first start.
@@ -87,6 +88,7 @@ func New(cfg Config) (*Engine, error) {
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.spares = newSpares(e)
 	e.resting = newResting(cfg.Clock)
+	e.snaps = newSnapshots(e)
 	e.pools = newPools(cfg.Clock, limits{cfg.MaxEnvironments, cfg.MaxConcurrency}, e.begin, e.end)
 	for _, f := range []func(){e.sweepOften, e.tendOften, e.startEarly, e.freezeOften, e.spares.refillOften} {
 		e.work.Go(f)
@@ -157,6 +159,7 @@ func (e *Engine) sweepOften() {
 	for clock.Sleep(e.ctx, e.cfg.Clock, e.cfg.IdleTimeout/5) == nil {
 		e.pools.sweep(e.cfg.IdleTimeout)
 		e.spares.sweep(e.cfg.IdleTimeout)
+		e.snaps.sweep(e.cfg.IdleTimeout)
 	}
 }
 
@@ -166,6 +169,7 @@ func (e *Engine) Retire(functionARN string) {
 	if e.enter() {
 		defer e.work.Done()
 		e.pools.retire(functionARN)
+		e.snaps.retire(functionARN)
 	}
 }
 
@@ -180,6 +184,7 @@ func (e *Engine) Close() error {
 	e.pools.close()
 	e.cancel()
 	e.workers.close()
+	e.snaps.close()
 	e.spares.close()
 	e.work.Wait()
 	e.runtimes.Close()

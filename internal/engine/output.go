@@ -166,6 +166,12 @@ func cut(line []byte) int {
 	return maxLine
 }
 
+// abandon ends the reading though somebody may go on writing.
+func (o *output) abandon() {
+	o.drain()
+	o.read.Close()
+}
+
 // close gives up the server's write end once the processes are gone; run then ends.
 func (o *output) close() {
 	o.write.Close()

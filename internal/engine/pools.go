@@ -73,6 +73,7 @@ const (
 	onDemand purpose = iota
 	ahead
 	provisioned
+	template // of a snapshot; the pools know nothing of it
 )
 
 func newPools(c clock.Clock, l limits, start func(*pool, purpose), end func(*environment)) *pools {

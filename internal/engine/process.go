@@ -57,6 +57,8 @@ type process struct {
 	link    *relay.Link // nil without a network device
 	packets []net.PacketConn
 	log     *slog.Logger
+	// shared says that the sandbox is others' too, whose processes may have the outputs.
+	shared bool
 	// serving counts the goroutines that belong to the process.
 	serving sync.WaitGroup
 	// ctx ends with the runtime or an extension; its cause says with which.
@@ -109,6 +111,7 @@ func (env *environment) newProcess(sp *spare, running sandbox.Running, extension
 	}
 	o := runtimeapi.Options{
 		Clock: e.cfg.Clock, Log: e.cfg.Log, Extensions: extensions, MaxResponse: e.cfg.MaxResponse, Dial: running.Dial, JSONLogs: fn.JSONLogs,
+		Restore: fn.SnapStart,
 	}
 	o.Function.Name, o.Function.Version, o.Function.Handler, o.Function.Account = fn.Name, fn.Version, fn.Handler, fn.Account
 	p.api = runtimeapi.New(o)
@@ -219,7 +222,9 @@ func (env *environment) startPrograms(ctx context.Context, sp *spare, extensions
 		return nil
 	}
 	p.serving.Go(p.serveFrames)
-	a := runtimeapi.Assignment{Handler: env.Function.Handler, SDK: env.launch.SDK}
+	a := runtimeapi.Assignment{
+		Handler: env.Function.Handler, SDK: env.launch.SDK, Restore: env.Function.SnapStart, Snapshot: env.purpose == template,
+	}
 	if sp.booted {
 		a.Env = variables // the others have had theirs from the start
 	}
@@ -364,6 +369,9 @@ func (p *process) stop(reason string) {
 		}
 		p.serving.Wait()
 		for _, o := range p.outs {
+			if p.shared {
+				o.abandon()
+			}
 			o.close()
 		}
 		close(p.gone)

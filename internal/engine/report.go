@@ -44,6 +44,9 @@ func reportLine(requestID string, memoryMB int, r *Result, status, errorType str
 	if r.Cold && r.Init > 0 {
 		s += "Init Duration: " + millis(r.Init) + " ms\t"
 	}
+	if r.Restore > 0 {
+		s += fmt.Sprintf("Restore Duration: %s ms\tBilled Restore Duration: %d ms\t", millis(r.Restore), billed(r.Restore).Milliseconds())
+	}
 	if status != "" {
 		s += "Status: " + status
 		if errorType != "" {
@@ -60,6 +63,11 @@ func withIsolation(report string, i sandbox.Isolation) string {
 		return report
 	}
 	return strings.TrimSuffix(report, "\t") + "\tReduced isolation: " + sandbox.Reduction + "\t"
+}
+
+// billed rounds up to a millisecond.
+func billed(d time.Duration) time.Duration {
+	return (d + time.Millisecond - 1).Truncate(time.Millisecond)
 }
 
 func millis(d time.Duration) string { return fmt.Sprintf("%.2f", float64(d)/float64(time.Millisecond)) }

@@ -32,7 +32,7 @@ func (env *environment) serve(inv Invocation) (r *Result, keep bool, err error) 
 	}
 	r = &Result{}
 	if first && env.purpose != provisioned {
-		r.Cold, r.Init = env.purpose == onDemand, env.initTook
+		r.Cold, r.Init, r.Restore = env.purpose == onDemand, env.initTook, env.restoreTook
 	}
 	begin := env.open(inv)
 	ctx, cancel := env.e.bounded(p.ctx, left)
@@ -169,7 +169,7 @@ func (env *environment) finish(inv Invocation, r *Result, status, errorType stri
 		text: withIsolation(reportLine(inv.RequestID, fn.MemoryMB, r, logged, errorType), env.e.cfg.Isolation),
 		record: telemetry.Report{RequestID: inv.RequestID, Status: status, ErrorType: errorType, Tracing: trace, Metrics: telemetry.ReportMetrics{
 			Duration: telemetry.Millis(r.Duration), BilledDuration: r.Billed.Milliseconds(), MemorySize: fn.MemoryMB,
-			MaxMemoryUsed: r.MaxMemoryMB, Init: telemetry.Millis(r.Init),
+			MaxMemoryUsed: r.MaxMemoryMB, Init: telemetry.Millis(r.Init), Restore: telemetry.Millis(r.Restore),
 		}},
 	})
 	if inv.Tail {

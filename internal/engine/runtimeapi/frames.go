@@ -176,8 +176,8 @@ type Assignment struct {
 	Handler string
 	// SDK is a folder that the runtime puts behind the function's own modules; may be empty.
 	SDK string
-	// Restore asks for SnapStart's hooks.
-	Restore bool
+	// Restore asks for SnapStart's hooks. Snapshot asks for a process that forks once the first of them have run.
+	Restore, Snapshot bool
 }
 
 func (a Assignment) frame() ([]byte, error) {
@@ -186,7 +186,8 @@ func (a Assignment) frame() ([]byte, error) {
 		Handler string            `json:"handler"`
 		SDK     string            `json:"sdk"`
 		Restore bool              `json:"restore"`
-	}{a.Env, a.Handler, a.SDK, a.Restore})
+		Snap    bool              `json:"snapshot,omitempty"`
+	}{a.Env, a.Handler, a.SDK, a.Restore, a.Snapshot})
 	if err != nil {
 		return nil, err
 	}

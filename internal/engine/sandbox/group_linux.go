@@ -146,6 +146,13 @@ func limitMemory(d groupDir, bytes int64) error {
 	settings := [][2]string{{"memory.limit_in_bytes", value}, {"memory.memsw.limit_in_bytes", value}}
 	if d.v2 {
 		settings = [][2]string{{"memory.max", value}, {"memory.swap.max", "0"}, {"memory.oom.group", "1"}}
+	} else if before, err := os.ReadFile(filepath.Join(d.path, settings[1][0])); err == nil {
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(before)), 10, 64); err == nil && n < bytes {
+			// The first must never be above the second.
+			if err := writeGroup(d.path, settings[1][0], value); err != nil {
+				return err
+			}
+		}
 	}
 	for i, s := range settings {
 		err := writeGroup(d.path, s[0], s[1])

@@ -143,6 +143,19 @@ func (f *first) signal(q request) error {
 	return f.send(reply{ID: q.ID})
 }
 
+// signalAll sends a signal to processes of which some may have gone.
+func (f *first) signalAll(q request) error {
+	for _, pid := range q.PIDs {
+		if pid <= 1 {
+			continue // itself, and everybody
+		}
+		if err := unix.Kill(pid, unix.Signal(q.Signal)); err != nil && err != unix.ESRCH {
+			return err
+		}
+	}
+	return f.send(reply{ID: q.ID})
+}
+
 // freeze stops every process of the sandbox, or lets them go on. The kernel does not let a process slip through by forking.
 func (f *first) freeze(q request) error {
 	s := unix.SIGSTOP

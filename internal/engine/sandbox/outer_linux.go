@@ -111,6 +111,8 @@ func (f *first) handle(q request) {
 		go f.dial(q)
 	case opSignal:
 		err = f.signal(q)
+	case opSignalAll:
+		err = f.signalAll(q)
 	case opFreeze, opThaw:
 		err = f.freeze(q)
 	default:
@@ -387,6 +389,9 @@ func (f *first) adopt(q request) error {
 	if m, ok := f.early[q.PID]; ok {
 		delete(f.early, q.PID)
 		return f.send(m)
+	}
+	if f.early == nil && unix.Kill(q.PID, 0) == unix.ESRCH { // nobody keeps how it ended
+		return f.send(reply{PID: q.PID, Exit: &Exit{Code: -1}})
 	}
 	f.known[q.PID] = true
 	return nil

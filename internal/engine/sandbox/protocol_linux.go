@@ -14,7 +14,8 @@ const (
 // controlFD is the descriptor at which the first process has its end of the control socket, which carries one packet for each message.
 const controlFD = 3
 
-// Operations that the server asks the first process for. opBuild comes first; opFork and opAdopt come before opStart, and the others after it.
+// Operations that the server asks the first process for. opBuild comes first; opFork comes before opStart, opAdopt at any time, and the
+// others after it.
 const (
 	opBuild  = "build"
 	opFork   = "fork"
@@ -24,6 +25,8 @@ const (
 	opSignal = "signal"
 	opFreeze = "freeze"
 	opThaw   = "thaw"
+	// opSignalAll sends a signal to processes that the first process need not know.
+	opSignalAll = "signal-all"
 )
 
 // request is one message of the server.
@@ -40,6 +43,8 @@ type request struct {
 	Addr   string `json:",omitempty"`
 	PID    int    `json:",omitempty"`
 	Signal int    `json:",omitempty"`
+	// PIDs belong to opSignalAll.
+	PIDs []int `json:",omitempty"`
 }
 
 // outerSpec is what the server tells the first process for opBuild.

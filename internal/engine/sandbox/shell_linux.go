@@ -39,7 +39,9 @@ type isolated struct {
 	// forked says that booted is the child of a Parent.
 	forked  bool
 	waiting []*waiter
-	peak    int64
+	// parts are what the sandbox is divided into, by their sessions.
+	parts map[int]*part
+	peak  int64
 	// pids are the processes that were there when somebody last looked, by their numbers outside.
 	pids   []int
 	work   Work

@@ -33,6 +33,7 @@ func (s *isolated) sampler() {
 			return
 		}
 		s.sample()
+		s.sampleParts()
 	}
 }
 

@@ -112,6 +112,13 @@ class Frames:
     def restored(self):
         pass
 
+    def forked(self):
+        """Waits for a fork frame, and returns its descriptors: where to tell the child's number, its output and its frames."""
+        frame, fds, _, _ = socket.recv_fds(self.socket, 9, 3)
+        if frame != b"\x05\0\0\0F\0\0\0\0" or len(fds) != 3:
+            raise Closed
+        return fds
+
     def ready(self):
         self.send(b"R", {"pid": os.getpid()})
 
@@ -469,6 +476,8 @@ def initialise(server):
     handler = load_handler(os.environ["_HANDLER"])
     if server.assignment.get("restore") or os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
         run_hooks("get_before_snapshot", "Runtime.BeforeSnapshotError")
+        if server.assignment.get("snapshot"):
+            return handler
         server.restored()
         run_hooks("get_after_restore", "Runtime.AfterRestoreError")
     return handler
@@ -494,6 +503,37 @@ def is_socket(fd):
         return False
 
 
+def give_up(server, log, e):
+    document = error_document(e, "")
+    log.error(document)
+    flush()
+    server.fail_init(document)
+    sys.exit(1)
+
+
+def snapshot(server, log):
+    """Makes the process a snapshot, and returns in its copies, once they are restored, with their own connections to the server."""
+    import croft_snapshot
+
+    try:
+        croft_snapshot.check_fit()
+    except croft_snapshot.Unfit as e:
+        flush()
+        server.fail_init(error_document(Fault("Croft.NoSnapshot", str(e)), ""))
+        sys.exit(1)
+    server.ready()
+    croft_snapshot.copies(server, flush, dumps)
+    server = Frames()
+    os.environ.update(server.assignment["env"])
+    try:
+        croft_snapshot.own_descriptors()
+        croft_snapshot.own_folder()
+        run_hooks("get_after_restore", "Runtime.AfterRestoreError")
+    except Exception as e:
+        give_up(server, log, e)
+    return server
+
+
 def run():
     """Serves until the server has no more events. An exit of the function's own passes through."""
     try:
@@ -511,11 +551,9 @@ def run():
         try:
             handler = initialise(server)
         except Exception as e:
-            document = error_document(e, "")
-            log.error(document)
-            flush()
-            server.fail_init(document)
-            sys.exit(1)
+            give_up(server, log, e)
+        if server.assignment.get("snapshot"):
+            server = snapshot(server, log)
         server.ready()
         serve(server, handler, log)
     except (Closed, ConnectionError):
