@@ -25,6 +25,8 @@ type ground struct {
 	has []string
 	// missing says why there is no controller.
 	missing map[string]string
+	// nests are where sandboxes' groups lie together, below v2 and below the folder of the first version's cpu controller.
+	nests nests
 }
 
 // The controllers that a sandbox wants.
@@ -202,9 +204,9 @@ func writeGroup(dir, file, text string) error {
 	return err
 }
 
-// sweep removes the groups that servers have left which are no more. A group with processes cannot be removed.
+// sweep removes the groups that servers have left which are no more, and those in their nests. A group with processes cannot be removed.
 func sweep(dir string) {
-	groups, err := filepath.Glob(filepath.Join(dir, "croft-*-*"))
+	groups, err := filepath.Glob(filepath.Join(dir, "croft-*"))
 	if err != nil {
 		return
 	}
@@ -213,6 +215,7 @@ func sweep(dir string) {
 		if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 			continue
 		}
+		sweep(path)
 		_ = syscall.Rmdir(path)
 	}
 }

@@ -28,6 +28,8 @@ type groups struct {
 	// v1 are the folders of the first version, v2 that of the second, if any.
 	v1 []string
 	v2 string
+	// leave gives up the nests that they lie in.
+	leave []func()
 	// usageFile and killedFile tell of memory, threadsFile how many threads there are; nil without their controllers.
 	usageFile, killedFile, threadsFile *os.File
 }
@@ -48,29 +50,45 @@ func groupName() string {
 func makeGroups(from *ground) (*groups, error) {
 	g := &groups{dirs: map[string]groupDir{}}
 	name := groupName()
-	made := map[string]bool{}
+	made := map[string]string{} // by the folder that the server's ground has
 	for _, c := range controllers() {
 		parent, v2 := from.at(c)
 		if parent == "" {
 			continue
 		}
-		path := filepath.Join(parent, name)
-		g.dirs[c] = groupDir{path, v2}
-		if made[path] {
-			continue
+		if made[parent] == "" {
+			path, err := g.make(from, parent, name, v2)
+			if err != nil {
+				g.remove()
+				return nil, err
+			}
+			made[parent] = path
 		}
-		if err := os.Mkdir(path, 0o755); err != nil {
-			g.remove()
-			return nil, err
-		}
-		made[path] = true
-		if v2 {
-			g.v2 = path
-		} else {
-			g.v1 = append(g.v1, path)
-		}
+		g.dirs[c] = groupDir{made[parent], v2}
 	}
 	return g, nil
+}
+
+// make makes one group below parent, in a nest where processors are shared.
+func (g *groups) make(from *ground, parent, name string, v2 bool) (string, error) {
+	if v2 || parent == from.v1["cpu"] {
+		nest, err := from.nests.enter(parent, v2, from.has)
+		if err != nil {
+			return "", err
+		}
+		g.leave = append(g.leave, func() { from.nests.leave(nest) })
+		parent = nest
+	}
+	path := filepath.Join(parent, name)
+	if err := os.Mkdir(path, 0o755); err != nil {
+		return "", err
+	}
+	if v2 {
+		g.v2 = path
+	} else {
+		g.v1 = append(g.v1, path)
+	}
+	return path, nil
 }
 
 // entries opens what a process enters the groups by: files of the first version, to which it writes its number, and the folder of the second.
@@ -283,4 +301,8 @@ func (g *groups) remove() {
 			_ = clock.Sleep(context.Background(), clock.Real(), removePause) // the context does not end
 		}
 	}
+	for _, leave := range g.leave {
+		leave()
+	}
+	g.leave = nil
 }

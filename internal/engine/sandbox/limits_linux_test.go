@@ -240,11 +240,13 @@ func TestFindGround(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(dir, "croft-server"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "croft-server", "cgroup.procs"), nil, 0o644); err != nil {
-		t.Fatal(err)
+	for folder, file := range map[string]string{"croft-server": "cgroup.procs", nestName(): "cgroup.subtree_control"} {
+		if err := os.Mkdir(filepath.Join(dir, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, folder, file), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	g := &ground{v1: map[string]string{}, missing: map[string]string{}}
 	g.find([]byte("0::/\n"), fmt.Appendf(nil, "30 29 0:26 / %s rw,nosuid - cgroup2 cgroup2 rw\n", dir))
@@ -258,8 +260,11 @@ func TestFindGround(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if made.v2 == "" || len(made.v1) > 0 || len(made.files()) != 1 {
+	if filepath.Dir(made.v2) != filepath.Join(dir, nestName()) || len(made.v1) > 0 || len(made.files()) != 1 {
 		t.Errorf("%+v", made)
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, nestName(), "cgroup.subtree_control")); err != nil || string(b) != "+cpu +memory +pids" {
+		t.Errorf("%q, %v", b, err)
 	}
 	made.remove()
 	if _, err := os.Stat(made.v2); !os.IsNotExist(err) {
@@ -275,8 +280,9 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone := fmt.Sprintf("croft-%d-00", cmd.Process.Pid)
+	nest := fmt.Sprintf("croft-%d", cmd.Process.Pid)
 	here := fmt.Sprintf("croft-%d-00", os.Getpid())
-	for _, name := range []string{gone, here, "croft-server", "other"} {
+	for _, name := range []string{gone, nest, filepath.Join(nest, gone), here, "croft-server", "other"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o755); err != nil {
 			t.Fatal(err)
 		}
