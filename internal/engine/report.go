@@ -41,7 +41,7 @@ func endLine(requestID string) string { return "END RequestId: " + requestID }
 func reportLine(requestID string, memoryMB int, r *Result, status, errorType string) string {
 	s := fmt.Sprintf("REPORT RequestId: %s\tDuration: %s ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
 		requestID, millis(r.Duration), r.Billed.Milliseconds(), memoryMB, r.MaxMemoryMB)
-	if r.Cold && r.Init > 0 {
+	if r.Init > 0 {
 		s += "Init Duration: " + millis(r.Init) + " ms\t"
 	}
 	if r.Restore > 0 {
