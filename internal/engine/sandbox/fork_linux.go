@@ -124,13 +124,13 @@ const (
 	cloneArgsSize     = 88
 )
 
-func newForkPlan(uid, gid int, dropGroups bool, null int) (*forkPlan, error) {
-	filter, err := filterProgram()
+func newForkPlan(spec outerSpec, null int) (*forkPlan, error) {
+	filter, err := filterProgram(spec.Counted)
 	if err != nil {
 		return nil, err
 	}
 	p := &forkPlan{
-		null: uintptr(null), uid: uintptr(uid), gid: uintptr(gid), dropGroups: dropGroups,
+		null: uintptr(null), uid: uintptr(spec.HostUID), gid: uintptr(spec.HostGID), dropGroups: spec.DropGroups,
 		allSignals: ^uint64(0), zero: '0',
 		header: unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
 		limits: [4]forkLimit{
@@ -139,7 +139,7 @@ func newForkPlan(uid, gid int, dropGroups bool, null int) (*forkPlan, error) {
 			{unix.RLIMIT_NOFILE, unix.Rlimit{Cur: maxOpenFiles, Max: maxOpenFiles}},
 			{unix.RLIMIT_DATA, unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}},
 		},
-		uidMap: fmt.Appendf(nil, "%d %d 1", UID, uid), gidMap: fmt.Appendf(nil, "%d %d 1", GID, gid),
+		uidMap: fmt.Appendf(nil, "%d %d 1", UID, spec.HostUID), gidMap: fmt.Appendf(nil, "%d %d 1", GID, spec.HostGID),
 		filter: filter, image: make([]byte, maxSpec), strings: make([]uintptr, maxStrings+4),
 	}
 	p.clone[0], p.clone[4] = cloneClearSighand, uint64(unix.SIGCHLD)

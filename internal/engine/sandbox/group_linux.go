@@ -91,6 +91,12 @@ func (g *groups) make(from *ground, parent, name string, v2 bool) (string, error
 	return path, nil
 }
 
+// counted reports whether the kernel counts the sandbox's memory, and bounds it.
+func (g *groups) counted() bool {
+	_, ok := g.dirs["memory"]
+	return ok
+}
+
 // entries opens what a process enters the groups by: files of the first version, to which it writes its number, and the folder of the second.
 func (g *groups) entries() (v1 []*os.File, v2 *os.File, err error) {
 	defer func() {

@@ -40,7 +40,7 @@ func (s *isolated) Fork(ctx context.Context, parent *Parent, p Program) error {
 
 // joinSpec says what a fork server's child must do; what forkChild does says the same to the first process's own.
 func (s *isolated) joinSpec(files int) (JoinSpec, error) {
-	filter, err := filterProgram()
+	filter, err := filterProgram(s.groups.counted())
 	if err != nil {
 		return JoinSpec{}, err
 	}

@@ -200,7 +200,7 @@ func (f *first) prepareFork() error {
 	if f.null, err = os.Open("/dev/null"); err != nil {
 		return err
 	}
-	if f.plan, err = newForkPlan(f.spec.HostUID, f.spec.HostGID, f.spec.DropGroups, int(f.null.Fd())); err != nil {
+	if f.plan, err = newForkPlan(f.spec, int(f.null.Fd())); err != nil {
 		return err
 	}
 	return f.plan.enterGroups(f.enter, f.spec.Enter, f.spec.EnterFolder)

@@ -227,14 +227,18 @@ func (p *Parent) request(spec JoinSpec, files []*os.File) error {
 }
 
 // sealedCopy returns what to execute in place of path; nil for path itself. A child of the parent reaches the parent's executable through /proc/self/exe, past
-// the read-only binds of its sandbox. Where the server's user could change the file, as whom functions run unless that is root, it is a copy in memory that
-// nobody can change.
+// the read-only binds of its sandbox. Where functions have the server's own user id, and that user could change the file, it is a copy in memory that nobody can
+// change.
 func sealedCopy(path string) (*os.File, error) {
+	id, err := chooseIdentity(0)
+	if err != nil || id.ownUID != 0 {
+		return nil, err
+	}
 	var stat unix.Stat_t
 	if err := unix.Stat(path, &stat); err != nil {
 		return nil, err
 	}
-	if os.Geteuid() == 0 || int(stat.Uid) != os.Geteuid() && unix.Access(path, unix.W_OK) != nil {
+	if int(stat.Uid) != os.Geteuid() && unix.Access(path, unix.W_OK) != nil {
 		return nil, nil
 	}
 	from, err := os.Open(path)

@@ -63,6 +63,8 @@ type outerSpec struct {
 	// then the folder of one.
 	Enter       int
 	EnterFolder bool
+	// Counted says that the kernel counts the sandbox's memory.
+	Counted bool
 	// DropGroups says that the process may, and therefore must, give up its supplementary groups.
 	DropGroups bool
 }

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"fmt"
 	"runtime"
+	"slices"
 
 	seccomp "github.com/elastic/go-seccomp-bpf"
 	"github.com/elastic/go-seccomp-bpf/arch"
@@ -27,20 +28,29 @@ func forbidden() []string {
 	}
 }
 
+// uncounted are the system calls that make memory which is no process's: where the kernel does not count it for the sandbox nobody can, and a function
+// without /dev/shm can do without.
+func uncounted() []string {
+	return []string{"memfd_create", "memfd_secret", "shmget", "semget", "msgget"}
+}
+
 // namespaceFlags are all that clone knows. Its time namespace cannot be asked for through clone.
 const namespaceFlags = namespaces | unix.CLONE_NEWUSER | unix.CLONE_NEWCGROUP
 
-func policy(known map[string]int) seccomp.Policy {
-	var names []string
-	for _, name := range forbidden() {
-		if _, ok := known[name]; ok {
-			names = append(names, name)
-		}
+// policy is the filter's; counted says that the kernel counts the sandbox's memory.
+func policy(known map[string]int, counted bool) seccomp.Policy {
+	present := func(list []string) []string {
+		return slices.DeleteFunc(list, func(name string) bool { _, ok := known[name]; return !ok })
 	}
+	names := present(forbidden())
 	errno := func(n unix.Errno) seccomp.Action { return seccomp.ActionErrno | seccomp.Action(n) }
 	families := make(seccomp.ArgumentConditions, 0, 4)
 	for _, family := range []uint64{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK} {
 		families = append(families, seccomp.Condition{Argument: 0, Operation: seccomp.NotEqual, Value: family})
+	}
+	absent := []string{"clone3"}
+	if !counted {
+		absent = append(absent, present(uncounted())...)
 	}
 	return seccomp.Policy{
 		DefaultAction: seccomp.ActionAllow,
@@ -53,7 +63,7 @@ func policy(known map[string]int) seccomp.Policy {
 				}}},
 			},
 			// clone3 hides its flags behind a pointer. C libraries fall back to clone when it does not exist.
-			{Names: []string{"clone3"}, Action: errno(unix.ENOSYS)},
+			{Names: absent, Action: errno(unix.ENOSYS)},
 			// Other families reach the kernel's odder corners, and vsock reaches the machine's hypervisor past the network namespace.
 			{
 				Action:             errno(unix.EAFNOSUPPORT),
@@ -65,12 +75,12 @@ func policy(known map[string]int) seccomp.Policy {
 
 // filter assembles the whole program. The library lets system calls of another architecture pass, which on x86-64 means all of the
 // 32-bit interface, and knows only the calls of its time; both are closed here. Programs take ENOSYS for a kernel that is older.
-func filter() ([]bpf.Instruction, error) {
+func filter(counted bool) ([]bpf.Instruction, error) {
 	info, err := arch.GetInfo("")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", runtime.GOARCH, err)
 	}
-	p := policy(info.SyscallNames)
+	p := policy(info.SyscallNames, counted)
 	rest, err := p.Assemble()
 	if err != nil {
 		return nil, err
@@ -92,8 +102,8 @@ func filter() ([]bpf.Instruction, error) {
 }
 
 // filterProgram returns the filter as the kernel takes it.
-func filterProgram() ([]unix.SockFilter, error) {
-	instructions, err := filter()
+func filterProgram(counted bool) ([]unix.SockFilter, error) {
+	instructions, err := filter(counted)
 	if err != nil {
 		return nil, err
 	}

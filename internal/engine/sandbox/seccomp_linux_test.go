@@ -11,14 +11,7 @@ import (
 
 // TestFilterDecides runs the filter's program over the head of the kernel's seccomp_data: what the calls of sandboxed programs cannot show.
 func TestFilterDecides(t *testing.T) {
-	program, err := filter()
-	if err != nil {
-		t.Fatal(err)
-	}
-	vm, err := bpf.NewVM(program)
-	if err != nil {
-		t.Fatal(err)
-	}
+	counted := filterMachine(t, true)
 	info, err := arch.GetInfo("")
 	if err != nil {
 		t.Fatal(err)
@@ -37,9 +30,41 @@ func TestFilterDecides(t *testing.T) {
 		data := make([]byte, 64)
 		binary.BigEndian.PutUint32(data[0:], c.number)
 		binary.BigEndian.PutUint32(data[4:], c.arch)
-		got, err := vm.Run(data)
+		got, err := counted.Run(data)
 		if err != nil || got != c.want {
 			t.Errorf("%s: %#x, %v; want %#x", name, got, err, c.want)
 		}
 	}
+}
+
+// TestUncountedMemory: what nobody counts cannot be made.
+func TestUncountedMemory(t *testing.T) {
+	info, err := arch.GetInfo("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const errno, allow = 0x00050000, 0x7fff0000
+	for _, number := range []uint32{unix.SYS_MEMFD_CREATE, unix.SYS_SHMGET, unix.SYS_SEMGET, unix.SYS_MSGGET} {
+		data := make([]byte, 64)
+		binary.BigEndian.PutUint32(data[0:], number)
+		binary.BigEndian.PutUint32(data[4:], uint32(info.ID))
+		for isCounted, want := range map[bool]int{true: allow, false: errno | int(unix.ENOSYS)} {
+			if got, err := filterMachine(t, isCounted).Run(data); err != nil || got != want {
+				t.Errorf("call %d, counted %v: %#x, %v; want %#x", number, isCounted, got, err, want)
+			}
+		}
+	}
+}
+
+func filterMachine(t *testing.T, isCounted bool) *bpf.VM {
+	t.Helper()
+	program, err := filter(isCounted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm, err := bpf.NewVM(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vm
 }

@@ -187,7 +187,7 @@ func (s *isolated) build(ctx context.Context) error {
 		fds = append(fds, int(f.Fd()))
 	}
 	a, err := s.control.call(ctx, request{Op: opBuild, Base: &outerSpec{
-		Enter: count, EnterFolder: folder != nil,
+		Enter: count, EnterFolder: folder != nil, Counted: s.groups.counted(),
 		Anchor: b.Anchor, Binds: b.Binds, Stock: b.Stock, Listen: b.Listen, ListenPackets: b.ListenPackets, Hosts: b.Hosts,
 		Certificates: b.Certificates, Tunnel: b.Tunnel,
 		HostUID: s.id.hostUID, HostGID: s.id.hostGID, DropGroups: s.id.setGroups,

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -62,7 +63,7 @@ func (s *isolated) used() (int64, error) {
 	shared, peak := s.work.Limits.Shared, s.peak
 	limit := s.work.Limits.Memory - shared
 	s.mu.Unlock()
-	if _, ok := s.groups.dirs["memory"]; ok {
+	if s.groups.counted() {
 		enough := peak - shared
 		if limit > 0 {
 			enough = min(enough, limit)
@@ -90,26 +91,60 @@ func (s *isolated) resident(limit int64) (int64, error) {
 	// What processes share among themselves, and with a Parent, has been counted for each. The exact figure takes long.
 	total = 0
 	for _, pid := range pids {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-		if err != nil {
-			continue // it has ended
-		}
-		total += kilobytes(b, "Pss_Anon:")
+		total += proportionOf(pid)
 	}
 	return total, nil
 }
 
-// residentOf is a process's resident memory without files, in bytes; 0 when it has gone.
+// residentOf is a process's resident memory without files of a disk, in bytes; 0 when it has gone.
 func residentOf(pid int) int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
-	var size, resident, shared int64
-	if _, err := fmt.Sscan(string(b), &size, &resident, &shared); err != nil {
-		return 0
+	return kilobytes(b, "RssAnon:") + kilobytes(b, "RssShmem:")
+}
+
+// proportionOf is a process's part of the memory that it uses, in bytes, without files. A process can keep others from asking so exactly, and then counts
+// with all that it has.
+func proportionOf(pid int) int64 {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return residentOf(pid)
 	}
-	return (resident - shared) * int64(os.Getpagesize())
+	shared := kilobytes(b, "Pss_Shmem:")
+	if shared > 0 {
+		shared = sharedOf(pid, shared)
+	}
+	return kilobytes(b, "Pss_Anon:") + shared
+}
+
+// maxMaps bounds what is read, in bytes, to tell the kinds of shared memory apart.
+const maxMaps = 4 << 20
+
+// sharedOf is the part of all that is no file in /tmp; all of it when that takes too long to find out.
+func sharedOf(pid int, all int64) int64 {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps", pid))
+	if err != nil {
+		return all
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxMaps))
+	if err != nil || len(b) == maxMaps {
+		return all
+	}
+	var total int64
+	nameless := false
+	for line := range bytes.Lines(b) {
+		if size, ok := bytes.CutPrefix(line, []byte("Pss:")); ok && nameless {
+			total += kilobytes(size, "")
+		}
+		if fields := bytes.Fields(line); len(fields) >= 6 && bytes.IndexByte(fields[0], '-') > 0 { // where a mapping begins
+			name := string(fields[5])
+			nameless = name == "/dev/zero" || strings.HasPrefix(name, "/memfd:") || strings.HasPrefix(name, "/SYSV")
+		}
+	}
+	return total
 }
 
 // Usage implements Running.
@@ -189,7 +224,7 @@ const dataSlack = 1 << 30
 
 // dataLimit is what RLIMIT_DATA is set to; zero leaves it alone, because the kernel bounds the memory itself.
 func (s *isolated) dataLimit(l Limits) int64 {
-	if _, ok := s.groups.dirs["memory"]; ok || l.Memory <= 0 {
+	if s.groups.counted() || l.Memory <= 0 {
 		return 0
 	}
 	return l.Memory + dataSlack
