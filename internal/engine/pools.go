@@ -228,11 +228,12 @@ func (p *pools) claim(own *pool, why purpose) bool {
 	return true
 }
 
-// wanted reports whether a start that was claimed is still of use to anybody, and takes the place back otherwise.
+// wanted reports whether a start that was claimed is still of use, and takes the place back otherwise. A caller who meanwhile got what another gave back
+// does not make it useless: there were so many at once, and the next time so many find an environment.
 func (p *pools) wanted(own *pool, why purpose) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.closed && (why == provisioned && !own.retired || why == ahead && !own.retired || len(own.waiting) >= own.starting) {
+	if !p.closed && (!own.retired || len(own.waiting) >= own.starting) {
 		return true
 	}
 	own.starting--

@@ -135,8 +135,8 @@ func TestPoolReusesTheLatest(t *testing.T) {
 	}
 }
 
-// TestPoolServesTheFirst: whoever waits longest gets what comes first, be it an environment that started or one that another gave back, and a start that
-// nobody needs any more does not happen.
+// TestPoolServesTheFirst: whoever waits longest gets what comes first, be it an environment that started or one that another gave back. The start that
+// nobody waits for any more goes on for those who come next, unless there is a new revision.
 func TestPoolServesTheFirst(t *testing.T) {
 	w := newPoolWorld(10)
 	fn := fnOf("f", "1")
@@ -146,15 +146,22 @@ func TestPoolServesTheFirst(t *testing.T) {
 	if w.granted(t, first) != busy {
 		t.Error("the first in the queue does not get what comes back")
 	}
-	if len(w.started) != 2 || w.finish(t, nil) != nil {
-		t.Error("a start for nobody")
-	}
 	env := w.finish(t, nil)
 	if w.granted(t, second) != env {
 		t.Error("the second does not get what started")
 	}
-	if w.live != 2 {
-		t.Errorf("%d live", w.live)
+	more := w.finish(t, nil)
+	if more == nil || w.live != 3 || w.get(t, fn) != more {
+		t.Errorf("%v does not wait for the next, %d live", more, w.live)
+	}
+	third := w.queue(t, fn)
+	w.release(more, true)
+	if w.granted(t, third) != more {
+		t.Error("the third does not get what comes back")
+	}
+	w.renew(fnOf("f", "2"))
+	if w.finish(t, nil) != nil || w.live != 3 {
+		t.Errorf("a start for nobody, %d live", w.live)
 	}
 }
 
