@@ -3,6 +3,7 @@ package network
 
 import (
 	"encoding/json"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,7 +90,16 @@ func TestNamesOfAWSFromNode(t *testing.T) {
 
 // TestClosedNetworks has a function connect to a private network that it must not reach, and to a port of this machine that it may.
 func TestClosedNetworks(t *testing.T) {
-	c := start(t, "--close-networks", "--allow-host", "localhost:47123")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := start(t, "--close-networks", "--allow-host", "localhost:"+port)
 	c.Deploy("test/network/testdata/closed")
 	for _, host := range []string{"10.255.255.1", "192.168.213.7", "172.31.255.1", "100.64.3.3", "::ffff:10.255.255.1"} {
 		if got := call(t, c, "Connect", `{"host": "`+host+`", "port": 9}`); got["errno"] != float64(syscall.EHOSTUNREACH) {
@@ -99,7 +109,7 @@ func TestClosedNetworks(t *testing.T) {
 	if !strings.Contains(c.Output(), "10.255.255.1:9") {
 		t.Error("the server's log does not say what it refused")
 	}
-	if got := call(t, c, "Connect", `{"host": "localhost", "port": 47123}`); got["errno"] != 0.0 {
+	if got := call(t, c, "Connect", `{"host": "localhost", "port": `+port+`}`); got["errno"] != 0.0 {
 		t.Errorf("what is allowed: %v", got)
 	}
 }
