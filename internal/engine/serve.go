@@ -18,7 +18,10 @@ func (env *environment) serve(inv Invocation) (r *Result, keep bool, err error) 
 	first := !env.served
 	env.served = true
 	if env.initFailure != nil {
-		if left, err = env.initialiseAgain(); err != nil {
+		if !env.Function.SnapStart { // whose snapshot the next invocation tries to take again
+			left, err = env.initialiseAgain()
+		}
+		if err != nil {
 			return nil, false, err
 		}
 		if env.initFailure != nil {

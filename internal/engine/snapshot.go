@@ -23,6 +23,8 @@ const (
 	restoreTime  = 10 * time.Second
 	// typeNoSnapshot is what a runtime reports that must not be forked.
 	typeNoSnapshot = "Croft.NoSnapshot"
+	// maxSnapshots is how many are kept, if others than those in use must be.
+	maxSnapshots = 64
 )
 
 // snapshot is an initialised process that forks: its children are the environments of one function version.
@@ -74,6 +76,7 @@ func (ss *snapshots) hold(own *pool, slot func()) (*snapshot, error) {
 	}
 	mine := s == nil
 	if mine {
+		ss.makeRoom()
 		s = &snapshot{all: ss, key: own.key, made: make(chan struct{}), holders: 1}
 		ss.byKey[own.key] = s
 	}
@@ -93,6 +96,19 @@ func (ss *snapshots) hold(own *pool, slot func()) (*snapshot, error) {
 		return nil, s.err
 	}
 	return s, nil
+}
+
+// makeRoom drops what has not been used for longest, if there are too many. ss.mu is held.
+func (ss *snapshots) makeRoom() {
+	var oldest *snapshot
+	for _, s := range ss.byKey {
+		if s.holders == 0 && (oldest == nil || s.used.Before(oldest.used)) {
+			oldest = s
+		}
+	}
+	if oldest != nil && len(ss.byKey) >= maxSnapshots {
+		ss.drop(oldest)
+	}
 }
 
 func (s *snapshot) isMade() bool {
@@ -252,6 +268,8 @@ func (env *environment) restore(slot func()) (done bool, err error) {
 	env.report(env.restoreStart())
 	if err = env.copy(ctx, s.env.process); err == nil {
 		err = env.awaitInit(ctx, slot)
+	} else {
+		e.snaps.dropIf(func(other *snapshot) bool { return other == s }) // it does not fork any more
 	}
 	env.initTook, env.restoreTook = 0, e.cfg.Clock.Now().Sub(begin)
 	if err != nil {

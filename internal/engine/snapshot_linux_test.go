@@ -71,9 +71,15 @@ def handler(event, context):
 
 // TestSnapStart initialises once for several environments, which then share nothing that they can change.
 func TestSnapStart(t *testing.T) {
+	for name, env := range map[string]map[string]string{"forked": {"A": "b"}, "fresh": {"PYTHONOPTIMIZE": "1"}} {
+		t.Run(name, func(t *testing.T) { testSnapStart(t, env) })
+	}
+}
+
+func testSnapStart(t *testing.T, env map[string]string) {
 	w := newWorld(t, nil)
 	fn := w.snapFunction(strings.Replace(snapSource, `event.get("sleep", 0)`, "1", 1))
-	fn.Env = map[string]string{"A": "b"}
+	fn.Env = env
 	w.invokeSnap(fn)
 	born, random, tmp := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for _, p := range w.together(fn, 3) {
@@ -207,6 +213,27 @@ def handler(event, context): return hooks
 	r := w.invoke(fn, "{}")
 	if r.FunctionError == "" || !strings.Contains(string(r.Payload), "in init") {
 		t.Errorf("%s", r.Payload)
+	}
+}
+
+// TestSnapStartLies has a snapshot tell the numbers of processes that are not its children, or nothing.
+func TestSnapStartLies(t *testing.T) {
+	for _, number := range []string{"1", "os.getppid()", "lies.getpid()", "4000000", "'x'"} {
+		w := newWorld(t, nil)
+		w.engine.snaps.limit = 2 * time.Second
+		fn := w.snapFunction(strings.ReplaceAll(`
+import os, types
+write, lies = os.write, types.SimpleNamespace(getpid=os.getpid)
+main = os.getpid()
+def lie(fd, data):
+    return write(fd, b'{"pid": %d}' % NUMBER if isinstance(NUMBER, int) else b"?")
+os.write = lie
+lies.getpid = lambda: main
+def handler(event, context): return 1
+`, "NUMBER", number))
+		if _, err := w.try(fn, "{}"); err == nil && number != "4000000" {
+			t.Errorf("%s is believed", number)
+		}
 	}
 }
 

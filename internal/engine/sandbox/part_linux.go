@@ -90,12 +90,15 @@ func forkOver(ctx context.Context, via *net.UnixConn, p Program) (int, error) {
 	for _, f := range p.Files {
 		fds = append(fds, int(f.Fd()))
 	}
+	stop := context.AfterFunc(ctx, func() {
+		reply.Close()
+		_ = via.SetWriteDeadline(time.Unix(1, 0)) // a process that does not read is of no use any more
+	})
+	defer stop()
 	if _, _, err := via.WriteMsgUnix([]byte(forkFrame), unix.UnixRights(fds...), nil); err != nil {
 		return 0, fmt.Errorf("%w: %w", errDivide, err)
 	}
 	peer.Close()
-	stop := context.AfterFunc(ctx, func() { reply.Close() })
-	defer stop()
 	buf := make([]byte, maxForkReply)
 	n, err := reply.Read(buf)
 	if ctx.Err() != nil {
@@ -152,6 +155,8 @@ func (d *part) watch() {
 		return
 	case <-d.ended:
 	}
+	// Also where it is not what it says, and leads no session. A process that has ended needs no signal.
+	_ = d.main.Signal(int(unix.SIGKILL))
 	for range killRounds {
 		pids := d.members()
 		if len(pids) == 0 {
@@ -260,7 +265,7 @@ func (d *part) take(members []member) {
 	var used int64
 	hosts := make([]int, 0, len(members))
 	for _, m := range members {
-		used += kilobytes(m.status, "RssAnon:")
+		used += kilobytes(m.status, "RssAnon:") + kilobytes(m.status, "RssShmem:")
 		hosts = append(hosts, m.host)
 	}
 	d.mu.Lock()
