@@ -283,8 +283,8 @@ def handler(event, context):
 
 // footmark is what the process and its sandboxes have of the machine.
 type footmark struct {
-	processes, mounts, groups, folders []string
-	files                              int
+	processes, mounts, groups []string
+	files                     int
 }
 
 func footprint(t *testing.T) footmark {
@@ -307,7 +307,6 @@ func footprint(t *testing.T) footmark {
 	f.groups, _ = filepath.Glob("/sys/fs/cgroup/*/croft-" + self + "-*")
 	below, _ := filepath.Glob("/sys/fs/cgroup/*/*/*/croft-" + self + "-*")
 	f.groups = append(f.groups, below...)
-	f.folders, _ = filepath.Glob(filepath.Join(os.TempDir(), "croft-*"))
 	f.files = openFiles(t)
 	return f
 }
