@@ -3,11 +3,14 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +40,7 @@ func (a *App) engineConfig() engine.Config {
 		Endpoint: func(env engine.Environment) http.Handler {
 			return a.server.FunctionHandler(server.Environment{Function: env.Function.ARN})
 		},
+		EndpointAddr:   endpointInside(a.listener.Addr()),
 		Trust:          a.trust,
 		AllowHosts:     a.opts.AllowHosts,
 		ClosedNetworks: a.opts.ClosedNetworks,
@@ -46,6 +50,17 @@ func (a *App) engineConfig() engine.Config {
 		Progress:       a.opts.Progress,
 		Isolation:      a.sandboxes,
 	}
+}
+
+// endpointInside returns the address at which functions find the cloud that listens at addr: the same port, so that the URLs of queues, functions and
+// APIs mean the same inside and outside. SDKs for Node.js and others send a queue's requests to the host of its URL. "" leaves it to the engine, where
+// Lambda's own services have the port.
+func endpointInside(addr net.Addr) string {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || slices.Contains([]int{2000, 9001}, tcp.Port) {
+		return ""
+	}
+	return fmt.Sprintf("127.0.0.1:%d", tcp.Port)
 }
 
 // trust lets functions reach the cloud under the names of AWS, with certificates of an authority that only they know.
