@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -32,29 +33,37 @@ func isolate(ctx context.Context, want Isolation, able func(context.Context) san
 	case IsolationNone:
 		return sandbox.Reduced, nil
 	case IsolationRequired:
-		if missing := required(able(ctx)); len(missing) > 0 {
-			return 0, fmt.Errorf("full isolation is required and cannot be had: %s. croft doctor says more", strings.Join(missing, "; "))
+		if missing := required(able(ctx)); missing != "" {
+			return 0, fmt.Errorf("full isolation is required and cannot be had: %s. croft doctor says what to do", missing)
 		}
 		return sandbox.Full, nil
 	}
 	return 0, fmt.Errorf("the isolation %q is none of auto, required, none", want)
 }
 
-// required says what of the machine is missing that keeps a function from others, and the machine from a function. The network device is not part of it:
-// without one a function reaches less.
-func required(a sandbox.Able) []string {
+// required says what of the machine is missing that keeps a function from others, and the machine from a function; empty when nothing is. The network
+// device is not part of it: without one a function reaches less.
+func required(a sandbox.Able) string {
 	if a.Namespaces != "" {
-		return []string{strings.TrimSuffix(a.Namespaces, ".")}
+		return strings.TrimSuffix(a.Namespaces, ".")
 	}
-	var out []string
-	for _, l := range []struct{ what, missing string }{
-		{"the kernel limits no memory", a.MemoryLimit}, {"the kernel limits no processes", a.ProcessLimit}, {"the kernel shares out no processors", a.CPUShare},
-	} {
-		if l.missing != "" {
-			out = append(out, l.what+": "+l.missing)
-		}
+	var missing []string
+	for _, l := range unlimited(a) {
+		cause := l.missing[strings.LastIndex(l.missing, ": ")+1:] // what comes before is a path
+		missing = append(missing, l.what+" ("+strings.TrimSpace(cause)+")")
 	}
-	return out
+	if len(missing) == 0 {
+		return ""
+	}
+	return "the kernel does not limit " + strings.Join(missing, ", ")
+}
+
+// unlimit is something that the kernel does not limit here, and why.
+type unlimit struct{ what, missing string }
+
+func unlimited(a sandbox.Able) []unlimit {
+	all := []unlimit{{"memory", a.MemoryLimit}, {"processes", a.ProcessLimit}, {"processors", a.CPUShare}}
+	return slices.DeleteFunc(all, func(l unlimit) bool { return l.missing == "" })
 }
 
 // isolation says why functions cannot be isolated on this machine, or nothing when they can, and then, a line each, with what they do without.
@@ -62,15 +71,19 @@ func isolation(a sandbox.Able) (impossible string, less []string) {
 	if a.Namespaces != "" {
 		return a.Namespaces, nil
 	}
-	for _, l := range []struct{ missing, line string }{
-		{a.Tunnel, "functions reach this cloud and nothing else, neither the internet nor databases: there is no network device"},
-		{a.MemoryLimit, "the memory of functions is looked at 20 times a second instead of being limited by the kernel"},
-		{a.ProcessLimit, "the processes of functions are limited for each program, not for each function"},
-		{a.CPUShare, "functions have no share of the processors by their MemorySize: all compete alike"},
-	} {
-		if l.missing != "" {
-			less = append(less, l.line)
+	if a.Tunnel != "" {
+		less = append(less, "there is no network device: functions reach this cloud and nothing else, neither the internet nor databases")
+	}
+	var limits []string
+	for _, l := range unlimited(a) {
+		limits = append(limits, l.what)
+	}
+	if len(limits) > 0 {
+		line := "the kernel does not limit what functions take of " + strings.Join(limits, ", ")
+		if a.MemoryLimit != "" {
+			line += "; croft looks at their memory 20 times a second"
 		}
+		less = append(less, line)
 	}
 	return "", less
 }

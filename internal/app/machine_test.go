@@ -31,9 +31,9 @@ func TestRequiredIsolation(t *testing.T) {
 		"everything":            {sandbox.Able{}, ""},
 		"no network device":     {sandbox.Able{Tunnel: "gone"}, ""},
 		"no namespaces":         {sandbox.Able{Namespaces: "user namespaces are off.", MemoryLimit: "x"}, "cannot be had: user namespaces are off. croft doctor"},
-		"no limit of memory":    {sandbox.Able{MemoryLimit: "permission denied"}, "the kernel limits no memory: permission denied"},
-		"no limit of processes": {sandbox.Able{ProcessLimit: "not mounted"}, "the kernel limits no processes: not mounted"},
-		"neither":               {sandbox.Able{MemoryLimit: "a", CPUShare: "b"}, "limits no memory: a; the kernel shares out no processors: b"},
+		"no limit of memory":    {sandbox.Able{MemoryLimit: "mkdir /sys/x: permission denied"}, "does not limit memory (permission denied). croft doctor"},
+		"no limit of processes": {sandbox.Able{ProcessLimit: "not mounted"}, "does not limit processes (not mounted)"},
+		"neither":               {sandbox.Able{MemoryLimit: "a", CPUShare: "b"}, "does not limit memory (a), processors (b)"},
 	} {
 		got, err := isolate(t.Context(), IsolationRequired, func(context.Context) sandbox.Able { return c.able })
 		switch {
@@ -44,7 +44,7 @@ func TestRequiredIsolation(t *testing.T) {
 		}
 	}
 	a := sandbox.Abilities(t.Context())
-	if _, err := isolate(t.Context(), IsolationRequired, sandbox.Abilities); (err == nil) != (len(required(a)) == 0) {
+	if _, err := isolate(t.Context(), IsolationRequired, sandbox.Abilities); (err == nil) != (required(a) == "") {
 		t.Errorf("this machine: %v with %+v", err, a)
 	}
 }
@@ -57,7 +57,11 @@ func TestWhatFunctionsDoWithout(t *testing.T) {
 		t.Error(why, less)
 	}
 	_, less := isolation(sandbox.Able{Tunnel: "a", MemoryLimit: "b", ProcessLimit: "c", CPUShare: "d"})
-	if len(less) != 4 || !strings.Contains(less[0], "network device") || !strings.Contains(less[1], "memory") {
+	if len(less) != 2 || !strings.Contains(less[0], "network device") || !strings.Contains(less[1], "of memory, processes, processors; croft looks at") {
+		t.Error(less)
+	}
+	_, less = isolation(sandbox.Able{CPUShare: "d"})
+	if len(less) != 1 || !strings.HasSuffix(less[0], "of processors") {
 		t.Error(less)
 	}
 }
