@@ -115,7 +115,7 @@ func Start(ctx context.Context, o Options) (_ *App, err error) {
 	if a.sandboxes, err = isolate(ctx, a.opts.Isolation, sandbox.Abilities); err != nil {
 		return nil, err
 	}
-	if a.listener, err = listen(a.opts.Listen); err != nil {
+	if a.listener, err = listen(ctx, a.opts.Clock, a.opts.Listen); err != nil {
 		return nil, err
 	}
 	if err := a.openData(ctx); err != nil {
@@ -153,8 +153,14 @@ func withDefaults(o Options) Options {
 	return o
 }
 
+// An address is tried for a while: a process that a killed server was about to start holds its listener until it has become what it was to be.
+const (
+	listenTries = 50
+	listenPause = 20 * time.Millisecond
+)
+
 // listen refuses addresses that others can reach: requests are not authorised by policies yet.
-func listen(addr string) (net.Listener, error) {
+func listen(ctx context.Context, clk clock.Clock, addr string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return nil, fmt.Errorf("the listen address %q is not HOST:PORT, such as %s", addr, DefaultListen)
@@ -164,6 +170,12 @@ func listen(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot listen on %q: croft does not enforce IAM policies yet, so it serves this machine alone; use --listen 127.0.0.1:PORT", addr)
 	}
 	l, err := net.Listen("tcp", addr)
+	for try := 0; isAddrInUse(err) && try < listenTries; try++ {
+		if err := clock.Sleep(ctx, clk, listenPause); err != nil {
+			return nil, err
+		}
+		l, err = net.Listen("tcp", addr)
+	}
 	if isAddrInUse(err) {
 		return nil, fmt.Errorf("the address %s is in use, perhaps by another croft: stop that (croft status shows it), or choose another with --listen 127.0.0.1:PORT", addr)
 	}
