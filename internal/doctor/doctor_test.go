@@ -76,12 +76,7 @@ func TestAGoodMachine(t *testing.T) {
 
 // TestFindings changes one thing of a good machine each, and says what is found then.
 func TestFindings(t *testing.T) {
-	for name, c := range map[string]struct {
-		change func(*Machine)
-		area   string
-		status Status
-		want   string
-	}{
+	examine(t, map[string]changed{
 		"no python":          {func(m *Machine) { *m = with(*m, map[string]string{"usr/bin/python3.11": "-"}) }, "python", Missing, "apt-get install python3"},
 		"a broken python":    {func(m *Machine) { m.Run = fails }, "python", Missing, "no Python interpreter"},
 		"python that babble": {func(m *Machine) { m.Run = says("hello\n") }, "python", Missing, "no Python interpreter"},
@@ -98,9 +93,41 @@ func TestFindings(t *testing.T) {
 			*m = with(*m, map[string]string{"x/shims/python3": "", "usr/bin/python3.11": "-"})
 			m.Env = map[string]string{"PATH": "/x/shims"}
 		}, "python", Missing, "no Python interpreter"},
-		"no node":           {func(m *Machine) { *m = with(*m, map[string]string{"usr/bin/node": "-"}) }, "node", Warning, "no Node.js of version 18"},
-		"nvm":               {func(m *Machine) { *m = with(*m, map[string]string{"home/me/.nvm/versions/node/v22.1.0/bin/node": ""}) }, "node", OK, "22.1.0"},
-		"another node":      {func(m *Machine) { m.Runtimes = []string{"python3.11", "nodejs24.x"} }, "node", Note, "nodejs24.x: no Node.js 24; such functions run on Node.js 22.1.0 at /usr/bin/node"},
+		"no node":          {func(m *Machine) { *m = with(*m, map[string]string{"usr/bin/node": "-"}) }, "node", Warning, "no Node.js of version 18"},
+		"nvm":              {func(m *Machine) { *m = with(*m, map[string]string{"home/me/.nvm/versions/node/v22.1.0/bin/node": ""}) }, "node", OK, "22.1.0"},
+		"another node":     {func(m *Machine) { m.Runtimes = []string{"python3.11", "nodejs24.x"} }, "node", Note, "nodejs24.x: no Node.js 24; such functions run on Node.js 22.1.0 at /usr/bin/node"},
+		"no room":          {func(m *Machine) { m.Free = func(string) (uint64, error) { return 100 << 20, nil } }, "files", Warning, "100 MB free"},
+		"unknown room":     {func(m *Machine) { m.Free = func(string) (uint64, error) { return 0, errors.New("odd") } }, "files", Note, "not known: odd"},
+		"not writable":     {func(m *Machine) { m.Writable = func(string) error { return fs.ErrPermission } }, "files", Missing, "croft up --data DIR"},
+		"few watches":      {func(m *Machine) { *m = with(*m, map[string]string{"proc/sys/fs/inotify/max_user_watches": "100"}) }, "watching", Warning, "sysctl -w fs.inotify.max_user_watches"},
+		"unknown watches":  {func(m *Machine) { *m = with(*m, map[string]string{"proc/sys/fs/inotify/max_user_watches": "-"}) }, "watching", Note, "not known"},
+		"croft runs":       {func(m *Machine) { m.Croft = func(context.Context) (string, error) { return "1.2", nil } }, "cloud", OK, "croft 1.2 serves"},
+		"the port is busy": {func(m *Machine) { m.Busy = func() bool { return true } }, "cloud", Missing, "another program has 127.0.0.1:4566"},
+		"by whom": {func(m *Machine) {
+			m.Busy = func() bool { return true }
+			*m = with(*m, map[string]string{
+				"proc/net/tcp": "  sl  local_address rem_address   st\n" +
+					"   0: 0100007F:11D6 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0 0 4242 1 0\n",
+				"proc/77/comm": "nginx\n", "proc/77/fd/3": "-> socket:[4242]", "proc/78/comm": "x\n", "proc/78/fd/3": "-> socket:[1]",
+			})
+		}, "cloud", Missing, "nginx (process 77) has 127.0.0.1:4566"},
+		"a wrong clock":      {func(m *Machine) { m.Now = day(1).AddDate(-3, 0, 0) }, "clock", Missing, "set-ntp"},
+		"another endpoint":   {func(m *Machine) { m.Env["AWS_ENDPOINT_URL_SQS"] = "http://elsewhere" }, "environment", Warning, "unset AWS_ENDPOINT_URL_SQS"},
+		"the right endpoint": {func(m *Machine) { m.Env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:4566/" }, "environment", OK, "no variable"},
+		"a profile":          {func(m *Machine) { m.Env["AWS_PROFILE"] = "prod" }, "environment", Warning, "AWS_PROFILE is prod"},
+		"a proxy":            {func(m *Machine) { m.Env["http_proxy"] = "http://user:secret@proxy" }, "environment", Warning, "export NO_PROXY"},
+		"a proxy, excepted":  {func(m *Machine) { m.Env["http_proxy"], m.Env["NO_PROXY"] = "http://p", "localhost,127.0.0.1" }, "environment", OK, "no variable"},
+		"a store":            {func(m *Machine) { m.Store = "postgres://u:secret@db:5432/x" }, "store", OK, "the database at db:5432 answers"},
+		"a lost store": {func(m *Machine) {
+			m.Store = "postgres://u:secret@db/x"
+			m.Reach = func(context.Context, string) error { return errors.New("no route") }
+		}, "store", Missing, "the database at db does not answer: no route"},
+	})
+}
+
+// TestFindingsOfAbilities is the same for what the machine can do for functions.
+func TestFindingsOfAbilities(t *testing.T) {
+	examine(t, map[string]changed{
 		"macOS":             {func(m *Machine) { m.OS, m.DefaultReduced = "darwin", true }, "isolation", Warning, "reduced isolation: they share everything"},
 		"no isolation":      {func(m *Machine) { m.Able = refuses }, "isolation", Missing, "--isolation=none"},
 		"AppArmor":          {func(m *Machine) { *m = with(*m, apparmor()); m.Able = refuses }, "isolation", Missing, "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"},
@@ -150,33 +177,20 @@ func TestFindings(t *testing.T) {
 			*m = with(*m, map[string]string{"sys/fs/cgroup/cgroup.controllers": "-"})
 			m.Able = lacks(noGroups())
 		}, "limits", Note, "mount -t cgroup2"},
-		"no room":          {func(m *Machine) { m.Free = func(string) (uint64, error) { return 100 << 20, nil } }, "files", Warning, "100 MB free"},
-		"unknown room":     {func(m *Machine) { m.Free = func(string) (uint64, error) { return 0, errors.New("odd") } }, "files", Note, "not known: odd"},
-		"not writable":     {func(m *Machine) { m.Writable = func(string) error { return fs.ErrPermission } }, "files", Missing, "croft up --data DIR"},
-		"few watches":      {func(m *Machine) { *m = with(*m, map[string]string{"proc/sys/fs/inotify/max_user_watches": "100"}) }, "watching", Warning, "sysctl -w fs.inotify.max_user_watches"},
-		"unknown watches":  {func(m *Machine) { *m = with(*m, map[string]string{"proc/sys/fs/inotify/max_user_watches": "-"}) }, "watching", Note, "not known"},
-		"croft runs":       {func(m *Machine) { m.Croft = func(context.Context) (string, error) { return "1.2", nil } }, "cloud", OK, "croft 1.2 serves"},
-		"the port is busy": {func(m *Machine) { m.Busy = func() bool { return true } }, "cloud", Missing, "another program has 127.0.0.1:4566"},
-		"by whom": {func(m *Machine) {
-			m.Busy = func() bool { return true }
-			*m = with(*m, map[string]string{
-				"proc/net/tcp": "  sl  local_address rem_address   st\n" +
-					"   0: 0100007F:11D6 00000000:0000 0A 00000000:00000000 00:00000000 00000000  0 0 4242 1 0\n",
-				"proc/77/comm": "nginx\n", "proc/77/fd/3": "-> socket:[4242]", "proc/78/comm": "x\n", "proc/78/fd/3": "-> socket:[1]",
-			})
-		}, "cloud", Missing, "nginx (process 77) has 127.0.0.1:4566"},
-		"a wrong clock":      {func(m *Machine) { m.Now = day(1).AddDate(-3, 0, 0) }, "clock", Missing, "set-ntp"},
-		"another endpoint":   {func(m *Machine) { m.Env["AWS_ENDPOINT_URL_SQS"] = "http://elsewhere" }, "environment", Warning, "unset AWS_ENDPOINT_URL_SQS"},
-		"the right endpoint": {func(m *Machine) { m.Env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:4566/" }, "environment", OK, "no variable"},
-		"a profile":          {func(m *Machine) { m.Env["AWS_PROFILE"] = "prod" }, "environment", Warning, "AWS_PROFILE is prod"},
-		"a proxy":            {func(m *Machine) { m.Env["http_proxy"] = "http://user:secret@proxy" }, "environment", Warning, "export NO_PROXY"},
-		"a proxy, excepted":  {func(m *Machine) { m.Env["http_proxy"], m.Env["NO_PROXY"] = "http://p", "localhost,127.0.0.1" }, "environment", OK, "no variable"},
-		"a store":            {func(m *Machine) { m.Store = "postgres://u:secret@db:5432/x" }, "store", OK, "the database at db:5432 answers"},
-		"a lost store": {func(m *Machine) {
-			m.Store = "postgres://u:secret@db/x"
-			m.Reach = func(context.Context, string) error { return errors.New("no route") }
-		}, "store", Missing, "the database at db does not answer: no route"},
-	} {
+	})
+}
+
+// changed is a good machine with one thing changed, and what is found then.
+type changed struct {
+	change func(*Machine)
+	area   string
+	status Status
+	want   string
+}
+
+func examine(t *testing.T, machines map[string]changed) {
+	t.Helper()
+	for name, c := range machines {
 		m := good()
 		c.change(&m)
 		found := Examine(t.Context(), m)
