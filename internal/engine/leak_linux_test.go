@@ -67,7 +67,7 @@ func leaks(t *testing.T, n int) usage {
 	mark := footprint(t)
 	w := newWorld(t, func(c *Config) { c.Logs = nil })
 	starts := leakStarts(t, w)
-	begin := time.Now()
+	begin := w.engine.cfg.Clock.Now()
 	var all sync.WaitGroup
 	places := make(chan struct{}, 4)
 	for i := range n {
@@ -82,7 +82,7 @@ func leaks(t *testing.T, n int) usage {
 		})
 	}
 	all.Wait()
-	t.Logf("%d starts and more in %v", n, time.Since(begin).Round(time.Millisecond))
+	t.Logf("%d starts and more in %v", n, w.engine.cfg.Clock.Now().Sub(begin).Round(time.Millisecond))
 	if err := w.engine.Close(); err != nil {
 		t.Error(err)
 	}

@@ -77,7 +77,8 @@ class Connection {
 
   // write sends a frame. It returns whether the server keeps up; sent is called when the frame has left.
   write(kind, header, body = NONE, sent = undefined) {
-    const text = header ? Buffer.from(JSON.stringify(header)) : NONE;
+    // A header has a bound, and names of errors have none.
+    const text = header ? Buffer.from(JSON.stringify({ ...header, type: String(header.type ?? '').slice(0, 256) })) : NONE;
     const start = Buffer.allocUnsafe(PREFIX);
     start.writeUInt32LE(PREFIX - 4 + text.length + body.length, 0);
     start[4] = kind.charCodeAt(0);

@@ -9,6 +9,9 @@ const MAX_CHUNK = 64 * 1024;
 const PRELUDE_TYPE = 'application/vnd.awslambda.http-integration-response';
 const PRELUDE_END = Buffer.alloc(8);
 
+// MAX_TRAILER bounds in bytes the error of an answer that has begun, which goes into a frame's header.
+const MAX_TRAILER = 32 << 10;
+
 // ResponseStream is what a streaming handler writes to. The server's pace is the writer's: a chunk is done when the socket has taken it.
 class ResponseStream extends Writable {
   #channel;
@@ -82,8 +85,11 @@ class ResponseStream extends Writable {
       return;
     }
     const document = errors.document(error);
-    const text = Buffer.from(JSON.stringify(document));
+    let text = Buffer.from(JSON.stringify(document));
     if (this.#begun) {
+      if (text.length > MAX_TRAILER) {
+        text = Buffer.from(JSON.stringify({ errorType: String(document.errorType).slice(0, 256), errorMessage: String(document.errorMessage).slice(0, 4096) }));
+      }
       this.#channel.write('Z', { type: document.errorType, error: text.toString('base64') }, undefined, sent);
     } else {
       this.#channel.write('E', { type: document.errorType }, text, sent);

@@ -197,7 +197,8 @@ class RuntimeApi:
 
 
 def one_line(text):
-    return "".join(c for c in text if c.isprintable() and c.isascii())
+    """For a header, which has a bound."""
+    return "".join(c for c in text[:256] if c.isprintable() and c.isascii())
 
 
 def show(o):
