@@ -26,7 +26,7 @@ type misdeed struct {
 	log    string
 }
 
-// exhaustion are those that use up what there is.
+// exhaustion are those that use up processes and memory.
 func exhaustion() map[string]misdeed {
 	return map[string]misdeed{
 		"fork bomb": {
@@ -139,6 +139,12 @@ def handler(event, context):
 `,
 			errorType: "Runtime.OutOfMemory",
 		},
+	}
+}
+
+// hoards are the same with what is neither a processor's nor memory.
+func hoards() map[string]misdeed {
+	return map[string]misdeed{
 		"disk": {
 			source: `
 import os
@@ -193,6 +199,9 @@ def handler(event, context):
 
 // TestHostileExhaustion: whatever a function uses up is its own. Another function is called after each, and keeps its environment.
 func TestHostileExhaustion(t *testing.T) { misbehave(t, exhaustion()) }
+
+// TestHostileHoards is the same for what else there is.
+func TestHostileHoards(t *testing.T) { misbehave(t, hoards()) }
 
 func misbehave(t *testing.T, all map[string]misdeed) {
 	before := footprint(t)
