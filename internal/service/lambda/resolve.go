@@ -38,7 +38,9 @@ func (t *resolved) toEngine() engine.Function {
 
 // resolve finds what a reference leads to: the function's $LATEST without a qualifier, for an alias the version that it points to.
 // Nothing is ResourceNotFoundException. It does not look at whether the caller may see it.
-func resolve(r kv.Reader, ref reference) (*resolved, error) { return resolveWith(r, ref, decodeFunction) }
+func resolve(r kv.Reader, ref reference) (*resolved, error) {
+	return resolveWith(r, ref, decodeFunction)
+}
 
 func resolveWith(r kv.Reader, ref reference, decode func([]byte) (*function, error)) (*resolved, error) {
 	t := &resolved{ref: ref, decode: decode}
