@@ -150,7 +150,13 @@ func startNode(t testing.TB, s nodeStart) *nodeFunction {
 // run starts the process, and ends it with the test.
 func (f *nodeFunction) run(a runtimeapi.Assignment) {
 	t := f.t
-	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	syscall.ForkLock.RLock()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(pair[0])
+		syscall.CloseOnExec(pair[1])
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		t.Fatal(err)
 	}

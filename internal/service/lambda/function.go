@@ -118,7 +118,9 @@ func (f *function) toEngine(r reference) engine.Function {
 }
 
 // loadFunction returns a function's $LATEST, or nil.
-func loadFunction(r kv.Reader, name string) (*function, error) { return loadAt(r, functionKey(name), decodeFunction) }
+func loadFunction(r kv.Reader, name string) (*function, error) {
+	return loadAt(r, functionKey(name), decodeFunction)
+}
 
 // loadVersion returns a published version, or nil.
 func loadVersion(r kv.Reader, name string, number int64) (*function, error) {
