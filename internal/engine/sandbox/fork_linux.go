@@ -92,7 +92,7 @@ type forkPlan struct {
 	allSignals, none     uint64
 	keep, without        [2]unix.CapUserData
 	header               unix.CapUserHeader
-	limits               [4]forkLimit
+	limits               [5]forkLimit
 	enter                [4]uintptr
 	entries              int
 	zero                 byte
@@ -133,11 +133,12 @@ func newForkPlan(spec outerSpec, null int) (*forkPlan, error) {
 		null: uintptr(null), uid: uintptr(spec.HostUID), gid: uintptr(spec.HostGID), dropGroups: spec.DropGroups,
 		allSignals: ^uint64(0), zero: '0',
 		header: unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
-		limits: [4]forkLimit{
+		limits: [5]forkLimit{
 			{unix.RLIMIT_CORE, unix.Rlimit{}},
 			{unix.RLIMIT_NPROC, unix.Rlimit{Cur: maxProcesses, Max: maxProcesses}},
 			{unix.RLIMIT_NOFILE, unix.Rlimit{Cur: maxOpenFiles, Max: maxOpenFiles}},
 			{unix.RLIMIT_DATA, unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}},
+			{unix.RLIMIT_SIGPENDING, unix.Rlimit{Cur: maxSignals, Max: maxSignals}},
 		},
 		uidMap: fmt.Appendf(nil, "%d %d 1", UID, spec.HostUID), gidMap: fmt.Appendf(nil, "%d %d 1", GID, spec.HostGID),
 		filter: filter, image: make([]byte, maxSpec), strings: make([]uintptr, maxStrings+4),

@@ -53,7 +53,7 @@ func (s *isolated) joinSpec(files int) (JoinSpec, error) {
 		UID: s.id.hostUID, GID: s.id.hostGID, DropGroups: s.id.setGroups, MapUID: UID, MapGID: GID,
 		Cgroups:  s.groups.files(),
 		Filter:   b.Bytes(),
-		Limits:   [][2]uint64{{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_NPROC, maxProcesses}, {unix.RLIMIT_NOFILE, maxOpenFiles}},
+		Limits:   [][2]uint64{{unix.RLIMIT_CORE, 0}, {unix.RLIMIT_NPROC, maxProcesses}, {unix.RLIMIT_NOFILE, maxOpenFiles}, {unix.RLIMIT_SIGPENDING, maxSignals}},
 		OOMScore: oomScore, Files: 1 + files,
 	}, nil
 }

@@ -54,6 +54,10 @@ const Reduction = "functions run as the user who runs croft and can reach that u
 // maxOpenFiles is Lambda's documented quota of file descriptors.
 const maxOpenFiles = 1024
 
+// maxSignals bounds signals that wait and timers. The kernel counts them for the user as well, who is the server's own when that is an ordinary one: a function
+// that has them all leaves none for anybody else.
+const maxSignals = 4096
+
 const (
 	maxListen = 8
 	// maxSpec bounds a specification in bytes, as stages read it.
