@@ -12,16 +12,29 @@ LEAKS ?= 10000
 
 all: build
 
+BIN ?= bin/croft
+FIRST = internal/engine/sandbox/firstprogram/croft-first
+# How a croft is built for $(1), an architecture of Linux's, or the machine's own: with the first process of its sandboxes in it.
+define build-first
+	@# By another name first: several builds may run at once.
+	GOOS=linux GOARCH=$(1) $(GO) build -trimpath -ldflags "-s -w" -o $(FIRST)-$(1).$$PPID ./cmd/croft-first
+	@mv $(FIRST)-$(1).$$PPID $(FIRST)-$(1)
+endef
+RELEASE = -tags first -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
 build: ## bin/croft, one static binary
-	$(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/croft ./cmd/croft
+	$(call build-first,$(shell $(GO) env GOARCH))
+	$(GO) build $(RELEASE) -o $(BIN) ./cmd/croft
 
 PLATFORMS = linux/amd64 linux/arm64 darwin/arm64
 
 dist: ## bin/dist: one static binary for each platform, and their checksums
 	@rm -rf bin/dist && mkdir -p bin/dist
+	$(call build-first,amd64)
+	$(call build-first,arm64)
 	@set -e; for p in $(PLATFORMS); do \
 		out=bin/dist/croft-$(VERSION)-$${p%/*}-$${p#*/}; echo "$$out"; \
-		GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $$out ./cmd/croft; \
+		GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build $(RELEASE) -o $$out ./cmd/croft; \
 	done
 	@cd bin/dist && if command -v sha256sum >/dev/null; then sha256sum croft-*; else shasum -a 256 croft-*; fi >SHA256SUMS
 

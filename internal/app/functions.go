@@ -19,6 +19,7 @@ import (
 	"croft/internal/blob"
 	"croft/internal/cloud"
 	"croft/internal/engine"
+	"croft/internal/engine/sandbox/firstprogram"
 	"croft/internal/identity"
 	"croft/internal/intercept"
 	"croft/internal/server"
@@ -49,6 +50,7 @@ func (a *App) engineConfig() engine.Config {
 		MaxResponse:    int64(a.opts.MaxPayload),
 		Progress:       a.opts.Progress,
 		Isolation:      a.sandboxes,
+		First:          firstprogram.Bytes(),
 	}
 }
 

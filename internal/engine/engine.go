@@ -189,6 +189,8 @@ type Config struct {
 	Progress func(message string)
 	// Isolation is how far functions are kept apart: fully, unless it says otherwise.
 	Isolation sandbox.Isolation
+	// First is the program of sandboxes' first processes, which calls sandbox.Main and is smaller than this one. Nil: this one.
+	First []byte
 	// MaxEnvironments bounds the environments that exist at once; zero means as many as the machine has memory for, 1,000 at most.
 	MaxEnvironments int
 	// MaxConcurrency bounds the invocations that run at once in one account and region; zero means 1,000, Lambda's default.

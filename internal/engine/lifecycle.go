@@ -22,7 +22,8 @@ type Engine struct {
 	cfg      Config
 	bundles  *bundle.Store
 	runtimes *runtimes.Set
-	relay    *relay.Relay // nil when sandboxes have no network device
+	relay    *relay.Relay   // nil when sandboxes have no network device
+	first    *sandbox.Image // nil for this program
 	pools    *pools
 	spares   *spares
 	resting  *resting
@@ -84,6 +85,9 @@ func New(cfg Config) (*Engine, error) {
 	if e.relay, err = newRelay(cfg); err != nil {
 		return nil, err
 	}
+	if e.first, err = newFirst(cfg); err != nil {
+		return nil, err
+	}
 	e.names = sync.OnceValue(e.makeNames)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.spares = newSpares(e)
@@ -94,6 +98,14 @@ func New(cfg Config) (*Engine, error) {
 		e.work.Go(f)
 	}
 	return e, nil
+}
+
+// newFirst returns the program of sandboxes' first processes; nil: this program.
+func newFirst(cfg Config) (*sandbox.Image, error) {
+	if len(cfg.First) == 0 || cfg.Isolation != sandbox.Full {
+		return nil, nil
+	}
+	return sandbox.NewImage(cfg.First)
 }
 
 // stock is the folder with unpacked code.
@@ -190,6 +202,9 @@ func (e *Engine) Close() error {
 	e.runtimes.Close()
 	if e.relay != nil {
 		e.relay.Close()
+	}
+	if e.first != nil {
+		return e.first.Close()
 	}
 	return nil
 }

@@ -211,7 +211,7 @@ func (s *spares) base(launch *runtimes.Launch, slot int) sandbox.Base {
 	b := sandbox.Base{
 		Anchor: filepath.Join(cfg.Dir, "root"), Binds: slices.Concat(launch.Binds, s.e.names().binds()), Stock: stock(cfg),
 		Listen: []string{runtimeAPIAddr}, Certificates: s.e.names().certificates,
-		Slot: slot, Isolation: cfg.Isolation,
+		Slot: slot, Isolation: cfg.Isolation, First: s.e.first,
 	}
 	if cfg.Endpoint != nil {
 		b.Listen = append(b.Listen, cfg.EndpointAddr)

@@ -46,11 +46,11 @@ func Root(t testing.TB) string {
 	}
 }
 
-// Binary builds croft and returns its path.
+// Binary builds croft as users have it and returns its path.
 func Binary(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "croft")
-	cmd := exec.Command("go", "build", "-o", path, "./cmd/croft")
+	cmd := exec.Command("make", "build", "BIN="+path)
 	cmd.Dir = Root(t)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("building croft: %v\n%s", err, out)

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -246,17 +245,5 @@ func sealedCopy(path string) (*os.File, error) {
 		return nil, err
 	}
 	defer from.Close()
-	fd, err := unix.MemfdCreate("fork-server", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return nil, err
-	}
-	copied := os.NewFile(uintptr(fd), "fork-server")
-	if _, err = io.Copy(copied, from); err == nil {
-		_, err = unix.FcntlInt(copied.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_GROW|unix.F_SEAL_SHRINK|unix.F_SEAL_SEAL)
-	}
-	if err != nil {
-		copied.Close()
-		return nil, err
-	}
-	return copied, nil
+	return sealed("fork-server", from)
 }

@@ -29,6 +29,8 @@ type Base struct {
 	Certificates string
 	// Tunnel asks for a network device that the server answers. A machine that has none gives a sandbox without.
 	Tunnel bool
+	// First is the program of the first process, which must call Main; nil: the one that runs here.
+	First *Image
 	// Slot tells sandboxes of one server apart that live at the same time: each gets a user id of its own where the server may give one.
 	Slot int
 	// Isolation is Full unless it says otherwise. With Reduced nothing is bound: in a Program's Args, Env and Dir the paths below a Target become those

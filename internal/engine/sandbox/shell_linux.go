@@ -116,7 +116,7 @@ func launch(b Base, id identity) (*isolated, error) {
 	defer saying.Close()
 	s.said = said
 	s.cmd = &exec.Cmd{
-		Path: "/proc/self/exe",
+		Path: b.First.path(),
 		Args: []string{outerName},
 		// Processors bring threads, and what each keeps for itself: for the little that is done at once here they cost more than they give.
 		Env:        []string{"GOMAXPROCS=1"},

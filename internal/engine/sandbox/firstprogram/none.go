@@ -1,0 +1,5 @@
+//go:build !first || !linux
+
+package firstprogram
+
+const program = ""
