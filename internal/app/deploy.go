@@ -22,16 +22,25 @@ type lines struct {
 	w http.ResponseWriter
 }
 
+// send writes v and has it sent at once.
 func (l lines) send(v any) error {
+	if err := l.write(v); err != nil {
+		return err
+	}
+	return l.flush()
+}
+
+// write leaves it to what is written later, or to flush, to have v sent.
+func (l lines) write(v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	if _, err := l.w.Write(append(b, '\n')); err != nil {
-		return err
-	}
-	return http.NewResponseController(l.w).Flush()
+	_, err = l.w.Write(append(b, '\n'))
+	return err
 }
+
+func (l lines) flush() error { return http.NewResponseController(l.w).Flush() }
 
 // deploy makes or updates a stack and shows its events as they come. The deployment goes on when the client goes away.
 func (a *App) deploy(w http.ResponseWriter, r *http.Request) {

@@ -183,7 +183,7 @@ func (a *App) follow(ctx context.Context, live <-chan control.LogLine, name stri
 	if live == nil {
 		return
 	}
-	if err := http.NewResponseController(out.w).Flush(); err != nil {
+	if err := out.flush(); err != nil {
 		return
 	}
 	for {
@@ -192,10 +192,13 @@ func (a *App) follow(ctx context.Context, live <-chan control.LogLine, name stri
 			if !open {
 				return
 			}
-			if name != "" && l.Function != name || l.Time.Truncate(time.Millisecond).Before(last[l.Function]) {
-				continue
+			if name == "" || l.Function == name {
+				if !l.Time.Truncate(time.Millisecond).Before(last[l.Function]) && out.write(l) != nil {
+					return
+				}
 			}
-			if err := out.send(l); err != nil {
+			// Functions log in batches: what comes together is sent together.
+			if len(live) == 0 && out.flush() != nil {
 				return
 			}
 		case <-ctx.Done():

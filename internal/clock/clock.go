@@ -70,9 +70,16 @@ func At(c Clock, t time.Time) Timer {
 var ErrTimeout = errors.New("clock: the time allowed has passed")
 
 // WithTimeout returns a context that ends when d has passed on c, with ErrTimeout as its cause. The caller must call the
-// cancel function, which also ends the goroutine behind it.
+// cancel function, which also ends the timer behind it.
 func WithTimeout(ctx context.Context, c Clock, d time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	if _, real := c.(realClock); real {
+		t := time.AfterFunc(d, func() { cancel(ErrTimeout) })
+		return ctx, func() {
+			t.Stop()
+			cancel(context.Canceled)
+		}
+	}
 	t := c.NewTimer(d)
 	go func() {
 		defer t.Stop()

@@ -13,6 +13,8 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -47,6 +49,28 @@ type world struct {
 	ids      int
 }
 
+// firstVar names a file with the first process, for those who may not build it.
+const firstVar = "CROFT_TEST_FIRST"
+
+// firstProgram is what users have as the first process of sandboxes, built once. Other packages' tests execute themselves.
+var firstProgram = sync.OnceValues(func() ([]byte, error) {
+	if built := os.Getenv(firstVar); built != "" {
+		return os.ReadFile(built)
+	}
+	dir, err := os.MkdirTemp("", "croft-first")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "croft-first")
+	build := exec.Command("go", "build", "-o", file, "croft/cmd/croft-first")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building the first process: %w\n%s", err, out)
+	}
+	return os.ReadFile(file)
+})
+
 func newWorld(t testing.TB, change func(*Config)) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -57,9 +81,13 @@ func newWorld(t testing.TB, change func(*Config)) *world {
 		}
 		t.Fatal(err)
 	}
+	first, err := firstProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
 	w := &world{t: t, code: map[string][]byte{}, logged: make(chan struct{}, 1)}
 	cfg := Config{
-		Clock: clock.Real(), Dir: t.TempDir(), Code: w.open,
+		Clock: clock.Real(), Dir: t.TempDir(), Code: w.open, First: first,
 		Package: func(ctx context.Context, fn Function, p Package) (io.ReaderAt, int64, io.Closer, error) {
 			fn.CodeSHA = p.SHA
 			return w.open(ctx, fn)

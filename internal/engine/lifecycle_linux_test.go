@@ -441,13 +441,17 @@ func TestAsOrdinaryUser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copied := filepath.Join(dir, "engine.test")
-	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(copied, self, fs.FileMode(0o755))); err != nil {
+	first, err := firstProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, built := filepath.Join(dir, "engine.test"), filepath.Join(dir, "croft-first")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(copied, self, fs.FileMode(0o755)), os.WriteFile(built, first, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), copied, "-test.v", "-test.short", "-test.run=Hello|Errors|Isolation|Libraries|Timeout|Context|Attacks|Hostile|Leak")
 	cmd.Dir = "/"
-	cmd.Env = []string{"PATH=/usr/bin:/bin"}
+	cmd.Env = []string{"PATH=/usr/bin:/bin", firstVar + "=" + built}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()
 	if err != nil {

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,8 +30,13 @@ func NewImage(program []byte) (*Image, error) {
 	return &Image{os.NewFile(uintptr(fd), "croft-first")}, nil
 }
 
-// Close gives up the memory when no process uses it any more.
-func (i *Image) Close() error { return i.file.Close() }
+// Close gives up the memory when no process uses it any more. It may be called again.
+func (i *Image) Close() error {
+	if err := i.file.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // path is where a process that has inherited the descriptors finds the program; of nil, the program that runs here.
 func (i *Image) path() string {

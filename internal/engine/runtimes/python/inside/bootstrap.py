@@ -238,11 +238,9 @@ class LambdaContext:
         (self.log_group_name, self.log_stream_name, self.function_name, self.memory_limit_in_mb, self.function_version) = own
         self.invoked_function_arn = event.arn
         self.tenant_id = event.tenant
-        self.client_context = None
-        document = parse(event.context, "Client Context")
-        if isinstance(document, dict):
-            self.client_context = ClientContext(document)
-        document = parse(event.identity, "Cognito Identity")
+        document = parse(event.context, "Client Context") if event.context else None
+        self.client_context = ClientContext(document) if isinstance(document, dict) else None
+        document = parse(event.identity, "Cognito Identity") if event.identity else None
         self.identity = CognitoIdentity(document if isinstance(document, dict) else {})
         self._epoch_deadline_time_in_ms = event.deadline
 
