@@ -33,12 +33,14 @@ type API interface {
 	HeadObject(context.Context, *HeadObjectInput) (*HeadObjectOutput, error)
 	ListBuckets(context.Context, *ListBucketsInput) (*ListBucketsOutput, error)
 	ListMultipartUploads(context.Context, *ListMultipartUploadsInput) (*ListMultipartUploadsOutput, error)
+	ListObjectVersions(context.Context, *ListObjectVersionsInput) (*ListObjectVersionsOutput, error)
 	ListObjects(context.Context, *ListObjectsInput) (*ListObjectsOutput, error)
 	ListObjectsV2(context.Context, *ListObjectsV2Input) (*ListObjectsV2Output, error)
 	ListParts(context.Context, *ListPartsInput) (*ListPartsOutput, error)
 	PutBucketEncryption(context.Context, *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error)
 	PutBucketPolicy(context.Context, *PutBucketPolicyInput) (*PutBucketPolicyOutput, error)
 	PutBucketTagging(context.Context, *PutBucketTaggingInput) (*PutBucketTaggingOutput, error)
+	PutBucketVersioning(context.Context, *PutBucketVersioningInput) (*PutBucketVersioningOutput, error)
 	PutObject(context.Context, *PutObjectInput) (*PutObjectOutput, error)
 	PutObjectTagging(context.Context, *PutObjectTaggingInput) (*PutObjectTaggingOutput, error)
 	PutPublicAccessBlock(context.Context, *PutPublicAccessBlockInput) (*PutPublicAccessBlockOutput, error)
@@ -182,6 +184,11 @@ func (Unimplemented) ListMultipartUploads(context.Context, *ListMultipartUploads
 	return nil, wire.NotImplemented("s3", "ListMultipartUploads")
 }
 
+// ListObjectVersions answers NotImplemented.
+func (Unimplemented) ListObjectVersions(context.Context, *ListObjectVersionsInput) (*ListObjectVersionsOutput, error) {
+	return nil, wire.NotImplemented("s3", "ListObjectVersions")
+}
+
 // ListObjects answers NotImplemented.
 func (Unimplemented) ListObjects(context.Context, *ListObjectsInput) (*ListObjectsOutput, error) {
 	return nil, wire.NotImplemented("s3", "ListObjects")
@@ -210,6 +217,11 @@ func (Unimplemented) PutBucketPolicy(context.Context, *PutBucketPolicyInput) (*P
 // PutBucketTagging answers NotImplemented.
 func (Unimplemented) PutBucketTagging(context.Context, *PutBucketTaggingInput) (*PutBucketTaggingOutput, error) {
 	return nil, wire.NotImplemented("s3", "PutBucketTagging")
+}
+
+// PutBucketVersioning answers NotImplemented.
+func (Unimplemented) PutBucketVersioning(context.Context, *PutBucketVersioningInput) (*PutBucketVersioningOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketVersioning")
 }
 
 // PutObject answers NotImplemented.

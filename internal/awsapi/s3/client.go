@@ -141,6 +141,11 @@ func (c Client) ListMultipartUploads(ctx context.Context, in *ListMultipartUploa
 	return wire.Call[ListMultipartUploadsOutput](ctx, c.caller, &service, &opListMultipartUploads, in)
 }
 
+// ListObjectVersions calls the operation of that name.
+func (c Client) ListObjectVersions(ctx context.Context, in *ListObjectVersionsInput) (*ListObjectVersionsOutput, error) {
+	return wire.Call[ListObjectVersionsOutput](ctx, c.caller, &service, &opListObjectVersions, in)
+}
+
 // ListObjects calls the operation of that name.
 func (c Client) ListObjects(ctx context.Context, in *ListObjectsInput) (*ListObjectsOutput, error) {
 	return wire.Call[ListObjectsOutput](ctx, c.caller, &service, &opListObjects, in)
@@ -169,6 +174,11 @@ func (c Client) PutBucketPolicy(ctx context.Context, in *PutBucketPolicyInput) (
 // PutBucketTagging calls the operation of that name.
 func (c Client) PutBucketTagging(ctx context.Context, in *PutBucketTaggingInput) (*PutBucketTaggingOutput, error) {
 	return wire.Call[PutBucketTaggingOutput](ctx, c.caller, &service, &opPutBucketTagging, in)
+}
+
+// PutBucketVersioning calls the operation of that name.
+func (c Client) PutBucketVersioning(ctx context.Context, in *PutBucketVersioningInput) (*PutBucketVersioningOutput, error) {
+	return wire.Call[PutBucketVersioningOutput](ctx, c.caller, &service, &opPutBucketVersioning, in)
 }
 
 // PutObject calls the operation of that name.

@@ -129,6 +129,12 @@ const (
 	LocationTypeLocalZone        = "LocalZone"
 )
 
+// The values of MFADelete.
+const (
+	MFADeleteEnabled  = "Enabled"
+	MFADeleteDisabled = "Disabled"
+)
+
 // The values of MFADeleteStatus.
 const (
 	MFADeleteStatusEnabled  = "Enabled"
@@ -186,6 +192,11 @@ const (
 	ObjectStorageClassEXPRESSONEZONE     = "EXPRESS_ONEZONE"
 	ObjectStorageClassFSXOPENZFS         = "FSX_OPENZFS"
 	ObjectStorageClassFSXONTAP           = "FSX_ONTAP"
+)
+
+// The values of ObjectVersionStorageClass.
+const (
+	ObjectVersionStorageClassSTANDARD = "STANDARD"
 )
 
 // The values of OptionalObjectAttributes.

@@ -126,7 +126,7 @@ var opDeleteBucketTagging = wire.Operation{
 
 var opDeleteObject = wire.Operation{
 	Name: "DeleteObject", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 86, Output: 85, Schema: &schema,
+	Input: 88, Output: 87, Schema: &schema,
 	New: func() any { return new(DeleteObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteObject(ctx, in.(*DeleteObjectInput))
@@ -139,7 +139,7 @@ var opDeleteObject = wire.Operation{
 
 var opDeleteObjectTagging = wire.Operation{
 	Name: "DeleteObjectTagging", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
-	Input: 88, Output: 87, Schema: &schema,
+	Input: 90, Output: 89, Schema: &schema,
 	New: func() any { return new(DeleteObjectTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteObjectTagging(ctx, in.(*DeleteObjectTaggingInput))
@@ -152,7 +152,7 @@ var opDeleteObjectTagging = wire.Operation{
 
 var opDeleteObjects = wire.Operation{
 	Name: "DeleteObjects", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"{Bucket}"}, Query: []string{"delete"}},
-	Input: 90, Output: 89, Schema: &schema,
+	Input: 92, Output: 91, Schema: &schema,
 	Root: "DeleteResult",
 	New:  func() any { return new(DeleteObjectsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -166,7 +166,7 @@ var opDeleteObjects = wire.Operation{
 
 var opDeletePublicAccessBlock = wire.Operation{
 	Name: "DeletePublicAccessBlock", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
-	Input: 91, Output: 0, Schema: &schema,
+	Input: 93, Output: 0, Schema: &schema,
 	New: func() any { return new(DeletePublicAccessBlockInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeletePublicAccessBlock(ctx, in.(*DeletePublicAccessBlockInput))
@@ -179,7 +179,7 @@ var opDeletePublicAccessBlock = wire.Operation{
 
 var opGetBucketAcl = wire.Operation{
 	Name: "GetBucketAcl", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"acl"}},
-	Input: 108, Output: 107, Schema: &schema,
+	Input: 110, Output: 109, Schema: &schema,
 	Root: "AccessControlPolicy",
 	New:  func() any { return new(GetBucketAclInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -193,7 +193,7 @@ var opGetBucketAcl = wire.Operation{
 
 var opGetBucketEncryption = wire.Operation{
 	Name: "GetBucketEncryption", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
-	Input: 110, Output: 109, Schema: &schema,
+	Input: 112, Output: 111, Schema: &schema,
 	New: func() any { return new(GetBucketEncryptionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetBucketEncryption(ctx, in.(*GetBucketEncryptionInput))
@@ -206,7 +206,7 @@ var opGetBucketEncryption = wire.Operation{
 
 var opGetBucketLocation = wire.Operation{
 	Name: "GetBucketLocation", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"location"}},
-	Input: 112, Output: 111, Schema: &schema,
+	Input: 114, Output: 113, Schema: &schema,
 	Unwrapped: true,
 	New:       func() any { return new(GetBucketLocationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -220,7 +220,7 @@ var opGetBucketLocation = wire.Operation{
 
 var opGetBucketPolicy = wire.Operation{
 	Name: "GetBucketPolicy", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
-	Input: 114, Output: 113, Schema: &schema,
+	Input: 116, Output: 115, Schema: &schema,
 	ContentType: "application/json",
 	New:         func() any { return new(GetBucketPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -234,7 +234,7 @@ var opGetBucketPolicy = wire.Operation{
 
 var opGetBucketTagging = wire.Operation{
 	Name: "GetBucketTagging", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
-	Input: 116, Output: 115, Schema: &schema,
+	Input: 118, Output: 117, Schema: &schema,
 	Root: "Tagging",
 	New:  func() any { return new(GetBucketTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -248,7 +248,7 @@ var opGetBucketTagging = wire.Operation{
 
 var opGetBucketVersioning = wire.Operation{
 	Name: "GetBucketVersioning", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"versioning"}},
-	Input: 118, Output: 117, Schema: &schema,
+	Input: 120, Output: 119, Schema: &schema,
 	Root: "VersioningConfiguration",
 	New:  func() any { return new(GetBucketVersioningInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -262,7 +262,7 @@ var opGetBucketVersioning = wire.Operation{
 
 var opGetObject = wire.Operation{
 	Name: "GetObject", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 120, Output: 119, Schema: &schema,
+	Input: 122, Output: 121, Schema: &schema,
 	New: func() any { return new(GetObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetObject(ctx, in.(*GetObjectInput))
@@ -275,7 +275,7 @@ var opGetObject = wire.Operation{
 
 var opGetObjectTagging = wire.Operation{
 	Name: "GetObjectTagging", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
-	Input: 122, Output: 121, Schema: &schema,
+	Input: 124, Output: 123, Schema: &schema,
 	Root: "Tagging",
 	New:  func() any { return new(GetObjectTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -289,7 +289,7 @@ var opGetObjectTagging = wire.Operation{
 
 var opGetPublicAccessBlock = wire.Operation{
 	Name: "GetPublicAccessBlock", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
-	Input: 124, Output: 123, Schema: &schema,
+	Input: 126, Output: 125, Schema: &schema,
 	New: func() any { return new(GetPublicAccessBlockInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetPublicAccessBlock(ctx, in.(*GetPublicAccessBlockInput))
@@ -302,7 +302,7 @@ var opGetPublicAccessBlock = wire.Operation{
 
 var opHeadBucket = wire.Operation{
 	Name: "HeadBucket", Status: 200, Route: wire.Route{Method: "HEAD", Segments: []string{"{Bucket}"}},
-	Input: 134, Output: 133, Schema: &schema,
+	Input: 136, Output: 135, Schema: &schema,
 	New: func() any { return new(HeadBucketInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).HeadBucket(ctx, in.(*HeadBucketInput))
@@ -315,7 +315,7 @@ var opHeadBucket = wire.Operation{
 
 var opHeadObject = wire.Operation{
 	Name: "HeadObject", Status: 200, Route: wire.Route{Method: "HEAD", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 136, Output: 135, Schema: &schema,
+	Input: 138, Output: 137, Schema: &schema,
 	New: func() any { return new(HeadObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).HeadObject(ctx, in.(*HeadObjectInput))
@@ -328,7 +328,7 @@ var opHeadObject = wire.Operation{
 
 var opListBuckets = wire.Operation{
 	Name: "ListBuckets", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{""}},
-	Input: 158, Output: 157, Schema: &schema,
+	Input: 161, Output: 160, Schema: &schema,
 	Root: "ListAllMyBucketsResult",
 	New:  func() any { return new(ListBucketsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -342,7 +342,7 @@ var opListBuckets = wire.Operation{
 
 var opListMultipartUploads = wire.Operation{
 	Name: "ListMultipartUploads", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"uploads"}},
-	Input: 160, Output: 159, Schema: &schema,
+	Input: 163, Output: 162, Schema: &schema,
 	Root: "ListMultipartUploadsResult",
 	New:  func() any { return new(ListMultipartUploadsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -354,9 +354,22 @@ var opListMultipartUploads = wire.Operation{
 	},
 }
 
+var opListObjectVersions = wire.Operation{
+	Name: "ListObjectVersions", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"versions"}},
+	Input: 165, Output: 164, Schema: &schema,
+	New: func() any { return new(ListObjectVersionsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListObjectVersions(ctx, in.(*ListObjectVersionsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListObjects = wire.Operation{
 	Name: "ListObjects", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}},
-	Input: 162, Output: 161, Schema: &schema,
+	Input: 167, Output: 166, Schema: &schema,
 	Root: "ListBucketResult",
 	New:  func() any { return new(ListObjectsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -370,7 +383,7 @@ var opListObjects = wire.Operation{
 
 var opListObjectsV2 = wire.Operation{
 	Name: "ListObjectsV2", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"list-type=2"}},
-	Input: 164, Output: 163, Schema: &schema,
+	Input: 169, Output: 168, Schema: &schema,
 	Root: "ListBucketResult",
 	New:  func() any { return new(ListObjectsV2Input) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -384,7 +397,7 @@ var opListObjectsV2 = wire.Operation{
 
 var opListParts = wire.Operation{
 	Name: "ListParts", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploadId"}},
-	Input: 166, Output: 165, Schema: &schema,
+	Input: 171, Output: 170, Schema: &schema,
 	Root: "ListPartsResult",
 	New:  func() any { return new(ListPartsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -398,7 +411,7 @@ var opListParts = wire.Operation{
 
 var opPutBucketEncryption = wire.Operation{
 	Name: "PutBucketEncryption", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
-	Input: 222, Output: 0, Schema: &schema,
+	Input: 232, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketEncryptionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketEncryption(ctx, in.(*PutBucketEncryptionInput))
@@ -411,7 +424,7 @@ var opPutBucketEncryption = wire.Operation{
 
 var opPutBucketPolicy = wire.Operation{
 	Name: "PutBucketPolicy", Status: 204, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
-	Input: 223, Output: 0, Schema: &schema,
+	Input: 233, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketPolicy(ctx, in.(*PutBucketPolicyInput))
@@ -424,7 +437,7 @@ var opPutBucketPolicy = wire.Operation{
 
 var opPutBucketTagging = wire.Operation{
 	Name: "PutBucketTagging", Status: 204, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
-	Input: 224, Output: 0, Schema: &schema,
+	Input: 234, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketTagging(ctx, in.(*PutBucketTaggingInput))
@@ -435,9 +448,22 @@ var opPutBucketTagging = wire.Operation{
 	},
 }
 
+var opPutBucketVersioning = wire.Operation{
+	Name: "PutBucketVersioning", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"versioning"}},
+	Input: 235, Output: 0, Schema: &schema,
+	New: func() any { return new(PutBucketVersioningInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutBucketVersioning(ctx, in.(*PutBucketVersioningInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opPutObject = wire.Operation{
 	Name: "PutObject", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 226, Output: 225, Schema: &schema,
+	Input: 237, Output: 236, Schema: &schema,
 	New: func() any { return new(PutObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutObject(ctx, in.(*PutObjectInput))
@@ -450,7 +476,7 @@ var opPutObject = wire.Operation{
 
 var opPutObjectTagging = wire.Operation{
 	Name: "PutObjectTagging", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
-	Input: 228, Output: 227, Schema: &schema,
+	Input: 239, Output: 238, Schema: &schema,
 	New: func() any { return new(PutObjectTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutObjectTagging(ctx, in.(*PutObjectTaggingInput))
@@ -463,7 +489,7 @@ var opPutObjectTagging = wire.Operation{
 
 var opPutPublicAccessBlock = wire.Operation{
 	Name: "PutPublicAccessBlock", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
-	Input: 229, Output: 0, Schema: &schema,
+	Input: 240, Output: 0, Schema: &schema,
 	New: func() any { return new(PutPublicAccessBlockInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutPublicAccessBlock(ctx, in.(*PutPublicAccessBlockInput))
@@ -476,7 +502,7 @@ var opPutPublicAccessBlock = wire.Operation{
 
 var opUploadPart = wire.Operation{
 	Name: "UploadPart", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"partNumber", "uploadId"}},
-	Input: 274, Output: 273, Schema: &schema,
+	Input: 285, Output: 284, Schema: &schema,
 	New: func() any { return new(UploadPartInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UploadPart(ctx, in.(*UploadPartInput))
@@ -489,7 +515,7 @@ var opUploadPart = wire.Operation{
 
 var opUploadPartCopy = wire.Operation{
 	Name: "UploadPartCopy", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"partNumber", "uploadId"}, Headers: []string{"x-amz-copy-source"}},
-	Input: 272, Output: 271, Schema: &schema,
+	Input: 283, Output: 282, Schema: &schema,
 	New: func() any { return new(UploadPartCopyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UploadPartCopy(ctx, in.(*UploadPartCopyInput))

@@ -324,6 +324,15 @@ type DeleteBucketTaggingInput struct {
 	ExpectedBucketOwner *string
 }
 
+// DeleteMarkerEntry is the model's DeleteMarkerEntry.
+type DeleteMarkerEntry struct {
+	Owner        *Owner
+	Key          *string
+	VersionId    *string
+	IsLatest     *bool
+	LastModified *time.Time
+}
+
 // DeleteObjectOutput is the model's DeleteObjectOutput.
 type DeleteObjectOutput struct {
 	DeleteMarker   *bool
@@ -718,6 +727,38 @@ type ListMultipartUploadsInput struct {
 	RequestPayer        *string
 }
 
+// ListObjectVersionsOutput is the model's ListObjectVersionsOutput.
+type ListObjectVersionsOutput struct {
+	IsTruncated         *bool
+	KeyMarker           *string
+	VersionIdMarker     *string
+	NextKeyMarker       *string
+	NextVersionIdMarker *string
+	Versions            []ObjectVersion
+	DeleteMarkers       []DeleteMarkerEntry
+	Name                *string
+	Prefix              *string
+	Delimiter           *string
+	MaxKeys             *int32
+	CommonPrefixes      []CommonPrefix
+	EncodingType        *string
+	RequestCharged      *string
+}
+
+// ListObjectVersionsInput is the model's ListObjectVersionsRequest.
+type ListObjectVersionsInput struct {
+	Bucket                   string
+	Delimiter                *string
+	EncodingType             *string
+	KeyMarker                *string
+	MaxKeys                  *int32
+	Prefix                   *string
+	VersionIdMarker          *string
+	ExpectedBucketOwner      *string
+	RequestPayer             *string
+	OptionalObjectAttributes []string
+}
+
 // ListObjectsOutput is the model's ListObjectsOutput.
 type ListObjectsOutput struct {
 	IsTruncated    *bool
@@ -852,6 +893,21 @@ type ObjectIdentifier struct {
 	Size             *int64
 }
 
+// ObjectVersion is the model's ObjectVersion.
+type ObjectVersion struct {
+	ETag              *string
+	ChecksumAlgorithm []string
+	ChecksumType      *string
+	Size              *int64
+	StorageClass      *string
+	Key               *string
+	VersionId         *string
+	IsLatest          *bool
+	LastModified      *time.Time
+	Owner             *Owner
+	RestoreStatus     *RestoreStatus
+}
+
 // Owner is the model's Owner.
 type Owner struct {
 	DisplayName *string
@@ -910,6 +966,16 @@ type PutBucketTaggingInput struct {
 	ChecksumAlgorithm   *string
 	Tagging             *Tagging // required
 	ExpectedBucketOwner *string
+}
+
+// PutBucketVersioningInput is the model's PutBucketVersioningRequest.
+type PutBucketVersioningInput struct {
+	Bucket                  string
+	ContentMD5              *string
+	ChecksumAlgorithm       *string
+	MFA                     *string
+	VersioningConfiguration *VersioningConfiguration // required
+	ExpectedBucketOwner     *string
 }
 
 // PutObjectOutput is the model's PutObjectOutput.
@@ -1132,6 +1198,12 @@ type UploadPartInput struct {
 	ExpectedBucketOwner  *string
 }
 
+// VersioningConfiguration is the model's VersioningConfiguration.
+type VersioningConfiguration struct {
+	MFADelete *string
+	Status    *string
+}
+
 // DeleteBucketOutput is the output of DeleteBucket.
 type DeleteBucketOutput struct{}
 
@@ -1155,6 +1227,9 @@ type PutBucketPolicyOutput struct{}
 
 // PutBucketTaggingOutput is the output of PutBucketTagging.
 type PutBucketTaggingOutput struct{}
+
+// PutBucketVersioningOutput is the output of PutBucketVersioning.
+type PutBucketVersioningOutput struct{}
 
 // PutPublicAccessBlockOutput is the output of PutPublicAccessBlock.
 type PutPublicAccessBlockOutput struct{}
