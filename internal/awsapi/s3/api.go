@@ -23,6 +23,7 @@ type API interface {
 	GetBucketAcl(context.Context, *GetBucketAclInput) (*GetBucketAclOutput, error)
 	GetBucketEncryption(context.Context, *GetBucketEncryptionInput) (*GetBucketEncryptionOutput, error)
 	GetBucketLocation(context.Context, *GetBucketLocationInput) (*GetBucketLocationOutput, error)
+	GetBucketNotificationConfiguration(context.Context, *GetBucketNotificationConfigurationInput) (*GetBucketNotificationConfigurationOutput, error)
 	GetBucketPolicy(context.Context, *GetBucketPolicyInput) (*GetBucketPolicyOutput, error)
 	GetBucketTagging(context.Context, *GetBucketTaggingInput) (*GetBucketTaggingOutput, error)
 	GetBucketVersioning(context.Context, *GetBucketVersioningInput) (*GetBucketVersioningOutput, error)
@@ -38,6 +39,7 @@ type API interface {
 	ListObjectsV2(context.Context, *ListObjectsV2Input) (*ListObjectsV2Output, error)
 	ListParts(context.Context, *ListPartsInput) (*ListPartsOutput, error)
 	PutBucketEncryption(context.Context, *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error)
+	PutBucketNotificationConfiguration(context.Context, *PutBucketNotificationConfigurationInput) (*PutBucketNotificationConfigurationOutput, error)
 	PutBucketPolicy(context.Context, *PutBucketPolicyInput) (*PutBucketPolicyOutput, error)
 	PutBucketTagging(context.Context, *PutBucketTaggingInput) (*PutBucketTaggingOutput, error)
 	PutBucketVersioning(context.Context, *PutBucketVersioningInput) (*PutBucketVersioningOutput, error)
@@ -134,6 +136,11 @@ func (Unimplemented) GetBucketLocation(context.Context, *GetBucketLocationInput)
 	return nil, wire.NotImplemented("s3", "GetBucketLocation")
 }
 
+// GetBucketNotificationConfiguration answers NotImplemented.
+func (Unimplemented) GetBucketNotificationConfiguration(context.Context, *GetBucketNotificationConfigurationInput) (*GetBucketNotificationConfigurationOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketNotificationConfiguration")
+}
+
 // GetBucketPolicy answers NotImplemented.
 func (Unimplemented) GetBucketPolicy(context.Context, *GetBucketPolicyInput) (*GetBucketPolicyOutput, error) {
 	return nil, wire.NotImplemented("s3", "GetBucketPolicy")
@@ -207,6 +214,11 @@ func (Unimplemented) ListParts(context.Context, *ListPartsInput) (*ListPartsOutp
 // PutBucketEncryption answers NotImplemented.
 func (Unimplemented) PutBucketEncryption(context.Context, *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error) {
 	return nil, wire.NotImplemented("s3", "PutBucketEncryption")
+}
+
+// PutBucketNotificationConfiguration answers NotImplemented.
+func (Unimplemented) PutBucketNotificationConfiguration(context.Context, *PutBucketNotificationConfigurationInput) (*PutBucketNotificationConfigurationOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketNotificationConfiguration")
 }
 
 // PutBucketPolicy answers NotImplemented.

@@ -91,6 +91,11 @@ func (c Client) GetBucketLocation(ctx context.Context, in *GetBucketLocationInpu
 	return wire.Call[GetBucketLocationOutput](ctx, c.caller, &service, &opGetBucketLocation, in)
 }
 
+// GetBucketNotificationConfiguration calls the operation of that name.
+func (c Client) GetBucketNotificationConfiguration(ctx context.Context, in *GetBucketNotificationConfigurationInput) (*GetBucketNotificationConfigurationOutput, error) {
+	return wire.Call[GetBucketNotificationConfigurationOutput](ctx, c.caller, &service, &opGetBucketNotificationConfiguration, in)
+}
+
 // GetBucketPolicy calls the operation of that name.
 func (c Client) GetBucketPolicy(ctx context.Context, in *GetBucketPolicyInput) (*GetBucketPolicyOutput, error) {
 	return wire.Call[GetBucketPolicyOutput](ctx, c.caller, &service, &opGetBucketPolicy, in)
@@ -164,6 +169,11 @@ func (c Client) ListParts(ctx context.Context, in *ListPartsInput) (*ListPartsOu
 // PutBucketEncryption calls the operation of that name.
 func (c Client) PutBucketEncryption(ctx context.Context, in *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error) {
 	return wire.Call[PutBucketEncryptionOutput](ctx, c.caller, &service, &opPutBucketEncryption, in)
+}
+
+// PutBucketNotificationConfiguration calls the operation of that name.
+func (c Client) PutBucketNotificationConfiguration(ctx context.Context, in *PutBucketNotificationConfigurationInput) (*PutBucketNotificationConfigurationOutput, error) {
+	return wire.Call[PutBucketNotificationConfigurationOutput](ctx, c.caller, &service, &opPutBucketNotificationConfiguration, in)
 }
 
 // PutBucketPolicy calls the operation of that name.

@@ -179,7 +179,7 @@ var opDeletePublicAccessBlock = wire.Operation{
 
 var opGetBucketAcl = wire.Operation{
 	Name: "GetBucketAcl", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"acl"}},
-	Input: 110, Output: 109, Schema: &schema,
+	Input: 117, Output: 116, Schema: &schema,
 	Root: "AccessControlPolicy",
 	New:  func() any { return new(GetBucketAclInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -193,7 +193,7 @@ var opGetBucketAcl = wire.Operation{
 
 var opGetBucketEncryption = wire.Operation{
 	Name: "GetBucketEncryption", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
-	Input: 112, Output: 111, Schema: &schema,
+	Input: 119, Output: 118, Schema: &schema,
 	New: func() any { return new(GetBucketEncryptionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetBucketEncryption(ctx, in.(*GetBucketEncryptionInput))
@@ -206,7 +206,7 @@ var opGetBucketEncryption = wire.Operation{
 
 var opGetBucketLocation = wire.Operation{
 	Name: "GetBucketLocation", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"location"}},
-	Input: 114, Output: 113, Schema: &schema,
+	Input: 121, Output: 120, Schema: &schema,
 	Unwrapped: true,
 	New:       func() any { return new(GetBucketLocationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -218,9 +218,22 @@ var opGetBucketLocation = wire.Operation{
 	},
 }
 
+var opGetBucketNotificationConfiguration = wire.Operation{
+	Name: "GetBucketNotificationConfiguration", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"notification"}},
+	Input: 122, Output: 214, Schema: &schema,
+	New: func() any { return new(GetBucketNotificationConfigurationInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetBucketNotificationConfiguration(ctx, in.(*GetBucketNotificationConfigurationInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetBucketPolicy = wire.Operation{
 	Name: "GetBucketPolicy", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
-	Input: 116, Output: 115, Schema: &schema,
+	Input: 124, Output: 123, Schema: &schema,
 	ContentType: "application/json",
 	New:         func() any { return new(GetBucketPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -234,7 +247,7 @@ var opGetBucketPolicy = wire.Operation{
 
 var opGetBucketTagging = wire.Operation{
 	Name: "GetBucketTagging", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
-	Input: 118, Output: 117, Schema: &schema,
+	Input: 126, Output: 125, Schema: &schema,
 	Root: "Tagging",
 	New:  func() any { return new(GetBucketTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -248,7 +261,7 @@ var opGetBucketTagging = wire.Operation{
 
 var opGetBucketVersioning = wire.Operation{
 	Name: "GetBucketVersioning", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"versioning"}},
-	Input: 120, Output: 119, Schema: &schema,
+	Input: 128, Output: 127, Schema: &schema,
 	Root: "VersioningConfiguration",
 	New:  func() any { return new(GetBucketVersioningInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -262,7 +275,7 @@ var opGetBucketVersioning = wire.Operation{
 
 var opGetObject = wire.Operation{
 	Name: "GetObject", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 122, Output: 121, Schema: &schema,
+	Input: 130, Output: 129, Schema: &schema,
 	New: func() any { return new(GetObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetObject(ctx, in.(*GetObjectInput))
@@ -275,7 +288,7 @@ var opGetObject = wire.Operation{
 
 var opGetObjectTagging = wire.Operation{
 	Name: "GetObjectTagging", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
-	Input: 124, Output: 123, Schema: &schema,
+	Input: 132, Output: 131, Schema: &schema,
 	Root: "Tagging",
 	New:  func() any { return new(GetObjectTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -289,7 +302,7 @@ var opGetObjectTagging = wire.Operation{
 
 var opGetPublicAccessBlock = wire.Operation{
 	Name: "GetPublicAccessBlock", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
-	Input: 126, Output: 125, Schema: &schema,
+	Input: 134, Output: 133, Schema: &schema,
 	New: func() any { return new(GetPublicAccessBlockInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetPublicAccessBlock(ctx, in.(*GetPublicAccessBlockInput))
@@ -302,7 +315,7 @@ var opGetPublicAccessBlock = wire.Operation{
 
 var opHeadBucket = wire.Operation{
 	Name: "HeadBucket", Status: 200, Route: wire.Route{Method: "HEAD", Segments: []string{"{Bucket}"}},
-	Input: 136, Output: 135, Schema: &schema,
+	Input: 144, Output: 143, Schema: &schema,
 	New: func() any { return new(HeadBucketInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).HeadBucket(ctx, in.(*HeadBucketInput))
@@ -315,7 +328,7 @@ var opHeadBucket = wire.Operation{
 
 var opHeadObject = wire.Operation{
 	Name: "HeadObject", Status: 200, Route: wire.Route{Method: "HEAD", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 138, Output: 137, Schema: &schema,
+	Input: 146, Output: 145, Schema: &schema,
 	New: func() any { return new(HeadObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).HeadObject(ctx, in.(*HeadObjectInput))
@@ -328,7 +341,7 @@ var opHeadObject = wire.Operation{
 
 var opListBuckets = wire.Operation{
 	Name: "ListBuckets", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{""}},
-	Input: 161, Output: 160, Schema: &schema,
+	Input: 172, Output: 171, Schema: &schema,
 	Root: "ListAllMyBucketsResult",
 	New:  func() any { return new(ListBucketsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -342,7 +355,7 @@ var opListBuckets = wire.Operation{
 
 var opListMultipartUploads = wire.Operation{
 	Name: "ListMultipartUploads", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"uploads"}},
-	Input: 163, Output: 162, Schema: &schema,
+	Input: 174, Output: 173, Schema: &schema,
 	Root: "ListMultipartUploadsResult",
 	New:  func() any { return new(ListMultipartUploadsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -356,7 +369,7 @@ var opListMultipartUploads = wire.Operation{
 
 var opListObjectVersions = wire.Operation{
 	Name: "ListObjectVersions", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"versions"}},
-	Input: 165, Output: 164, Schema: &schema,
+	Input: 176, Output: 175, Schema: &schema,
 	New: func() any { return new(ListObjectVersionsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListObjectVersions(ctx, in.(*ListObjectVersionsInput))
@@ -369,7 +382,7 @@ var opListObjectVersions = wire.Operation{
 
 var opListObjects = wire.Operation{
 	Name: "ListObjects", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}},
-	Input: 167, Output: 166, Schema: &schema,
+	Input: 178, Output: 177, Schema: &schema,
 	Root: "ListBucketResult",
 	New:  func() any { return new(ListObjectsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -383,7 +396,7 @@ var opListObjects = wire.Operation{
 
 var opListObjectsV2 = wire.Operation{
 	Name: "ListObjectsV2", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"list-type=2"}},
-	Input: 169, Output: 168, Schema: &schema,
+	Input: 180, Output: 179, Schema: &schema,
 	Root: "ListBucketResult",
 	New:  func() any { return new(ListObjectsV2Input) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -397,7 +410,7 @@ var opListObjectsV2 = wire.Operation{
 
 var opListParts = wire.Operation{
 	Name: "ListParts", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploadId"}},
-	Input: 171, Output: 170, Schema: &schema,
+	Input: 182, Output: 181, Schema: &schema,
 	Root: "ListPartsResult",
 	New:  func() any { return new(ListPartsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -411,7 +424,7 @@ var opListParts = wire.Operation{
 
 var opPutBucketEncryption = wire.Operation{
 	Name: "PutBucketEncryption", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
-	Input: 232, Output: 0, Schema: &schema,
+	Input: 246, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketEncryptionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketEncryption(ctx, in.(*PutBucketEncryptionInput))
@@ -422,9 +435,22 @@ var opPutBucketEncryption = wire.Operation{
 	},
 }
 
+var opPutBucketNotificationConfiguration = wire.Operation{
+	Name: "PutBucketNotificationConfiguration", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"notification"}},
+	Input: 247, Output: 0, Schema: &schema,
+	New: func() any { return new(PutBucketNotificationConfigurationInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutBucketNotificationConfiguration(ctx, in.(*PutBucketNotificationConfigurationInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opPutBucketPolicy = wire.Operation{
 	Name: "PutBucketPolicy", Status: 204, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
-	Input: 233, Output: 0, Schema: &schema,
+	Input: 248, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketPolicy(ctx, in.(*PutBucketPolicyInput))
@@ -437,7 +463,7 @@ var opPutBucketPolicy = wire.Operation{
 
 var opPutBucketTagging = wire.Operation{
 	Name: "PutBucketTagging", Status: 204, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
-	Input: 234, Output: 0, Schema: &schema,
+	Input: 249, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketTagging(ctx, in.(*PutBucketTaggingInput))
@@ -450,7 +476,7 @@ var opPutBucketTagging = wire.Operation{
 
 var opPutBucketVersioning = wire.Operation{
 	Name: "PutBucketVersioning", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"versioning"}},
-	Input: 235, Output: 0, Schema: &schema,
+	Input: 250, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketVersioningInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketVersioning(ctx, in.(*PutBucketVersioningInput))
@@ -463,7 +489,7 @@ var opPutBucketVersioning = wire.Operation{
 
 var opPutObject = wire.Operation{
 	Name: "PutObject", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 237, Output: 236, Schema: &schema,
+	Input: 252, Output: 251, Schema: &schema,
 	New: func() any { return new(PutObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutObject(ctx, in.(*PutObjectInput))
@@ -476,7 +502,7 @@ var opPutObject = wire.Operation{
 
 var opPutObjectTagging = wire.Operation{
 	Name: "PutObjectTagging", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
-	Input: 239, Output: 238, Schema: &schema,
+	Input: 254, Output: 253, Schema: &schema,
 	New: func() any { return new(PutObjectTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutObjectTagging(ctx, in.(*PutObjectTaggingInput))
@@ -489,7 +515,7 @@ var opPutObjectTagging = wire.Operation{
 
 var opPutPublicAccessBlock = wire.Operation{
 	Name: "PutPublicAccessBlock", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
-	Input: 240, Output: 0, Schema: &schema,
+	Input: 255, Output: 0, Schema: &schema,
 	New: func() any { return new(PutPublicAccessBlockInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutPublicAccessBlock(ctx, in.(*PutPublicAccessBlockInput))
@@ -502,7 +528,7 @@ var opPutPublicAccessBlock = wire.Operation{
 
 var opUploadPart = wire.Operation{
 	Name: "UploadPart", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"partNumber", "uploadId"}},
-	Input: 285, Output: 284, Schema: &schema,
+	Input: 308, Output: 307, Schema: &schema,
 	New: func() any { return new(UploadPartInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UploadPart(ctx, in.(*UploadPartInput))
@@ -515,7 +541,7 @@ var opUploadPart = wire.Operation{
 
 var opUploadPartCopy = wire.Operation{
 	Name: "UploadPartCopy", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"partNumber", "uploadId"}, Headers: []string{"x-amz-copy-source"}},
-	Input: 283, Output: 282, Schema: &schema,
+	Input: 306, Output: 305, Schema: &schema,
 	New: func() any { return new(UploadPartCopyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UploadPartCopy(ctx, in.(*UploadPartCopyInput))

@@ -407,6 +407,16 @@ type Error struct {
 	Message   *string
 }
 
+// EventBridgeConfiguration is the model's EventBridgeConfiguration.
+type EventBridgeConfiguration struct {
+}
+
+// FilterRule is the model's FilterRule.
+type FilterRule struct {
+	Name  *string
+	Value *string
+}
+
 // GetBucketAclOutput is the model's GetBucketAclOutput.
 type GetBucketAclOutput struct {
 	Owner  *Owner
@@ -437,6 +447,12 @@ type GetBucketLocationOutput struct {
 
 // GetBucketLocationInput is the model's GetBucketLocationRequest.
 type GetBucketLocationInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// GetBucketNotificationConfigurationInput is the model's GetBucketNotificationConfigurationRequest.
+type GetBucketNotificationConfigurationInput struct {
 	Bucket              string
 	ExpectedBucketOwner *string
 }
@@ -681,6 +697,14 @@ type Initiator struct {
 	DisplayName *string
 }
 
+// LambdaFunctionConfiguration is the model's LambdaFunctionConfiguration.
+type LambdaFunctionConfiguration struct {
+	Id                *string
+	LambdaFunctionArn string
+	Events            []string // required
+	Filter            *NotificationConfigurationFilter
+}
+
 // ListBucketsOutput is the model's ListBucketsOutput.
 type ListBucketsOutput struct {
 	Buckets           []Bucket
@@ -871,6 +895,19 @@ type MultipartUpload struct {
 	ChecksumType      *string
 }
 
+// NotificationConfiguration is the model's NotificationConfiguration.
+type NotificationConfiguration struct {
+	TopicConfigurations          []TopicConfiguration
+	QueueConfigurations          []QueueConfiguration
+	LambdaFunctionConfigurations []LambdaFunctionConfiguration
+	EventBridgeConfiguration     *EventBridgeConfiguration
+}
+
+// NotificationConfigurationFilter is the model's NotificationConfigurationFilter.
+type NotificationConfigurationFilter struct {
+	Key *S3KeyFilter
+}
+
 // Object is the model's Object.
 type Object struct {
 	Key               *string
@@ -947,6 +984,14 @@ type PutBucketEncryptionInput struct {
 	ChecksumAlgorithm                 *string
 	ServerSideEncryptionConfiguration *ServerSideEncryptionConfiguration // required
 	ExpectedBucketOwner               *string
+}
+
+// PutBucketNotificationConfigurationInput is the model's PutBucketNotificationConfigurationRequest.
+type PutBucketNotificationConfigurationInput struct {
+	Bucket                    string
+	NotificationConfiguration *NotificationConfiguration // required
+	ExpectedBucketOwner       *string
+	SkipDestinationValidation *bool
 }
 
 // PutBucketPolicyInput is the model's PutBucketPolicyRequest.
@@ -1080,10 +1125,23 @@ type PutPublicAccessBlockInput struct {
 	ExpectedBucketOwner            *string
 }
 
+// QueueConfiguration is the model's QueueConfiguration.
+type QueueConfiguration struct {
+	Id       *string
+	QueueArn string
+	Events   []string // required
+	Filter   *NotificationConfigurationFilter
+}
+
 // RestoreStatus is the model's RestoreStatus.
 type RestoreStatus struct {
 	IsRestoreInProgress *bool
 	RestoreExpiryDate   *time.Time
+}
+
+// S3KeyFilter is the model's S3KeyFilter.
+type S3KeyFilter struct {
+	FilterRules []FilterRule
 }
 
 // ServerSideEncryptionByDefault is the model's ServerSideEncryptionByDefault.
@@ -1113,6 +1171,14 @@ type Tag struct {
 // Tagging is the model's Tagging.
 type Tagging struct {
 	TagSet []Tag // required
+}
+
+// TopicConfiguration is the model's TopicConfiguration.
+type TopicConfiguration struct {
+	Id       *string
+	TopicArn string
+	Events   []string // required
+	Filter   *NotificationConfigurationFilter
 }
 
 // UploadPartCopyOutput is the model's UploadPartCopyOutput.
@@ -1219,8 +1285,14 @@ type DeleteBucketTaggingOutput struct{}
 // DeletePublicAccessBlockOutput is the output of DeletePublicAccessBlock.
 type DeletePublicAccessBlockOutput struct{}
 
+// GetBucketNotificationConfigurationOutput is the output of GetBucketNotificationConfiguration.
+type GetBucketNotificationConfigurationOutput = NotificationConfiguration
+
 // PutBucketEncryptionOutput is the output of PutBucketEncryption.
 type PutBucketEncryptionOutput struct{}
+
+// PutBucketNotificationConfigurationOutput is the output of PutBucketNotificationConfiguration.
+type PutBucketNotificationConfigurationOutput struct{}
 
 // PutBucketPolicyOutput is the output of PutBucketPolicy.
 type PutBucketPolicyOutput struct{}

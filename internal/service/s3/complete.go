@@ -83,7 +83,7 @@ func (s *Service) complete(ctx context.Context, tx kv.Tx, b *bucket, in *api.Com
 	if err := s.abort(ctx, tx, in.Bucket, in.Key, in.UploadId); err != nil {
 		return nil, err
 	}
-	return o, s.writeObject(ctx, tx, b, name{in.Bucket, in.Key}, old, o, c, true)
+	return o, s.writeObject(ctx, tx, b, name{in.Bucket, in.Key}, old, o, c, api.EventS3ObjectCreatedCompleteMultipartUpload)
 }
 
 // choose returns the parts that the request lists, which are there, in order, and as the client knows them.

@@ -77,7 +77,9 @@ func (s *Service) readSource(ctx context.Context, r kv.Reader, src source) (from
 		}
 		return from, err
 	}
-	from.version = b.shownVersion(from.object)
+	if from.Version != "" {
+		from.version = &from.Version
+	}
 	from.content, err = readContent(r, src.bucket, src.key, from.object)
 	return from, err
 }
@@ -198,10 +200,10 @@ func (s *Service) copy(
 		}
 		o.Sum = computed
 	}
-	if err := s.writeObject(ctx, tx, b, name{in.Bucket, in.Key}, old, o, from.content, false); err != nil {
+	if err := s.writeObject(ctx, tx, b, name{in.Bucket, in.Key}, old, o, from.content, api.EventS3ObjectCreatedCopy); err != nil {
 		return err
 	}
-	out.CopySourceVersionId, out.VersionId = from.version, b.madeVersion(o)
+	out.CopySourceVersionId, out.VersionId = from.version, b.shownVersion(o)
 	return nil
 }
 

@@ -54,13 +54,15 @@ func (s *Service) remove(ctx context.Context, tx kv.Tx, b *bucket, at name, id, 
 		if o == nil {
 			return out, nil
 		}
-		return out, errors.Join(s.dropBody(ctx, tx, at.bucket, at.key, o), tx.Delete(objectKey(at.bucket, at.key)))
+		return out, errors.Join(s.dropBody(ctx, tx, at.bucket, at.key, o), tx.Delete(objectKey(at.bucket, at.key)),
+			s.emit(ctx, tx, b, at, api.EventS3ObjectRemovedDelete, o))
 	}
 	marker := &object{Modified: now(ctx), Marker: true}
 	if err := s.supersede(ctx, tx, b, at, o, marker); err != nil {
 		return out, err
 	}
-	if err := errors.Join(tx.Delete(objectKey(at.bucket, at.key)), putOlder(tx, at, marker)); err != nil {
+	if err := errors.Join(tx.Delete(objectKey(at.bucket, at.key)), putOlder(tx, at, marker),
+		s.emit(ctx, tx, b, at, api.EventS3ObjectRemovedDeleteMarkerCreated, marker)); err != nil {
 		return out, err
 	}
 	return removed{wire.Ptr(true), wire.Ptr(marker.id())}, nil
@@ -84,7 +86,7 @@ func (s *Service) removeVersion(ctx context.Context, tx kv.Tx, b *bucket, at nam
 	if o.Marker {
 		out.marker = wire.Ptr(true)
 	}
-	return out, s.dropVersion(ctx, tx, at, o, current)
+	return out, errors.Join(s.dropVersion(ctx, tx, at, o, current), s.emit(ctx, tx, b, at, api.EventS3ObjectRemovedDelete, o))
 }
 
 // maxDeleted bounds the objects of one DeleteObjects. Source: S3 API Reference, DeleteObjects.
@@ -123,7 +125,10 @@ func (s *Service) removeOne(
 	ctx context.Context, tx kv.Tx, b *bucket, in *api.DeleteObjectsInput, o *api.ObjectIdentifier, out *api.DeleteObjectsOutput,
 ) error {
 	var r removed
-	err := errors.Join(checkVersion(o.VersionId), checkKey(o.Key))
+	err := checkKey(o.Key)
+	if err == nil && checkVersion(o.VersionId) != nil {
+		err = noSuchVersion(name{in.Bucket, o.Key}, *o.VersionId) // unlike DeleteObject
+	}
 	if err == nil && (o.LastModifiedTime != nil || o.Size != nil) {
 		err = notImplemented("DeleteObjects", "LastModifiedTime and Size", "set")
 	}

@@ -171,7 +171,7 @@ func (s *Service) GetObjectTagging(ctx context.Context, in *api.GetObjectTagging
 		if err != nil {
 			return err
 		}
-		o, err := readVersion(r, b, name{in.Bucket, in.Key}, in.VersionId)
+		o, _, err := tagged(r, b, name{in.Bucket, in.Key}, in.VersionId, http.MethodGet)
 		if err == nil {
 			out.TagSet, out.VersionId = append(out.TagSet, slices.Clone(o.Tags)...), b.shownVersion(o)
 		}

@@ -110,10 +110,11 @@ func (o *object) dataKey(bucket, key string) kv.Key {
 
 // writeObject makes an object the current one of its key. old is the one that is now, or nil: where the bucket keeps versions it becomes an older
 // one, and otherwise its body is given up. The new body is retained unless it is so already, as the parts of an upload are.
-func (s *Service) writeObject(ctx context.Context, tx kv.Tx, b *bucket, at name, old, o *object, c content, retained bool) error {
+// event is what happened, which decides who is told of it.
+func (s *Service) writeObject(ctx context.Context, tx kv.Tx, b *bucket, at name, old, o *object, c content, event string) error {
 	bucket, key := at.bucket, at.key
 	o.place(c)
-	if !retained {
+	if event != api.EventS3ObjectCreatedCompleteMultipartUpload {
 		for _, seg := range c.segments {
 			if err := s.deps.Refs.Retain(ctx, seg.Blob); err != nil {
 				return err
@@ -127,7 +128,7 @@ func (s *Service) writeObject(ctx context.Context, tx kv.Tx, b *bucket, at name,
 	if err != nil {
 		return err
 	}
-	if err := tx.Put(objectKey(bucket, key), row); err != nil {
+	if err := errors.Join(tx.Put(objectKey(bucket, key), row), s.emit(ctx, tx, b, at, event, o)); err != nil {
 		return err
 	}
 	switch {

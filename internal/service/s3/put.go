@@ -96,7 +96,7 @@ func (s *Service) put(ctx context.Context, at name, owner *string, cond writeCon
 		if err := cond.check(at.key, old); err != nil {
 			return err
 		}
-		return s.writeObject(ctx, tx, b, at, old, o, c, false)
+		return s.writeObject(ctx, tx, b, at, old, o, c, api.EventS3ObjectCreatedPut)
 	})
 	return b, err
 }

@@ -4,6 +4,7 @@ import (
 	api "croft/internal/awsapi/s3"
 	"croft/internal/cloud"
 	"croft/internal/kv"
+	"croft/internal/outbox"
 	"croft/internal/service"
 )
 
@@ -22,7 +23,10 @@ func New(deps service.Deps) *Service { return &Service{deps: deps} }
 
 // Descriptor declares the service.
 func (s *Service) Descriptor() service.Descriptor {
-	return service.Descriptor{API: api.Service(), Impl: s, Resources: s.resources()}
+	return service.Descriptor{
+		API: api.Service(), Impl: s, Resources: s.resources(),
+		Outbox: map[string]outbox.Handler{notifyHandler: {Apply: s.notify}},
+	}
 }
 
 func (s *Service) space() kv.Space { return s.deps.Shared(serviceName) }

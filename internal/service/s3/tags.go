@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -49,7 +50,7 @@ func (s *Service) PutObjectTagging(ctx context.Context, in *api.PutObjectTagging
 	if err := errors.Join(checkVersion(in.VersionId), checkObjectTags(in.Tagging.TagSet)); err != nil {
 		return nil, err
 	}
-	version, err := s.retag(ctx, name{in.Bucket, in.Key}, in.VersionId, in.ExpectedBucketOwner, in.Tagging.TagSet)
+	version, err := s.retag(ctx, name{in.Bucket, in.Key}, in.VersionId, in.ExpectedBucketOwner, in.Tagging.TagSet, http.MethodPut)
 	if err != nil {
 		return nil, err
 	}
@@ -61,32 +62,30 @@ func (s *Service) DeleteObjectTagging(ctx context.Context, in *api.DeleteObjectT
 	if err := checkVersion(in.VersionId); err != nil {
 		return nil, err
 	}
-	version, err := s.retag(ctx, name{in.Bucket, in.Key}, in.VersionId, in.ExpectedBucketOwner, nil)
+	version, err := s.retag(ctx, name{in.Bucket, in.Key}, in.VersionId, in.ExpectedBucketOwner, nil, http.MethodDelete)
 	if err != nil {
 		return nil, err
 	}
 	return &api.DeleteObjectTaggingOutput{VersionId: version}, nil
 }
 
-// retag gives a version other tags, and returns the id that the answer has.
-func (s *Service) retag(ctx context.Context, at name, id, owner *string, tags []api.Tag) (shown *string, err error) {
+// retag gives a version other tags, by the HTTP method of the request, and returns the id that the answer has.
+func (s *Service) retag(ctx context.Context, at name, id, owner *string, tags []api.Tag, method string) (shown *string, err error) {
 	err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		b, err := s.ownHere(ctx, tx, at.bucket, owner)
 		if err != nil {
 			return err
 		}
-		o, err := readVersion(tx, b, at, id)
+		event := api.EventS3ObjectTaggingPut
+		if method == http.MethodDelete {
+			event = api.EventS3ObjectTaggingDelete
+		}
+		o, current, err := tagged(tx, b, at, id, method)
 		if err != nil {
 			return err
 		}
-		current := id == nil
-		if !current {
-			if _, current, err = getVersion(tx, at, *id); err != nil {
-				return err
-			}
-		}
 		o.Tags, shown = tags, b.shownVersion(o)
-		return writeVersion(tx, at, o, current)
+		return errors.Join(writeVersion(tx, at, o, current), s.emit(ctx, tx, b, at, event, o))
 	})
 	return shown, err
 }

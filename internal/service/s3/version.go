@@ -1,8 +1,10 @@
 package s3
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -25,20 +27,31 @@ func versionEncoding() *base64.Encoding {
 	return base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._").WithPadding(base64.NoPadding)
 }
 
-// versionBytes is what a version's id is made of: its number, by which its row is found, and random bytes.
-const versionBytes = 24
+// versionBytes is what a version's id is made of: its number, by which its row is found, random bytes, and, behind the first versionChecked, what
+// tells an id from text of the same form. S3 answers differently for what never was an id.
+const (
+	versionBytes   = 24
+	versionChecked = 20
+)
 
 func newVersionID(seq uint64) string {
 	var b [versionBytes]byte
 	binary.BigEndian.PutUint64(b[:8], seq)
-	rand.Read(b[8:])
+	rand.Read(b[8:versionChecked])
+	check := sha256.Sum256(b[:versionChecked])
+	copy(b[versionChecked:], check[:])
 	return versionEncoding().EncodeToString(b[:])
 }
 
 // versionSeq returns the number in a version's id, or InvalidArgument for what is none.
 func versionSeq(id string) (uint64, error) {
 	b, err := versionEncoding().Strict().DecodeString(id)
-	if err != nil || len(b) != versionBytes {
+	valid := err == nil && len(b) == versionBytes
+	if valid {
+		check := sha256.Sum256(b[:versionChecked])
+		valid = bytes.Equal(check[:versionBytes-versionChecked], b[versionChecked:])
+	}
+	if !valid {
 		return 0, invalidArgument("versionId", id, "Invalid version id specified")
 	}
 	return binary.BigEndian.Uint64(b), nil
@@ -150,10 +163,34 @@ func readVersion(r kv.Reader, b *bucket, at name, id *string) (*object, error) {
 		return nil, err
 	}
 	if o.Marker {
-		e := cloud.Errorf("MethodNotAllowed", "The specified method is not allowed against this resource.").WithStatus(http.StatusMethodNotAllowed)
-		return nil, with(e, "Method", http.MethodGet, "ResourceType", "DeleteMarker", "x-amz-delete-marker", "true", "x-amz-version-id", o.id())
+		return nil, markerNotAllowed(o, http.MethodGet)
 	}
 	return o, nil
+}
+
+func markerNotAllowed(o *object, method string) *cloud.Error {
+	e := cloud.Errorf("MethodNotAllowed", "The specified method is not allowed against this resource.").WithStatus(http.StatusMethodNotAllowed)
+	return with(e, "Method", method, "ResourceType", "DeleteMarker", "x-amz-delete-marker", "true", "x-amz-version-id", o.id())
+}
+
+// tagged returns the version whose tags a request is for, and whether it is the current object. A delete marker that is the newest version is
+// refused as one that is named.
+func tagged(r kv.Reader, b *bucket, at name, id *string, method string) (o *object, current bool, err error) {
+	if id != nil {
+		o, current, err = getVersion(r, at, *id)
+	} else {
+		o, err = lookObject(r, at.bucket, at.key)
+		if current = o != nil; !current && err == nil && b.Versioning != "" {
+			o, err = newestOlder(r, at)
+		}
+		if o == nil && err == nil {
+			err = noSuchKey(at.key)
+		}
+	}
+	if err == nil && o.Marker {
+		err = markerNotAllowed(o, method)
+	}
+	return o, current, err
 }
 
 // supersede makes room for o as the newest version of its key, and gives it its number and id. old is the current object, or nil. Its cost
