@@ -13,7 +13,10 @@ type API interface {
 	CreateBucket(context.Context, *CreateBucketInput) (*CreateBucketOutput, error)
 	CreateMultipartUpload(context.Context, *CreateMultipartUploadInput) (*CreateMultipartUploadOutput, error)
 	DeleteBucket(context.Context, *DeleteBucketInput) (*DeleteBucketOutput, error)
+	DeleteBucketCors(context.Context, *DeleteBucketCorsInput) (*DeleteBucketCorsOutput, error)
 	DeleteBucketEncryption(context.Context, *DeleteBucketEncryptionInput) (*DeleteBucketEncryptionOutput, error)
+	DeleteBucketLifecycle(context.Context, *DeleteBucketLifecycleInput) (*DeleteBucketLifecycleOutput, error)
+	DeleteBucketOwnershipControls(context.Context, *DeleteBucketOwnershipControlsInput) (*DeleteBucketOwnershipControlsOutput, error)
 	DeleteBucketPolicy(context.Context, *DeleteBucketPolicyInput) (*DeleteBucketPolicyOutput, error)
 	DeleteBucketTagging(context.Context, *DeleteBucketTaggingInput) (*DeleteBucketTaggingOutput, error)
 	DeleteObject(context.Context, *DeleteObjectInput) (*DeleteObjectOutput, error)
@@ -21,9 +24,12 @@ type API interface {
 	DeleteObjects(context.Context, *DeleteObjectsInput) (*DeleteObjectsOutput, error)
 	DeletePublicAccessBlock(context.Context, *DeletePublicAccessBlockInput) (*DeletePublicAccessBlockOutput, error)
 	GetBucketAcl(context.Context, *GetBucketAclInput) (*GetBucketAclOutput, error)
+	GetBucketCors(context.Context, *GetBucketCorsInput) (*GetBucketCorsOutput, error)
 	GetBucketEncryption(context.Context, *GetBucketEncryptionInput) (*GetBucketEncryptionOutput, error)
+	GetBucketLifecycleConfiguration(context.Context, *GetBucketLifecycleConfigurationInput) (*GetBucketLifecycleConfigurationOutput, error)
 	GetBucketLocation(context.Context, *GetBucketLocationInput) (*GetBucketLocationOutput, error)
 	GetBucketNotificationConfiguration(context.Context, *GetBucketNotificationConfigurationInput) (*GetBucketNotificationConfigurationOutput, error)
+	GetBucketOwnershipControls(context.Context, *GetBucketOwnershipControlsInput) (*GetBucketOwnershipControlsOutput, error)
 	GetBucketPolicy(context.Context, *GetBucketPolicyInput) (*GetBucketPolicyOutput, error)
 	GetBucketTagging(context.Context, *GetBucketTaggingInput) (*GetBucketTaggingOutput, error)
 	GetBucketVersioning(context.Context, *GetBucketVersioningInput) (*GetBucketVersioningOutput, error)
@@ -38,8 +44,11 @@ type API interface {
 	ListObjects(context.Context, *ListObjectsInput) (*ListObjectsOutput, error)
 	ListObjectsV2(context.Context, *ListObjectsV2Input) (*ListObjectsV2Output, error)
 	ListParts(context.Context, *ListPartsInput) (*ListPartsOutput, error)
+	PutBucketCors(context.Context, *PutBucketCorsInput) (*PutBucketCorsOutput, error)
 	PutBucketEncryption(context.Context, *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error)
+	PutBucketLifecycleConfiguration(context.Context, *PutBucketLifecycleConfigurationInput) (*PutBucketLifecycleConfigurationOutput, error)
 	PutBucketNotificationConfiguration(context.Context, *PutBucketNotificationConfigurationInput) (*PutBucketNotificationConfigurationOutput, error)
+	PutBucketOwnershipControls(context.Context, *PutBucketOwnershipControlsInput) (*PutBucketOwnershipControlsOutput, error)
 	PutBucketPolicy(context.Context, *PutBucketPolicyInput) (*PutBucketPolicyOutput, error)
 	PutBucketTagging(context.Context, *PutBucketTaggingInput) (*PutBucketTaggingOutput, error)
 	PutBucketVersioning(context.Context, *PutBucketVersioningInput) (*PutBucketVersioningOutput, error)
@@ -86,9 +95,24 @@ func (Unimplemented) DeleteBucket(context.Context, *DeleteBucketInput) (*DeleteB
 	return nil, wire.NotImplemented("s3", "DeleteBucket")
 }
 
+// DeleteBucketCors answers NotImplemented.
+func (Unimplemented) DeleteBucketCors(context.Context, *DeleteBucketCorsInput) (*DeleteBucketCorsOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteBucketCors")
+}
+
 // DeleteBucketEncryption answers NotImplemented.
 func (Unimplemented) DeleteBucketEncryption(context.Context, *DeleteBucketEncryptionInput) (*DeleteBucketEncryptionOutput, error) {
 	return nil, wire.NotImplemented("s3", "DeleteBucketEncryption")
+}
+
+// DeleteBucketLifecycle answers NotImplemented.
+func (Unimplemented) DeleteBucketLifecycle(context.Context, *DeleteBucketLifecycleInput) (*DeleteBucketLifecycleOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteBucketLifecycle")
+}
+
+// DeleteBucketOwnershipControls answers NotImplemented.
+func (Unimplemented) DeleteBucketOwnershipControls(context.Context, *DeleteBucketOwnershipControlsInput) (*DeleteBucketOwnershipControlsOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteBucketOwnershipControls")
 }
 
 // DeleteBucketPolicy answers NotImplemented.
@@ -126,9 +150,19 @@ func (Unimplemented) GetBucketAcl(context.Context, *GetBucketAclInput) (*GetBuck
 	return nil, wire.NotImplemented("s3", "GetBucketAcl")
 }
 
+// GetBucketCors answers NotImplemented.
+func (Unimplemented) GetBucketCors(context.Context, *GetBucketCorsInput) (*GetBucketCorsOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketCors")
+}
+
 // GetBucketEncryption answers NotImplemented.
 func (Unimplemented) GetBucketEncryption(context.Context, *GetBucketEncryptionInput) (*GetBucketEncryptionOutput, error) {
 	return nil, wire.NotImplemented("s3", "GetBucketEncryption")
+}
+
+// GetBucketLifecycleConfiguration answers NotImplemented.
+func (Unimplemented) GetBucketLifecycleConfiguration(context.Context, *GetBucketLifecycleConfigurationInput) (*GetBucketLifecycleConfigurationOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketLifecycleConfiguration")
 }
 
 // GetBucketLocation answers NotImplemented.
@@ -139,6 +173,11 @@ func (Unimplemented) GetBucketLocation(context.Context, *GetBucketLocationInput)
 // GetBucketNotificationConfiguration answers NotImplemented.
 func (Unimplemented) GetBucketNotificationConfiguration(context.Context, *GetBucketNotificationConfigurationInput) (*GetBucketNotificationConfigurationOutput, error) {
 	return nil, wire.NotImplemented("s3", "GetBucketNotificationConfiguration")
+}
+
+// GetBucketOwnershipControls answers NotImplemented.
+func (Unimplemented) GetBucketOwnershipControls(context.Context, *GetBucketOwnershipControlsInput) (*GetBucketOwnershipControlsOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketOwnershipControls")
 }
 
 // GetBucketPolicy answers NotImplemented.
@@ -211,14 +250,29 @@ func (Unimplemented) ListParts(context.Context, *ListPartsInput) (*ListPartsOutp
 	return nil, wire.NotImplemented("s3", "ListParts")
 }
 
+// PutBucketCors answers NotImplemented.
+func (Unimplemented) PutBucketCors(context.Context, *PutBucketCorsInput) (*PutBucketCorsOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketCors")
+}
+
 // PutBucketEncryption answers NotImplemented.
 func (Unimplemented) PutBucketEncryption(context.Context, *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error) {
 	return nil, wire.NotImplemented("s3", "PutBucketEncryption")
 }
 
+// PutBucketLifecycleConfiguration answers NotImplemented.
+func (Unimplemented) PutBucketLifecycleConfiguration(context.Context, *PutBucketLifecycleConfigurationInput) (*PutBucketLifecycleConfigurationOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketLifecycleConfiguration")
+}
+
 // PutBucketNotificationConfiguration answers NotImplemented.
 func (Unimplemented) PutBucketNotificationConfiguration(context.Context, *PutBucketNotificationConfigurationInput) (*PutBucketNotificationConfigurationOutput, error) {
 	return nil, wire.NotImplemented("s3", "PutBucketNotificationConfiguration")
+}
+
+// PutBucketOwnershipControls answers NotImplemented.
+func (Unimplemented) PutBucketOwnershipControls(context.Context, *PutBucketOwnershipControlsInput) (*PutBucketOwnershipControlsOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketOwnershipControls")
 }
 
 // PutBucketPolicy answers NotImplemented.

@@ -148,6 +148,12 @@ const (
 	EventS3ObjectTaggingDelete                          = "s3:ObjectTagging:Delete"
 )
 
+// The values of ExpirationStatus.
+const (
+	ExpirationStatusEnabled  = "Enabled"
+	ExpirationStatusDisabled = "Disabled"
+)
+
 // The values of FilterRuleName.
 const (
 	FilterRuleNamePrefix = "prefix"
@@ -298,6 +304,22 @@ const (
 const (
 	TaggingDirectiveCOPY    = "COPY"
 	TaggingDirectiveREPLACE = "REPLACE"
+)
+
+// The values of TransitionDefaultMinimumObjectSize.
+const (
+	TransitionDefaultMinimumObjectSizeVariesByStorageClass  = "varies_by_storage_class"
+	TransitionDefaultMinimumObjectSizeAllStorageClasses128K = "all_storage_classes_128K"
+)
+
+// The values of TransitionStorageClass.
+const (
+	TransitionStorageClassGLACIER            = "GLACIER"
+	TransitionStorageClassSTANDARDIA         = "STANDARD_IA"
+	TransitionStorageClassONEZONEIA          = "ONEZONE_IA"
+	TransitionStorageClassINTELLIGENTTIERING = "INTELLIGENT_TIERING"
+	TransitionStorageClassDEEPARCHIVE        = "DEEP_ARCHIVE"
+	TransitionStorageClassGLACIERIR          = "GLACIER_IR"
 )
 
 // The values of Type.

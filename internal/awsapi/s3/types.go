@@ -5,6 +5,11 @@ package s3
 import "time"
 import "croft/internal/wire"
 
+// AbortIncompleteMultipartUpload is the model's AbortIncompleteMultipartUpload.
+type AbortIncompleteMultipartUpload struct {
+	DaysAfterInitiation *int32
+}
+
 // AbortMultipartUploadOutput is the model's AbortMultipartUploadOutput.
 type AbortMultipartUploadOutput struct {
 	RequestCharged *string
@@ -37,6 +42,26 @@ type Bucket struct {
 type BucketInfo struct {
 	DataRedundancy *string
 	Type           *string
+}
+
+// BucketLifecycleConfiguration is the model's BucketLifecycleConfiguration.
+type BucketLifecycleConfiguration struct {
+	Rules []LifecycleRule // required
+}
+
+// CORSConfiguration is the model's CORSConfiguration.
+type CORSConfiguration struct {
+	CORSRules []CORSRule // required
+}
+
+// CORSRule is the model's CORSRule.
+type CORSRule struct {
+	ID             *string
+	AllowedHeaders []string
+	AllowedMethods []string // required
+	AllowedOrigins []string // required
+	ExposeHeaders  []string
+	MaxAgeSeconds  *int32
 }
 
 // CommonPrefix is the model's CommonPrefix.
@@ -300,8 +325,26 @@ type Delete struct {
 	Quiet   *bool
 }
 
+// DeleteBucketCorsInput is the model's DeleteBucketCorsRequest.
+type DeleteBucketCorsInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
 // DeleteBucketEncryptionInput is the model's DeleteBucketEncryptionRequest.
 type DeleteBucketEncryptionInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// DeleteBucketLifecycleInput is the model's DeleteBucketLifecycleRequest.
+type DeleteBucketLifecycleInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// DeleteBucketOwnershipControlsInput is the model's DeleteBucketOwnershipControlsRequest.
+type DeleteBucketOwnershipControlsInput struct {
 	Bucket              string
 	ExpectedBucketOwner *string
 }
@@ -429,6 +472,17 @@ type GetBucketAclInput struct {
 	ExpectedBucketOwner *string
 }
 
+// GetBucketCorsOutput is the model's GetBucketCorsOutput.
+type GetBucketCorsOutput struct {
+	CORSRules []CORSRule
+}
+
+// GetBucketCorsInput is the model's GetBucketCorsRequest.
+type GetBucketCorsInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
 // GetBucketEncryptionOutput is the model's GetBucketEncryptionOutput.
 type GetBucketEncryptionOutput struct {
 	ServerSideEncryptionConfiguration *ServerSideEncryptionConfiguration
@@ -436,6 +490,18 @@ type GetBucketEncryptionOutput struct {
 
 // GetBucketEncryptionInput is the model's GetBucketEncryptionRequest.
 type GetBucketEncryptionInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// GetBucketLifecycleConfigurationOutput is the model's GetBucketLifecycleConfigurationOutput.
+type GetBucketLifecycleConfigurationOutput struct {
+	Rules                              []LifecycleRule
+	TransitionDefaultMinimumObjectSize *string
+}
+
+// GetBucketLifecycleConfigurationInput is the model's GetBucketLifecycleConfigurationRequest.
+type GetBucketLifecycleConfigurationInput struct {
 	Bucket              string
 	ExpectedBucketOwner *string
 }
@@ -453,6 +519,17 @@ type GetBucketLocationInput struct {
 
 // GetBucketNotificationConfigurationInput is the model's GetBucketNotificationConfigurationRequest.
 type GetBucketNotificationConfigurationInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// GetBucketOwnershipControlsOutput is the model's GetBucketOwnershipControlsOutput.
+type GetBucketOwnershipControlsOutput struct {
+	OwnershipControls *OwnershipControls
+}
+
+// GetBucketOwnershipControlsInput is the model's GetBucketOwnershipControlsRequest.
+type GetBucketOwnershipControlsInput struct {
 	Bucket              string
 	ExpectedBucketOwner *string
 }
@@ -705,6 +782,43 @@ type LambdaFunctionConfiguration struct {
 	Filter            *NotificationConfigurationFilter
 }
 
+// LifecycleExpiration is the model's LifecycleExpiration.
+type LifecycleExpiration struct {
+	Date                      *time.Time
+	Days                      *int32
+	ExpiredObjectDeleteMarker *bool
+}
+
+// LifecycleRule is the model's LifecycleRule.
+type LifecycleRule struct {
+	Expiration                     *LifecycleExpiration
+	ID                             *string
+	Prefix                         *string
+	Filter                         *LifecycleRuleFilter
+	Status                         string
+	Transitions                    []Transition
+	NoncurrentVersionTransitions   []NoncurrentVersionTransition
+	NoncurrentVersionExpiration    *NoncurrentVersionExpiration
+	AbortIncompleteMultipartUpload *AbortIncompleteMultipartUpload
+}
+
+// LifecycleRuleAndOperator is the model's LifecycleRuleAndOperator.
+type LifecycleRuleAndOperator struct {
+	Prefix                *string
+	Tags                  []Tag
+	ObjectSizeGreaterThan *int64
+	ObjectSizeLessThan    *int64
+}
+
+// LifecycleRuleFilter is the model's LifecycleRuleFilter.
+type LifecycleRuleFilter struct {
+	Prefix                *string
+	Tag                   *Tag
+	ObjectSizeGreaterThan *int64
+	ObjectSizeLessThan    *int64
+	And                   *LifecycleRuleAndOperator
+}
+
 // ListBucketsOutput is the model's ListBucketsOutput.
 type ListBucketsOutput struct {
 	Buckets           []Bucket
@@ -895,6 +1009,19 @@ type MultipartUpload struct {
 	ChecksumType      *string
 }
 
+// NoncurrentVersionExpiration is the model's NoncurrentVersionExpiration.
+type NoncurrentVersionExpiration struct {
+	NoncurrentDays          *int32
+	NewerNoncurrentVersions *int32
+}
+
+// NoncurrentVersionTransition is the model's NoncurrentVersionTransition.
+type NoncurrentVersionTransition struct {
+	NoncurrentDays          *int32
+	StorageClass            *string
+	NewerNoncurrentVersions *int32
+}
+
 // NotificationConfiguration is the model's NotificationConfiguration.
 type NotificationConfiguration struct {
 	TopicConfigurations          []TopicConfiguration
@@ -951,6 +1078,16 @@ type Owner struct {
 	ID          *string
 }
 
+// OwnershipControls is the model's OwnershipControls.
+type OwnershipControls struct {
+	Rules []OwnershipControlsRule // required
+}
+
+// OwnershipControlsRule is the model's OwnershipControlsRule.
+type OwnershipControlsRule struct {
+	ObjectOwnership string
+}
+
 // Part is the model's Part.
 type Part struct {
 	PartNumber        *int32
@@ -977,6 +1114,15 @@ type PublicAccessBlockConfiguration struct {
 	RestrictPublicBuckets *bool
 }
 
+// PutBucketCorsInput is the model's PutBucketCorsRequest.
+type PutBucketCorsInput struct {
+	Bucket              string
+	CORSConfiguration   *CORSConfiguration // required
+	ContentMD5          *string
+	ChecksumAlgorithm   *string
+	ExpectedBucketOwner *string
+}
+
 // PutBucketEncryptionInput is the model's PutBucketEncryptionRequest.
 type PutBucketEncryptionInput struct {
 	Bucket                            string
@@ -986,12 +1132,35 @@ type PutBucketEncryptionInput struct {
 	ExpectedBucketOwner               *string
 }
 
+// PutBucketLifecycleConfigurationOutput is the model's PutBucketLifecycleConfigurationOutput.
+type PutBucketLifecycleConfigurationOutput struct {
+	TransitionDefaultMinimumObjectSize *string
+}
+
+// PutBucketLifecycleConfigurationInput is the model's PutBucketLifecycleConfigurationRequest.
+type PutBucketLifecycleConfigurationInput struct {
+	Bucket                             string
+	ChecksumAlgorithm                  *string
+	LifecycleConfiguration             *BucketLifecycleConfiguration
+	ExpectedBucketOwner                *string
+	TransitionDefaultMinimumObjectSize *string
+}
+
 // PutBucketNotificationConfigurationInput is the model's PutBucketNotificationConfigurationRequest.
 type PutBucketNotificationConfigurationInput struct {
 	Bucket                    string
 	NotificationConfiguration *NotificationConfiguration // required
 	ExpectedBucketOwner       *string
 	SkipDestinationValidation *bool
+}
+
+// PutBucketOwnershipControlsInput is the model's PutBucketOwnershipControlsRequest.
+type PutBucketOwnershipControlsInput struct {
+	Bucket              string
+	ContentMD5          *string
+	ExpectedBucketOwner *string
+	OwnershipControls   *OwnershipControls // required
+	ChecksumAlgorithm   *string
 }
 
 // PutBucketPolicyInput is the model's PutBucketPolicyRequest.
@@ -1181,6 +1350,13 @@ type TopicConfiguration struct {
 	Filter   *NotificationConfigurationFilter
 }
 
+// Transition is the model's Transition.
+type Transition struct {
+	Date         *time.Time
+	Days         *int32
+	StorageClass *string
+}
+
 // UploadPartCopyOutput is the model's UploadPartCopyOutput.
 type UploadPartCopyOutput struct {
 	CopySourceVersionId  *string
@@ -1273,8 +1449,17 @@ type VersioningConfiguration struct {
 // DeleteBucketOutput is the output of DeleteBucket.
 type DeleteBucketOutput struct{}
 
+// DeleteBucketCorsOutput is the output of DeleteBucketCors.
+type DeleteBucketCorsOutput struct{}
+
 // DeleteBucketEncryptionOutput is the output of DeleteBucketEncryption.
 type DeleteBucketEncryptionOutput struct{}
+
+// DeleteBucketLifecycleOutput is the output of DeleteBucketLifecycle.
+type DeleteBucketLifecycleOutput struct{}
+
+// DeleteBucketOwnershipControlsOutput is the output of DeleteBucketOwnershipControls.
+type DeleteBucketOwnershipControlsOutput struct{}
 
 // DeleteBucketPolicyOutput is the output of DeleteBucketPolicy.
 type DeleteBucketPolicyOutput struct{}
@@ -1288,11 +1473,17 @@ type DeletePublicAccessBlockOutput struct{}
 // GetBucketNotificationConfigurationOutput is the output of GetBucketNotificationConfiguration.
 type GetBucketNotificationConfigurationOutput = NotificationConfiguration
 
+// PutBucketCorsOutput is the output of PutBucketCors.
+type PutBucketCorsOutput struct{}
+
 // PutBucketEncryptionOutput is the output of PutBucketEncryption.
 type PutBucketEncryptionOutput struct{}
 
 // PutBucketNotificationConfigurationOutput is the output of PutBucketNotificationConfiguration.
 type PutBucketNotificationConfigurationOutput struct{}
+
+// PutBucketOwnershipControlsOutput is the output of PutBucketOwnershipControls.
+type PutBucketOwnershipControlsOutput struct{}
 
 // PutBucketPolicyOutput is the output of PutBucketPolicy.
 type PutBucketPolicyOutput struct{}

@@ -1,7 +1,7 @@
 // Package s3 is Amazon S3: buckets and their objects, uploads in parts, tags, and the settings of buckets that deployment tools ask for.
 //
 // What is not here: access control lists, encryption with keys of the key management service or of the client's own, object lock,
-// storage classes, websites, lifecycles, replication, and every operation that the API interface does not have; they
+// storage classes, websites, replication, and every operation that the API interface does not have; they
 // answer NotImplemented with their name. A parameter of an operation that is here and has no effect is refused by name.
 //
 // Invariants:

@@ -20,6 +20,9 @@ type bucketProperties struct {
 	PublicAccessBlockConfiguration *accessProperties     `cfn:"PublicAccessBlockConfiguration"`
 	VersioningConfiguration        *versioningProperties `cfn:"VersioningConfiguration"`
 	NotificationConfiguration      *notifyProperties     `cfn:"NotificationConfiguration"`
+	LifecycleConfiguration         *lifecycleProperties  `cfn:"LifecycleConfiguration"`
+	CorsConfiguration              *corsProperties       `cfn:"CorsConfiguration"`
+	OwnershipControls              *ownershipProperties  `cfn:"OwnershipControls"`
 }
 
 type encryptionProperties struct {
@@ -133,6 +136,12 @@ func (s *Service) configure(ctx context.Context, name string, old, p *bucketProp
 		return err
 	}
 	if err := s.configureVersions(ctx, name, old, p); err != nil {
+		return err
+	}
+	if err := s.configureLifecycle(ctx, name, old, p); err != nil {
+		return err
+	}
+	if err := s.configureAccess(ctx, name, old, p); err != nil {
 		return err
 	}
 	return s.configureNotifications(ctx, name, old, p)

@@ -6,6 +6,7 @@ import (
 	"croft/internal/kv"
 	"croft/internal/outbox"
 	"croft/internal/service"
+	"croft/internal/timer"
 )
 
 const serviceName = "s3"
@@ -26,6 +27,7 @@ func (s *Service) Descriptor() service.Descriptor {
 	return service.Descriptor{
 		API: api.Service(), Impl: s, Resources: s.resources(),
 		Outbox: map[string]outbox.Handler{notifyHandler: {Apply: s.notify}},
+		Timers: map[string]timer.Handler{lifecycleHandler: s.expire},
 	}
 }
 

@@ -87,7 +87,6 @@ for call, arguments, name in [
     (s3.restore_object, {"Bucket": "boto-one", "Key": "k"}, "RestoreObject"),
     (s3.list_bucket_inventory_configurations, {"Bucket": "boto-one"}, "ListBucketInventoryConfigurations"),
     (s3.get_bucket_inventory_configuration, {"Bucket": "boto-one", "Id": "i"}, "GetBucketInventoryConfiguration"),
-    (s3.get_bucket_lifecycle_configuration, {"Bucket": "boto-one"}, "GetBucketLifecycleConfiguration"),
 ]:
     assert "s3:" + name + "." in refused("NotImplemented", 501, call, **arguments)["Error"]["Message"], name
 
