@@ -13,7 +13,10 @@ type API interface {
 	CreateBucket(context.Context, *CreateBucketInput) (*CreateBucketOutput, error)
 	CreateMultipartUpload(context.Context, *CreateMultipartUploadInput) (*CreateMultipartUploadOutput, error)
 	DeleteBucket(context.Context, *DeleteBucketInput) (*DeleteBucketOutput, error)
+	DeleteBucketCors(context.Context, *DeleteBucketCorsInput) (*DeleteBucketCorsOutput, error)
 	DeleteBucketEncryption(context.Context, *DeleteBucketEncryptionInput) (*DeleteBucketEncryptionOutput, error)
+	DeleteBucketLifecycle(context.Context, *DeleteBucketLifecycleInput) (*DeleteBucketLifecycleOutput, error)
+	DeleteBucketOwnershipControls(context.Context, *DeleteBucketOwnershipControlsInput) (*DeleteBucketOwnershipControlsOutput, error)
 	DeleteBucketPolicy(context.Context, *DeleteBucketPolicyInput) (*DeleteBucketPolicyOutput, error)
 	DeleteBucketTagging(context.Context, *DeleteBucketTaggingInput) (*DeleteBucketTaggingOutput, error)
 	DeleteObject(context.Context, *DeleteObjectInput) (*DeleteObjectOutput, error)
@@ -21,8 +24,12 @@ type API interface {
 	DeleteObjects(context.Context, *DeleteObjectsInput) (*DeleteObjectsOutput, error)
 	DeletePublicAccessBlock(context.Context, *DeletePublicAccessBlockInput) (*DeletePublicAccessBlockOutput, error)
 	GetBucketAcl(context.Context, *GetBucketAclInput) (*GetBucketAclOutput, error)
+	GetBucketCors(context.Context, *GetBucketCorsInput) (*GetBucketCorsOutput, error)
 	GetBucketEncryption(context.Context, *GetBucketEncryptionInput) (*GetBucketEncryptionOutput, error)
+	GetBucketLifecycleConfiguration(context.Context, *GetBucketLifecycleConfigurationInput) (*GetBucketLifecycleConfigurationOutput, error)
 	GetBucketLocation(context.Context, *GetBucketLocationInput) (*GetBucketLocationOutput, error)
+	GetBucketNotificationConfiguration(context.Context, *GetBucketNotificationConfigurationInput) (*GetBucketNotificationConfigurationOutput, error)
+	GetBucketOwnershipControls(context.Context, *GetBucketOwnershipControlsInput) (*GetBucketOwnershipControlsOutput, error)
 	GetBucketPolicy(context.Context, *GetBucketPolicyInput) (*GetBucketPolicyOutput, error)
 	GetBucketTagging(context.Context, *GetBucketTaggingInput) (*GetBucketTaggingOutput, error)
 	GetBucketVersioning(context.Context, *GetBucketVersioningInput) (*GetBucketVersioningOutput, error)
@@ -33,12 +40,18 @@ type API interface {
 	HeadObject(context.Context, *HeadObjectInput) (*HeadObjectOutput, error)
 	ListBuckets(context.Context, *ListBucketsInput) (*ListBucketsOutput, error)
 	ListMultipartUploads(context.Context, *ListMultipartUploadsInput) (*ListMultipartUploadsOutput, error)
+	ListObjectVersions(context.Context, *ListObjectVersionsInput) (*ListObjectVersionsOutput, error)
 	ListObjects(context.Context, *ListObjectsInput) (*ListObjectsOutput, error)
 	ListObjectsV2(context.Context, *ListObjectsV2Input) (*ListObjectsV2Output, error)
 	ListParts(context.Context, *ListPartsInput) (*ListPartsOutput, error)
+	PutBucketCors(context.Context, *PutBucketCorsInput) (*PutBucketCorsOutput, error)
 	PutBucketEncryption(context.Context, *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error)
+	PutBucketLifecycleConfiguration(context.Context, *PutBucketLifecycleConfigurationInput) (*PutBucketLifecycleConfigurationOutput, error)
+	PutBucketNotificationConfiguration(context.Context, *PutBucketNotificationConfigurationInput) (*PutBucketNotificationConfigurationOutput, error)
+	PutBucketOwnershipControls(context.Context, *PutBucketOwnershipControlsInput) (*PutBucketOwnershipControlsOutput, error)
 	PutBucketPolicy(context.Context, *PutBucketPolicyInput) (*PutBucketPolicyOutput, error)
 	PutBucketTagging(context.Context, *PutBucketTaggingInput) (*PutBucketTaggingOutput, error)
+	PutBucketVersioning(context.Context, *PutBucketVersioningInput) (*PutBucketVersioningOutput, error)
 	PutObject(context.Context, *PutObjectInput) (*PutObjectOutput, error)
 	PutObjectTagging(context.Context, *PutObjectTaggingInput) (*PutObjectTaggingOutput, error)
 	PutPublicAccessBlock(context.Context, *PutPublicAccessBlockInput) (*PutPublicAccessBlockOutput, error)
@@ -82,9 +95,24 @@ func (Unimplemented) DeleteBucket(context.Context, *DeleteBucketInput) (*DeleteB
 	return nil, wire.NotImplemented("s3", "DeleteBucket")
 }
 
+// DeleteBucketCors answers NotImplemented.
+func (Unimplemented) DeleteBucketCors(context.Context, *DeleteBucketCorsInput) (*DeleteBucketCorsOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteBucketCors")
+}
+
 // DeleteBucketEncryption answers NotImplemented.
 func (Unimplemented) DeleteBucketEncryption(context.Context, *DeleteBucketEncryptionInput) (*DeleteBucketEncryptionOutput, error) {
 	return nil, wire.NotImplemented("s3", "DeleteBucketEncryption")
+}
+
+// DeleteBucketLifecycle answers NotImplemented.
+func (Unimplemented) DeleteBucketLifecycle(context.Context, *DeleteBucketLifecycleInput) (*DeleteBucketLifecycleOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteBucketLifecycle")
+}
+
+// DeleteBucketOwnershipControls answers NotImplemented.
+func (Unimplemented) DeleteBucketOwnershipControls(context.Context, *DeleteBucketOwnershipControlsInput) (*DeleteBucketOwnershipControlsOutput, error) {
+	return nil, wire.NotImplemented("s3", "DeleteBucketOwnershipControls")
 }
 
 // DeleteBucketPolicy answers NotImplemented.
@@ -122,14 +150,34 @@ func (Unimplemented) GetBucketAcl(context.Context, *GetBucketAclInput) (*GetBuck
 	return nil, wire.NotImplemented("s3", "GetBucketAcl")
 }
 
+// GetBucketCors answers NotImplemented.
+func (Unimplemented) GetBucketCors(context.Context, *GetBucketCorsInput) (*GetBucketCorsOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketCors")
+}
+
 // GetBucketEncryption answers NotImplemented.
 func (Unimplemented) GetBucketEncryption(context.Context, *GetBucketEncryptionInput) (*GetBucketEncryptionOutput, error) {
 	return nil, wire.NotImplemented("s3", "GetBucketEncryption")
 }
 
+// GetBucketLifecycleConfiguration answers NotImplemented.
+func (Unimplemented) GetBucketLifecycleConfiguration(context.Context, *GetBucketLifecycleConfigurationInput) (*GetBucketLifecycleConfigurationOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketLifecycleConfiguration")
+}
+
 // GetBucketLocation answers NotImplemented.
 func (Unimplemented) GetBucketLocation(context.Context, *GetBucketLocationInput) (*GetBucketLocationOutput, error) {
 	return nil, wire.NotImplemented("s3", "GetBucketLocation")
+}
+
+// GetBucketNotificationConfiguration answers NotImplemented.
+func (Unimplemented) GetBucketNotificationConfiguration(context.Context, *GetBucketNotificationConfigurationInput) (*GetBucketNotificationConfigurationOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketNotificationConfiguration")
+}
+
+// GetBucketOwnershipControls answers NotImplemented.
+func (Unimplemented) GetBucketOwnershipControls(context.Context, *GetBucketOwnershipControlsInput) (*GetBucketOwnershipControlsOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetBucketOwnershipControls")
 }
 
 // GetBucketPolicy answers NotImplemented.
@@ -182,6 +230,11 @@ func (Unimplemented) ListMultipartUploads(context.Context, *ListMultipartUploads
 	return nil, wire.NotImplemented("s3", "ListMultipartUploads")
 }
 
+// ListObjectVersions answers NotImplemented.
+func (Unimplemented) ListObjectVersions(context.Context, *ListObjectVersionsInput) (*ListObjectVersionsOutput, error) {
+	return nil, wire.NotImplemented("s3", "ListObjectVersions")
+}
+
 // ListObjects answers NotImplemented.
 func (Unimplemented) ListObjects(context.Context, *ListObjectsInput) (*ListObjectsOutput, error) {
 	return nil, wire.NotImplemented("s3", "ListObjects")
@@ -197,9 +250,29 @@ func (Unimplemented) ListParts(context.Context, *ListPartsInput) (*ListPartsOutp
 	return nil, wire.NotImplemented("s3", "ListParts")
 }
 
+// PutBucketCors answers NotImplemented.
+func (Unimplemented) PutBucketCors(context.Context, *PutBucketCorsInput) (*PutBucketCorsOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketCors")
+}
+
 // PutBucketEncryption answers NotImplemented.
 func (Unimplemented) PutBucketEncryption(context.Context, *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error) {
 	return nil, wire.NotImplemented("s3", "PutBucketEncryption")
+}
+
+// PutBucketLifecycleConfiguration answers NotImplemented.
+func (Unimplemented) PutBucketLifecycleConfiguration(context.Context, *PutBucketLifecycleConfigurationInput) (*PutBucketLifecycleConfigurationOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketLifecycleConfiguration")
+}
+
+// PutBucketNotificationConfiguration answers NotImplemented.
+func (Unimplemented) PutBucketNotificationConfiguration(context.Context, *PutBucketNotificationConfigurationInput) (*PutBucketNotificationConfigurationOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketNotificationConfiguration")
+}
+
+// PutBucketOwnershipControls answers NotImplemented.
+func (Unimplemented) PutBucketOwnershipControls(context.Context, *PutBucketOwnershipControlsInput) (*PutBucketOwnershipControlsOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketOwnershipControls")
 }
 
 // PutBucketPolicy answers NotImplemented.
@@ -210,6 +283,11 @@ func (Unimplemented) PutBucketPolicy(context.Context, *PutBucketPolicyInput) (*P
 // PutBucketTagging answers NotImplemented.
 func (Unimplemented) PutBucketTagging(context.Context, *PutBucketTaggingInput) (*PutBucketTaggingOutput, error) {
 	return nil, wire.NotImplemented("s3", "PutBucketTagging")
+}
+
+// PutBucketVersioning answers NotImplemented.
+func (Unimplemented) PutBucketVersioning(context.Context, *PutBucketVersioningInput) (*PutBucketVersioningOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketVersioning")
 }
 
 // PutObject answers NotImplemented.

@@ -41,9 +41,24 @@ func (c Client) DeleteBucket(ctx context.Context, in *DeleteBucketInput) (*Delet
 	return wire.Call[DeleteBucketOutput](ctx, c.caller, &service, &opDeleteBucket, in)
 }
 
+// DeleteBucketCors calls the operation of that name.
+func (c Client) DeleteBucketCors(ctx context.Context, in *DeleteBucketCorsInput) (*DeleteBucketCorsOutput, error) {
+	return wire.Call[DeleteBucketCorsOutput](ctx, c.caller, &service, &opDeleteBucketCors, in)
+}
+
 // DeleteBucketEncryption calls the operation of that name.
 func (c Client) DeleteBucketEncryption(ctx context.Context, in *DeleteBucketEncryptionInput) (*DeleteBucketEncryptionOutput, error) {
 	return wire.Call[DeleteBucketEncryptionOutput](ctx, c.caller, &service, &opDeleteBucketEncryption, in)
+}
+
+// DeleteBucketLifecycle calls the operation of that name.
+func (c Client) DeleteBucketLifecycle(ctx context.Context, in *DeleteBucketLifecycleInput) (*DeleteBucketLifecycleOutput, error) {
+	return wire.Call[DeleteBucketLifecycleOutput](ctx, c.caller, &service, &opDeleteBucketLifecycle, in)
+}
+
+// DeleteBucketOwnershipControls calls the operation of that name.
+func (c Client) DeleteBucketOwnershipControls(ctx context.Context, in *DeleteBucketOwnershipControlsInput) (*DeleteBucketOwnershipControlsOutput, error) {
+	return wire.Call[DeleteBucketOwnershipControlsOutput](ctx, c.caller, &service, &opDeleteBucketOwnershipControls, in)
 }
 
 // DeleteBucketPolicy calls the operation of that name.
@@ -81,14 +96,34 @@ func (c Client) GetBucketAcl(ctx context.Context, in *GetBucketAclInput) (*GetBu
 	return wire.Call[GetBucketAclOutput](ctx, c.caller, &service, &opGetBucketAcl, in)
 }
 
+// GetBucketCors calls the operation of that name.
+func (c Client) GetBucketCors(ctx context.Context, in *GetBucketCorsInput) (*GetBucketCorsOutput, error) {
+	return wire.Call[GetBucketCorsOutput](ctx, c.caller, &service, &opGetBucketCors, in)
+}
+
 // GetBucketEncryption calls the operation of that name.
 func (c Client) GetBucketEncryption(ctx context.Context, in *GetBucketEncryptionInput) (*GetBucketEncryptionOutput, error) {
 	return wire.Call[GetBucketEncryptionOutput](ctx, c.caller, &service, &opGetBucketEncryption, in)
 }
 
+// GetBucketLifecycleConfiguration calls the operation of that name.
+func (c Client) GetBucketLifecycleConfiguration(ctx context.Context, in *GetBucketLifecycleConfigurationInput) (*GetBucketLifecycleConfigurationOutput, error) {
+	return wire.Call[GetBucketLifecycleConfigurationOutput](ctx, c.caller, &service, &opGetBucketLifecycleConfiguration, in)
+}
+
 // GetBucketLocation calls the operation of that name.
 func (c Client) GetBucketLocation(ctx context.Context, in *GetBucketLocationInput) (*GetBucketLocationOutput, error) {
 	return wire.Call[GetBucketLocationOutput](ctx, c.caller, &service, &opGetBucketLocation, in)
+}
+
+// GetBucketNotificationConfiguration calls the operation of that name.
+func (c Client) GetBucketNotificationConfiguration(ctx context.Context, in *GetBucketNotificationConfigurationInput) (*GetBucketNotificationConfigurationOutput, error) {
+	return wire.Call[GetBucketNotificationConfigurationOutput](ctx, c.caller, &service, &opGetBucketNotificationConfiguration, in)
+}
+
+// GetBucketOwnershipControls calls the operation of that name.
+func (c Client) GetBucketOwnershipControls(ctx context.Context, in *GetBucketOwnershipControlsInput) (*GetBucketOwnershipControlsOutput, error) {
+	return wire.Call[GetBucketOwnershipControlsOutput](ctx, c.caller, &service, &opGetBucketOwnershipControls, in)
 }
 
 // GetBucketPolicy calls the operation of that name.
@@ -141,6 +176,11 @@ func (c Client) ListMultipartUploads(ctx context.Context, in *ListMultipartUploa
 	return wire.Call[ListMultipartUploadsOutput](ctx, c.caller, &service, &opListMultipartUploads, in)
 }
 
+// ListObjectVersions calls the operation of that name.
+func (c Client) ListObjectVersions(ctx context.Context, in *ListObjectVersionsInput) (*ListObjectVersionsOutput, error) {
+	return wire.Call[ListObjectVersionsOutput](ctx, c.caller, &service, &opListObjectVersions, in)
+}
+
 // ListObjects calls the operation of that name.
 func (c Client) ListObjects(ctx context.Context, in *ListObjectsInput) (*ListObjectsOutput, error) {
 	return wire.Call[ListObjectsOutput](ctx, c.caller, &service, &opListObjects, in)
@@ -156,9 +196,29 @@ func (c Client) ListParts(ctx context.Context, in *ListPartsInput) (*ListPartsOu
 	return wire.Call[ListPartsOutput](ctx, c.caller, &service, &opListParts, in)
 }
 
+// PutBucketCors calls the operation of that name.
+func (c Client) PutBucketCors(ctx context.Context, in *PutBucketCorsInput) (*PutBucketCorsOutput, error) {
+	return wire.Call[PutBucketCorsOutput](ctx, c.caller, &service, &opPutBucketCors, in)
+}
+
 // PutBucketEncryption calls the operation of that name.
 func (c Client) PutBucketEncryption(ctx context.Context, in *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error) {
 	return wire.Call[PutBucketEncryptionOutput](ctx, c.caller, &service, &opPutBucketEncryption, in)
+}
+
+// PutBucketLifecycleConfiguration calls the operation of that name.
+func (c Client) PutBucketLifecycleConfiguration(ctx context.Context, in *PutBucketLifecycleConfigurationInput) (*PutBucketLifecycleConfigurationOutput, error) {
+	return wire.Call[PutBucketLifecycleConfigurationOutput](ctx, c.caller, &service, &opPutBucketLifecycleConfiguration, in)
+}
+
+// PutBucketNotificationConfiguration calls the operation of that name.
+func (c Client) PutBucketNotificationConfiguration(ctx context.Context, in *PutBucketNotificationConfigurationInput) (*PutBucketNotificationConfigurationOutput, error) {
+	return wire.Call[PutBucketNotificationConfigurationOutput](ctx, c.caller, &service, &opPutBucketNotificationConfiguration, in)
+}
+
+// PutBucketOwnershipControls calls the operation of that name.
+func (c Client) PutBucketOwnershipControls(ctx context.Context, in *PutBucketOwnershipControlsInput) (*PutBucketOwnershipControlsOutput, error) {
+	return wire.Call[PutBucketOwnershipControlsOutput](ctx, c.caller, &service, &opPutBucketOwnershipControls, in)
 }
 
 // PutBucketPolicy calls the operation of that name.
@@ -169,6 +229,11 @@ func (c Client) PutBucketPolicy(ctx context.Context, in *PutBucketPolicyInput) (
 // PutBucketTagging calls the operation of that name.
 func (c Client) PutBucketTagging(ctx context.Context, in *PutBucketTaggingInput) (*PutBucketTaggingOutput, error) {
 	return wire.Call[PutBucketTaggingOutput](ctx, c.caller, &service, &opPutBucketTagging, in)
+}
+
+// PutBucketVersioning calls the operation of that name.
+func (c Client) PutBucketVersioning(ctx context.Context, in *PutBucketVersioningInput) (*PutBucketVersioningOutput, error) {
+	return wire.Call[PutBucketVersioningOutput](ctx, c.caller, &service, &opPutBucketVersioning, in)
 }
 
 // PutObject calls the operation of that name.

@@ -117,6 +117,49 @@ const (
 	EncryptionTypeSSEC = "SSE-C"
 )
 
+// The values of Event.
+const (
+	EventS3ReducedRedundancyLostObject                  = "s3:ReducedRedundancyLostObject"
+	EventS3ObjectCreated                                = "s3:ObjectCreated:*"
+	EventS3ObjectCreatedPut                             = "s3:ObjectCreated:Put"
+	EventS3ObjectCreatedPost                            = "s3:ObjectCreated:Post"
+	EventS3ObjectCreatedCopy                            = "s3:ObjectCreated:Copy"
+	EventS3ObjectCreatedCompleteMultipartUpload         = "s3:ObjectCreated:CompleteMultipartUpload"
+	EventS3ObjectRemoved                                = "s3:ObjectRemoved:*"
+	EventS3ObjectRemovedDelete                          = "s3:ObjectRemoved:Delete"
+	EventS3ObjectRemovedDeleteMarkerCreated             = "s3:ObjectRemoved:DeleteMarkerCreated"
+	EventS3ObjectRestore                                = "s3:ObjectRestore:*"
+	EventS3ObjectRestorePost                            = "s3:ObjectRestore:Post"
+	EventS3ObjectRestoreCompleted                       = "s3:ObjectRestore:Completed"
+	EventS3Replication                                  = "s3:Replication:*"
+	EventS3ReplicationOperationFailedReplication        = "s3:Replication:OperationFailedReplication"
+	EventS3ReplicationOperationNotTracked               = "s3:Replication:OperationNotTracked"
+	EventS3ReplicationOperationMissedThreshold          = "s3:Replication:OperationMissedThreshold"
+	EventS3ReplicationOperationReplicatedAfterThreshold = "s3:Replication:OperationReplicatedAfterThreshold"
+	EventS3ObjectRestoreDelete                          = "s3:ObjectRestore:Delete"
+	EventS3LifecycleTransition                          = "s3:LifecycleTransition"
+	EventS3IntelligentTiering                           = "s3:IntelligentTiering"
+	EventS3ObjectAclPut                                 = "s3:ObjectAcl:Put"
+	EventS3LifecycleExpiration                          = "s3:LifecycleExpiration:*"
+	EventS3LifecycleExpirationDelete                    = "s3:LifecycleExpiration:Delete"
+	EventS3LifecycleExpirationDeleteMarkerCreated       = "s3:LifecycleExpiration:DeleteMarkerCreated"
+	EventS3ObjectTagging                                = "s3:ObjectTagging:*"
+	EventS3ObjectTaggingPut                             = "s3:ObjectTagging:Put"
+	EventS3ObjectTaggingDelete                          = "s3:ObjectTagging:Delete"
+)
+
+// The values of ExpirationStatus.
+const (
+	ExpirationStatusEnabled  = "Enabled"
+	ExpirationStatusDisabled = "Disabled"
+)
+
+// The values of FilterRuleName.
+const (
+	FilterRuleNamePrefix = "prefix"
+	FilterRuleNameSuffix = "suffix"
+)
+
 // The values of IntelligentTieringAccessTier.
 const (
 	IntelligentTieringAccessTierARCHIVEACCESS     = "ARCHIVE_ACCESS"
@@ -127,6 +170,12 @@ const (
 const (
 	LocationTypeAvailabilityZone = "AvailabilityZone"
 	LocationTypeLocalZone        = "LocalZone"
+)
+
+// The values of MFADelete.
+const (
+	MFADeleteEnabled  = "Enabled"
+	MFADeleteDisabled = "Disabled"
 )
 
 // The values of MFADeleteStatus.
@@ -186,6 +235,11 @@ const (
 	ObjectStorageClassEXPRESSONEZONE     = "EXPRESS_ONEZONE"
 	ObjectStorageClassFSXOPENZFS         = "FSX_OPENZFS"
 	ObjectStorageClassFSXONTAP           = "FSX_ONTAP"
+)
+
+// The values of ObjectVersionStorageClass.
+const (
+	ObjectVersionStorageClassSTANDARD = "STANDARD"
 )
 
 // The values of OptionalObjectAttributes.
@@ -250,6 +304,22 @@ const (
 const (
 	TaggingDirectiveCOPY    = "COPY"
 	TaggingDirectiveREPLACE = "REPLACE"
+)
+
+// The values of TransitionDefaultMinimumObjectSize.
+const (
+	TransitionDefaultMinimumObjectSizeVariesByStorageClass  = "varies_by_storage_class"
+	TransitionDefaultMinimumObjectSizeAllStorageClasses128K = "all_storage_classes_128K"
+)
+
+// The values of TransitionStorageClass.
+const (
+	TransitionStorageClassGLACIER            = "GLACIER"
+	TransitionStorageClassSTANDARDIA         = "STANDARD_IA"
+	TransitionStorageClassONEZONEIA          = "ONEZONE_IA"
+	TransitionStorageClassINTELLIGENTTIERING = "INTELLIGENT_TIERING"
+	TransitionStorageClassDEEPARCHIVE        = "DEEP_ARCHIVE"
+	TransitionStorageClassGLACIERIR          = "GLACIER_IR"
 )
 
 // The values of Type.

@@ -7,7 +7,7 @@ import "croft/internal/wire"
 
 var opAbortMultipartUpload = wire.Operation{
 	Name: "AbortMultipartUpload", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploadId"}},
-	Input: 3, Output: 2, Schema: &schema,
+	Input: 4, Output: 3, Schema: &schema,
 	New: func() any { return new(AbortMultipartUploadInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).AbortMultipartUpload(ctx, in.(*AbortMultipartUploadInput))
@@ -20,7 +20,7 @@ var opAbortMultipartUpload = wire.Operation{
 
 var opCompleteMultipartUpload = wire.Operation{
 	Name: "CompleteMultipartUpload", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploadId"}},
-	Input: 45, Output: 44, Schema: &schema,
+	Input: 56, Output: 55, Schema: &schema,
 	Root: "CompleteMultipartUploadResult",
 	New:  func() any { return new(CompleteMultipartUploadInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -34,7 +34,7 @@ var opCompleteMultipartUpload = wire.Operation{
 
 var opCopyObject = wire.Operation{
 	Name: "CopyObject", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Headers: []string{"x-amz-copy-source"}},
-	Input: 58, Output: 57, Schema: &schema,
+	Input: 69, Output: 68, Schema: &schema,
 	New: func() any { return new(CopyObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CopyObject(ctx, in.(*CopyObjectInput))
@@ -47,7 +47,7 @@ var opCopyObject = wire.Operation{
 
 var opCreateBucket = wire.Operation{
 	Name: "CreateBucket", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}},
-	Input: 73, Output: 72, Schema: &schema,
+	Input: 84, Output: 83, Schema: &schema,
 	New: func() any { return new(CreateBucketInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateBucket(ctx, in.(*CreateBucketInput))
@@ -60,7 +60,7 @@ var opCreateBucket = wire.Operation{
 
 var opCreateMultipartUpload = wire.Operation{
 	Name: "CreateMultipartUpload", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploads"}},
-	Input: 75, Output: 74, Schema: &schema,
+	Input: 86, Output: 85, Schema: &schema,
 	Root: "InitiateMultipartUploadResult",
 	New:  func() any { return new(CreateMultipartUploadInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -74,7 +74,7 @@ var opCreateMultipartUpload = wire.Operation{
 
 var opDeleteBucket = wire.Operation{
 	Name: "DeleteBucket", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}},
-	Input: 81, Output: 0, Schema: &schema,
+	Input: 98, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucket(ctx, in.(*DeleteBucketInput))
@@ -85,9 +85,22 @@ var opDeleteBucket = wire.Operation{
 	},
 }
 
+var opDeleteBucketCors = wire.Operation{
+	Name: "DeleteBucketCors", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"cors"}},
+	Input: 93, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteBucketCorsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteBucketCors(ctx, in.(*DeleteBucketCorsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opDeleteBucketEncryption = wire.Operation{
 	Name: "DeleteBucketEncryption", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
-	Input: 79, Output: 0, Schema: &schema,
+	Input: 94, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketEncryptionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucketEncryption(ctx, in.(*DeleteBucketEncryptionInput))
@@ -98,9 +111,35 @@ var opDeleteBucketEncryption = wire.Operation{
 	},
 }
 
+var opDeleteBucketLifecycle = wire.Operation{
+	Name: "DeleteBucketLifecycle", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"lifecycle"}},
+	Input: 95, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteBucketLifecycleInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteBucketLifecycle(ctx, in.(*DeleteBucketLifecycleInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opDeleteBucketOwnershipControls = wire.Operation{
+	Name: "DeleteBucketOwnershipControls", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"ownershipControls"}},
+	Input: 96, Output: 0, Schema: &schema,
+	New: func() any { return new(DeleteBucketOwnershipControlsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteBucketOwnershipControls(ctx, in.(*DeleteBucketOwnershipControlsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opDeleteBucketPolicy = wire.Operation{
 	Name: "DeleteBucketPolicy", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
-	Input: 80, Output: 0, Schema: &schema,
+	Input: 97, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucketPolicy(ctx, in.(*DeleteBucketPolicyInput))
@@ -113,7 +152,7 @@ var opDeleteBucketPolicy = wire.Operation{
 
 var opDeleteBucketTagging = wire.Operation{
 	Name: "DeleteBucketTagging", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
-	Input: 82, Output: 0, Schema: &schema,
+	Input: 99, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucketTagging(ctx, in.(*DeleteBucketTaggingInput))
@@ -126,7 +165,7 @@ var opDeleteBucketTagging = wire.Operation{
 
 var opDeleteObject = wire.Operation{
 	Name: "DeleteObject", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 86, Output: 85, Schema: &schema,
+	Input: 105, Output: 104, Schema: &schema,
 	New: func() any { return new(DeleteObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteObject(ctx, in.(*DeleteObjectInput))
@@ -139,7 +178,7 @@ var opDeleteObject = wire.Operation{
 
 var opDeleteObjectTagging = wire.Operation{
 	Name: "DeleteObjectTagging", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
-	Input: 88, Output: 87, Schema: &schema,
+	Input: 107, Output: 106, Schema: &schema,
 	New: func() any { return new(DeleteObjectTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteObjectTagging(ctx, in.(*DeleteObjectTaggingInput))
@@ -152,7 +191,7 @@ var opDeleteObjectTagging = wire.Operation{
 
 var opDeleteObjects = wire.Operation{
 	Name: "DeleteObjects", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"{Bucket}"}, Query: []string{"delete"}},
-	Input: 90, Output: 89, Schema: &schema,
+	Input: 109, Output: 108, Schema: &schema,
 	Root: "DeleteResult",
 	New:  func() any { return new(DeleteObjectsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -166,7 +205,7 @@ var opDeleteObjects = wire.Operation{
 
 var opDeletePublicAccessBlock = wire.Operation{
 	Name: "DeletePublicAccessBlock", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
-	Input: 91, Output: 0, Schema: &schema,
+	Input: 110, Output: 0, Schema: &schema,
 	New: func() any { return new(DeletePublicAccessBlockInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeletePublicAccessBlock(ctx, in.(*DeletePublicAccessBlockInput))
@@ -179,7 +218,7 @@ var opDeletePublicAccessBlock = wire.Operation{
 
 var opGetBucketAcl = wire.Operation{
 	Name: "GetBucketAcl", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"acl"}},
-	Input: 108, Output: 107, Schema: &schema,
+	Input: 138, Output: 137, Schema: &schema,
 	Root: "AccessControlPolicy",
 	New:  func() any { return new(GetBucketAclInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -191,9 +230,22 @@ var opGetBucketAcl = wire.Operation{
 	},
 }
 
+var opGetBucketCors = wire.Operation{
+	Name: "GetBucketCors", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"cors"}},
+	Input: 140, Output: 139, Schema: &schema,
+	New: func() any { return new(GetBucketCorsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetBucketCors(ctx, in.(*GetBucketCorsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetBucketEncryption = wire.Operation{
 	Name: "GetBucketEncryption", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
-	Input: 110, Output: 109, Schema: &schema,
+	Input: 142, Output: 141, Schema: &schema,
 	New: func() any { return new(GetBucketEncryptionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetBucketEncryption(ctx, in.(*GetBucketEncryptionInput))
@@ -204,9 +256,22 @@ var opGetBucketEncryption = wire.Operation{
 	},
 }
 
+var opGetBucketLifecycleConfiguration = wire.Operation{
+	Name: "GetBucketLifecycleConfiguration", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"lifecycle"}},
+	Input: 144, Output: 143, Schema: &schema,
+	New: func() any { return new(GetBucketLifecycleConfigurationInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetBucketLifecycleConfiguration(ctx, in.(*GetBucketLifecycleConfigurationInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetBucketLocation = wire.Operation{
 	Name: "GetBucketLocation", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"location"}},
-	Input: 112, Output: 111, Schema: &schema,
+	Input: 146, Output: 145, Schema: &schema,
 	Unwrapped: true,
 	New:       func() any { return new(GetBucketLocationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -218,9 +283,35 @@ var opGetBucketLocation = wire.Operation{
 	},
 }
 
+var opGetBucketNotificationConfiguration = wire.Operation{
+	Name: "GetBucketNotificationConfiguration", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"notification"}},
+	Input: 147, Output: 250, Schema: &schema,
+	New: func() any { return new(GetBucketNotificationConfigurationInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetBucketNotificationConfiguration(ctx, in.(*GetBucketNotificationConfigurationInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetBucketOwnershipControls = wire.Operation{
+	Name: "GetBucketOwnershipControls", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"ownershipControls"}},
+	Input: 149, Output: 148, Schema: &schema,
+	New: func() any { return new(GetBucketOwnershipControlsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetBucketOwnershipControls(ctx, in.(*GetBucketOwnershipControlsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetBucketPolicy = wire.Operation{
 	Name: "GetBucketPolicy", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
-	Input: 114, Output: 113, Schema: &schema,
+	Input: 151, Output: 150, Schema: &schema,
 	ContentType: "application/json",
 	New:         func() any { return new(GetBucketPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -234,7 +325,7 @@ var opGetBucketPolicy = wire.Operation{
 
 var opGetBucketTagging = wire.Operation{
 	Name: "GetBucketTagging", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
-	Input: 116, Output: 115, Schema: &schema,
+	Input: 153, Output: 152, Schema: &schema,
 	Root: "Tagging",
 	New:  func() any { return new(GetBucketTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -248,7 +339,7 @@ var opGetBucketTagging = wire.Operation{
 
 var opGetBucketVersioning = wire.Operation{
 	Name: "GetBucketVersioning", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"versioning"}},
-	Input: 118, Output: 117, Schema: &schema,
+	Input: 155, Output: 154, Schema: &schema,
 	Root: "VersioningConfiguration",
 	New:  func() any { return new(GetBucketVersioningInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -262,7 +353,7 @@ var opGetBucketVersioning = wire.Operation{
 
 var opGetObject = wire.Operation{
 	Name: "GetObject", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 120, Output: 119, Schema: &schema,
+	Input: 157, Output: 156, Schema: &schema,
 	New: func() any { return new(GetObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetObject(ctx, in.(*GetObjectInput))
@@ -275,7 +366,7 @@ var opGetObject = wire.Operation{
 
 var opGetObjectTagging = wire.Operation{
 	Name: "GetObjectTagging", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
-	Input: 122, Output: 121, Schema: &schema,
+	Input: 159, Output: 158, Schema: &schema,
 	Root: "Tagging",
 	New:  func() any { return new(GetObjectTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -289,7 +380,7 @@ var opGetObjectTagging = wire.Operation{
 
 var opGetPublicAccessBlock = wire.Operation{
 	Name: "GetPublicAccessBlock", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
-	Input: 124, Output: 123, Schema: &schema,
+	Input: 161, Output: 160, Schema: &schema,
 	New: func() any { return new(GetPublicAccessBlockInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetPublicAccessBlock(ctx, in.(*GetPublicAccessBlockInput))
@@ -302,7 +393,7 @@ var opGetPublicAccessBlock = wire.Operation{
 
 var opHeadBucket = wire.Operation{
 	Name: "HeadBucket", Status: 200, Route: wire.Route{Method: "HEAD", Segments: []string{"{Bucket}"}},
-	Input: 134, Output: 133, Schema: &schema,
+	Input: 171, Output: 170, Schema: &schema,
 	New: func() any { return new(HeadBucketInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).HeadBucket(ctx, in.(*HeadBucketInput))
@@ -315,7 +406,7 @@ var opHeadBucket = wire.Operation{
 
 var opHeadObject = wire.Operation{
 	Name: "HeadObject", Status: 200, Route: wire.Route{Method: "HEAD", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 136, Output: 135, Schema: &schema,
+	Input: 173, Output: 172, Schema: &schema,
 	New: func() any { return new(HeadObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).HeadObject(ctx, in.(*HeadObjectInput))
@@ -328,7 +419,7 @@ var opHeadObject = wire.Operation{
 
 var opListBuckets = wire.Operation{
 	Name: "ListBuckets", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{""}},
-	Input: 158, Output: 157, Schema: &schema,
+	Input: 204, Output: 203, Schema: &schema,
 	Root: "ListAllMyBucketsResult",
 	New:  func() any { return new(ListBucketsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -342,7 +433,7 @@ var opListBuckets = wire.Operation{
 
 var opListMultipartUploads = wire.Operation{
 	Name: "ListMultipartUploads", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"uploads"}},
-	Input: 160, Output: 159, Schema: &schema,
+	Input: 206, Output: 205, Schema: &schema,
 	Root: "ListMultipartUploadsResult",
 	New:  func() any { return new(ListMultipartUploadsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -354,9 +445,22 @@ var opListMultipartUploads = wire.Operation{
 	},
 }
 
+var opListObjectVersions = wire.Operation{
+	Name: "ListObjectVersions", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"versions"}},
+	Input: 208, Output: 207, Schema: &schema,
+	New: func() any { return new(ListObjectVersionsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListObjectVersions(ctx, in.(*ListObjectVersionsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListObjects = wire.Operation{
 	Name: "ListObjects", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}},
-	Input: 162, Output: 161, Schema: &schema,
+	Input: 210, Output: 209, Schema: &schema,
 	Root: "ListBucketResult",
 	New:  func() any { return new(ListObjectsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -370,7 +474,7 @@ var opListObjects = wire.Operation{
 
 var opListObjectsV2 = wire.Operation{
 	Name: "ListObjectsV2", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"list-type=2"}},
-	Input: 164, Output: 163, Schema: &schema,
+	Input: 212, Output: 211, Schema: &schema,
 	Root: "ListBucketResult",
 	New:  func() any { return new(ListObjectsV2Input) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -384,7 +488,7 @@ var opListObjectsV2 = wire.Operation{
 
 var opListParts = wire.Operation{
 	Name: "ListParts", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploadId"}},
-	Input: 166, Output: 165, Schema: &schema,
+	Input: 214, Output: 213, Schema: &schema,
 	Root: "ListPartsResult",
 	New:  func() any { return new(ListPartsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -396,9 +500,22 @@ var opListParts = wire.Operation{
 	},
 }
 
+var opPutBucketCors = wire.Operation{
+	Name: "PutBucketCors", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"cors"}},
+	Input: 287, Output: 0, Schema: &schema,
+	New: func() any { return new(PutBucketCorsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutBucketCors(ctx, in.(*PutBucketCorsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opPutBucketEncryption = wire.Operation{
 	Name: "PutBucketEncryption", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
-	Input: 222, Output: 0, Schema: &schema,
+	Input: 288, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketEncryptionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketEncryption(ctx, in.(*PutBucketEncryptionInput))
@@ -409,9 +526,48 @@ var opPutBucketEncryption = wire.Operation{
 	},
 }
 
+var opPutBucketLifecycleConfiguration = wire.Operation{
+	Name: "PutBucketLifecycleConfiguration", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"lifecycle"}},
+	Input: 290, Output: 289, Schema: &schema,
+	New: func() any { return new(PutBucketLifecycleConfigurationInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutBucketLifecycleConfiguration(ctx, in.(*PutBucketLifecycleConfigurationInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutBucketNotificationConfiguration = wire.Operation{
+	Name: "PutBucketNotificationConfiguration", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"notification"}},
+	Input: 291, Output: 0, Schema: &schema,
+	New: func() any { return new(PutBucketNotificationConfigurationInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutBucketNotificationConfiguration(ctx, in.(*PutBucketNotificationConfigurationInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opPutBucketOwnershipControls = wire.Operation{
+	Name: "PutBucketOwnershipControls", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"ownershipControls"}},
+	Input: 292, Output: 0, Schema: &schema,
+	New: func() any { return new(PutBucketOwnershipControlsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutBucketOwnershipControls(ctx, in.(*PutBucketOwnershipControlsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opPutBucketPolicy = wire.Operation{
 	Name: "PutBucketPolicy", Status: 204, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
-	Input: 223, Output: 0, Schema: &schema,
+	Input: 293, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketPolicy(ctx, in.(*PutBucketPolicyInput))
@@ -424,7 +580,7 @@ var opPutBucketPolicy = wire.Operation{
 
 var opPutBucketTagging = wire.Operation{
 	Name: "PutBucketTagging", Status: 204, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
-	Input: 224, Output: 0, Schema: &schema,
+	Input: 294, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketTagging(ctx, in.(*PutBucketTaggingInput))
@@ -435,9 +591,22 @@ var opPutBucketTagging = wire.Operation{
 	},
 }
 
+var opPutBucketVersioning = wire.Operation{
+	Name: "PutBucketVersioning", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"versioning"}},
+	Input: 295, Output: 0, Schema: &schema,
+	New: func() any { return new(PutBucketVersioningInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutBucketVersioning(ctx, in.(*PutBucketVersioningInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opPutObject = wire.Operation{
 	Name: "PutObject", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 226, Output: 225, Schema: &schema,
+	Input: 297, Output: 296, Schema: &schema,
 	New: func() any { return new(PutObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutObject(ctx, in.(*PutObjectInput))
@@ -450,7 +619,7 @@ var opPutObject = wire.Operation{
 
 var opPutObjectTagging = wire.Operation{
 	Name: "PutObjectTagging", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
-	Input: 228, Output: 227, Schema: &schema,
+	Input: 299, Output: 298, Schema: &schema,
 	New: func() any { return new(PutObjectTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutObjectTagging(ctx, in.(*PutObjectTaggingInput))
@@ -463,7 +632,7 @@ var opPutObjectTagging = wire.Operation{
 
 var opPutPublicAccessBlock = wire.Operation{
 	Name: "PutPublicAccessBlock", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
-	Input: 229, Output: 0, Schema: &schema,
+	Input: 300, Output: 0, Schema: &schema,
 	New: func() any { return new(PutPublicAccessBlockInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutPublicAccessBlock(ctx, in.(*PutPublicAccessBlockInput))
@@ -476,7 +645,7 @@ var opPutPublicAccessBlock = wire.Operation{
 
 var opUploadPart = wire.Operation{
 	Name: "UploadPart", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"partNumber", "uploadId"}},
-	Input: 274, Output: 273, Schema: &schema,
+	Input: 357, Output: 356, Schema: &schema,
 	New: func() any { return new(UploadPartInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UploadPart(ctx, in.(*UploadPartInput))
@@ -489,7 +658,7 @@ var opUploadPart = wire.Operation{
 
 var opUploadPartCopy = wire.Operation{
 	Name: "UploadPartCopy", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"partNumber", "uploadId"}, Headers: []string{"x-amz-copy-source"}},
-	Input: 272, Output: 271, Schema: &schema,
+	Input: 355, Output: 354, Schema: &schema,
 	New: func() any { return new(UploadPartCopyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UploadPartCopy(ctx, in.(*UploadPartCopyInput))

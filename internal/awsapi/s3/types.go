@@ -5,6 +5,11 @@ package s3
 import "time"
 import "croft/internal/wire"
 
+// AbortIncompleteMultipartUpload is the model's AbortIncompleteMultipartUpload.
+type AbortIncompleteMultipartUpload struct {
+	DaysAfterInitiation *int32
+}
+
 // AbortMultipartUploadOutput is the model's AbortMultipartUploadOutput.
 type AbortMultipartUploadOutput struct {
 	RequestCharged *string
@@ -37,6 +42,26 @@ type Bucket struct {
 type BucketInfo struct {
 	DataRedundancy *string
 	Type           *string
+}
+
+// BucketLifecycleConfiguration is the model's BucketLifecycleConfiguration.
+type BucketLifecycleConfiguration struct {
+	Rules []LifecycleRule // required
+}
+
+// CORSConfiguration is the model's CORSConfiguration.
+type CORSConfiguration struct {
+	CORSRules []CORSRule // required
+}
+
+// CORSRule is the model's CORSRule.
+type CORSRule struct {
+	ID             *string
+	AllowedHeaders []string
+	AllowedMethods []string // required
+	AllowedOrigins []string // required
+	ExposeHeaders  []string
+	MaxAgeSeconds  *int32
 }
 
 // CommonPrefix is the model's CommonPrefix.
@@ -300,8 +325,26 @@ type Delete struct {
 	Quiet   *bool
 }
 
+// DeleteBucketCorsInput is the model's DeleteBucketCorsRequest.
+type DeleteBucketCorsInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
 // DeleteBucketEncryptionInput is the model's DeleteBucketEncryptionRequest.
 type DeleteBucketEncryptionInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// DeleteBucketLifecycleInput is the model's DeleteBucketLifecycleRequest.
+type DeleteBucketLifecycleInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// DeleteBucketOwnershipControlsInput is the model's DeleteBucketOwnershipControlsRequest.
+type DeleteBucketOwnershipControlsInput struct {
 	Bucket              string
 	ExpectedBucketOwner *string
 }
@@ -322,6 +365,15 @@ type DeleteBucketInput struct {
 type DeleteBucketTaggingInput struct {
 	Bucket              string
 	ExpectedBucketOwner *string
+}
+
+// DeleteMarkerEntry is the model's DeleteMarkerEntry.
+type DeleteMarkerEntry struct {
+	Owner        *Owner
+	Key          *string
+	VersionId    *string
+	IsLatest     *bool
+	LastModified *time.Time
 }
 
 // DeleteObjectOutput is the model's DeleteObjectOutput.
@@ -398,6 +450,16 @@ type Error struct {
 	Message   *string
 }
 
+// EventBridgeConfiguration is the model's EventBridgeConfiguration.
+type EventBridgeConfiguration struct {
+}
+
+// FilterRule is the model's FilterRule.
+type FilterRule struct {
+	Name  *string
+	Value *string
+}
+
 // GetBucketAclOutput is the model's GetBucketAclOutput.
 type GetBucketAclOutput struct {
 	Owner  *Owner
@@ -406,6 +468,17 @@ type GetBucketAclOutput struct {
 
 // GetBucketAclInput is the model's GetBucketAclRequest.
 type GetBucketAclInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// GetBucketCorsOutput is the model's GetBucketCorsOutput.
+type GetBucketCorsOutput struct {
+	CORSRules []CORSRule
+}
+
+// GetBucketCorsInput is the model's GetBucketCorsRequest.
+type GetBucketCorsInput struct {
 	Bucket              string
 	ExpectedBucketOwner *string
 }
@@ -421,6 +494,18 @@ type GetBucketEncryptionInput struct {
 	ExpectedBucketOwner *string
 }
 
+// GetBucketLifecycleConfigurationOutput is the model's GetBucketLifecycleConfigurationOutput.
+type GetBucketLifecycleConfigurationOutput struct {
+	Rules                              []LifecycleRule
+	TransitionDefaultMinimumObjectSize *string
+}
+
+// GetBucketLifecycleConfigurationInput is the model's GetBucketLifecycleConfigurationRequest.
+type GetBucketLifecycleConfigurationInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
 // GetBucketLocationOutput is the model's GetBucketLocationOutput.
 type GetBucketLocationOutput struct {
 	LocationConstraint *string
@@ -428,6 +513,23 @@ type GetBucketLocationOutput struct {
 
 // GetBucketLocationInput is the model's GetBucketLocationRequest.
 type GetBucketLocationInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// GetBucketNotificationConfigurationInput is the model's GetBucketNotificationConfigurationRequest.
+type GetBucketNotificationConfigurationInput struct {
+	Bucket              string
+	ExpectedBucketOwner *string
+}
+
+// GetBucketOwnershipControlsOutput is the model's GetBucketOwnershipControlsOutput.
+type GetBucketOwnershipControlsOutput struct {
+	OwnershipControls *OwnershipControls
+}
+
+// GetBucketOwnershipControlsInput is the model's GetBucketOwnershipControlsRequest.
+type GetBucketOwnershipControlsInput struct {
 	Bucket              string
 	ExpectedBucketOwner *string
 }
@@ -672,6 +774,51 @@ type Initiator struct {
 	DisplayName *string
 }
 
+// LambdaFunctionConfiguration is the model's LambdaFunctionConfiguration.
+type LambdaFunctionConfiguration struct {
+	Id                *string
+	LambdaFunctionArn string
+	Events            []string // required
+	Filter            *NotificationConfigurationFilter
+}
+
+// LifecycleExpiration is the model's LifecycleExpiration.
+type LifecycleExpiration struct {
+	Date                      *time.Time
+	Days                      *int32
+	ExpiredObjectDeleteMarker *bool
+}
+
+// LifecycleRule is the model's LifecycleRule.
+type LifecycleRule struct {
+	Expiration                     *LifecycleExpiration
+	ID                             *string
+	Prefix                         *string
+	Filter                         *LifecycleRuleFilter
+	Status                         string
+	Transitions                    []Transition
+	NoncurrentVersionTransitions   []NoncurrentVersionTransition
+	NoncurrentVersionExpiration    *NoncurrentVersionExpiration
+	AbortIncompleteMultipartUpload *AbortIncompleteMultipartUpload
+}
+
+// LifecycleRuleAndOperator is the model's LifecycleRuleAndOperator.
+type LifecycleRuleAndOperator struct {
+	Prefix                *string
+	Tags                  []Tag
+	ObjectSizeGreaterThan *int64
+	ObjectSizeLessThan    *int64
+}
+
+// LifecycleRuleFilter is the model's LifecycleRuleFilter.
+type LifecycleRuleFilter struct {
+	Prefix                *string
+	Tag                   *Tag
+	ObjectSizeGreaterThan *int64
+	ObjectSizeLessThan    *int64
+	And                   *LifecycleRuleAndOperator
+}
+
 // ListBucketsOutput is the model's ListBucketsOutput.
 type ListBucketsOutput struct {
 	Buckets           []Bucket
@@ -716,6 +863,38 @@ type ListMultipartUploadsInput struct {
 	UploadIdMarker      *string
 	ExpectedBucketOwner *string
 	RequestPayer        *string
+}
+
+// ListObjectVersionsOutput is the model's ListObjectVersionsOutput.
+type ListObjectVersionsOutput struct {
+	IsTruncated         *bool
+	KeyMarker           *string
+	VersionIdMarker     *string
+	NextKeyMarker       *string
+	NextVersionIdMarker *string
+	Versions            []ObjectVersion
+	DeleteMarkers       []DeleteMarkerEntry
+	Name                *string
+	Prefix              *string
+	Delimiter           *string
+	MaxKeys             *int32
+	CommonPrefixes      []CommonPrefix
+	EncodingType        *string
+	RequestCharged      *string
+}
+
+// ListObjectVersionsInput is the model's ListObjectVersionsRequest.
+type ListObjectVersionsInput struct {
+	Bucket                   string
+	Delimiter                *string
+	EncodingType             *string
+	KeyMarker                *string
+	MaxKeys                  *int32
+	Prefix                   *string
+	VersionIdMarker          *string
+	ExpectedBucketOwner      *string
+	RequestPayer             *string
+	OptionalObjectAttributes []string
 }
 
 // ListObjectsOutput is the model's ListObjectsOutput.
@@ -830,6 +1009,32 @@ type MultipartUpload struct {
 	ChecksumType      *string
 }
 
+// NoncurrentVersionExpiration is the model's NoncurrentVersionExpiration.
+type NoncurrentVersionExpiration struct {
+	NoncurrentDays          *int32
+	NewerNoncurrentVersions *int32
+}
+
+// NoncurrentVersionTransition is the model's NoncurrentVersionTransition.
+type NoncurrentVersionTransition struct {
+	NoncurrentDays          *int32
+	StorageClass            *string
+	NewerNoncurrentVersions *int32
+}
+
+// NotificationConfiguration is the model's NotificationConfiguration.
+type NotificationConfiguration struct {
+	TopicConfigurations          []TopicConfiguration
+	QueueConfigurations          []QueueConfiguration
+	LambdaFunctionConfigurations []LambdaFunctionConfiguration
+	EventBridgeConfiguration     *EventBridgeConfiguration
+}
+
+// NotificationConfigurationFilter is the model's NotificationConfigurationFilter.
+type NotificationConfigurationFilter struct {
+	Key *S3KeyFilter
+}
+
 // Object is the model's Object.
 type Object struct {
 	Key               *string
@@ -852,10 +1057,35 @@ type ObjectIdentifier struct {
 	Size             *int64
 }
 
+// ObjectVersion is the model's ObjectVersion.
+type ObjectVersion struct {
+	ETag              *string
+	ChecksumAlgorithm []string
+	ChecksumType      *string
+	Size              *int64
+	StorageClass      *string
+	Key               *string
+	VersionId         *string
+	IsLatest          *bool
+	LastModified      *time.Time
+	Owner             *Owner
+	RestoreStatus     *RestoreStatus
+}
+
 // Owner is the model's Owner.
 type Owner struct {
 	DisplayName *string
 	ID          *string
+}
+
+// OwnershipControls is the model's OwnershipControls.
+type OwnershipControls struct {
+	Rules []OwnershipControlsRule // required
+}
+
+// OwnershipControlsRule is the model's OwnershipControlsRule.
+type OwnershipControlsRule struct {
+	ObjectOwnership string
 }
 
 // Part is the model's Part.
@@ -884,6 +1114,15 @@ type PublicAccessBlockConfiguration struct {
 	RestrictPublicBuckets *bool
 }
 
+// PutBucketCorsInput is the model's PutBucketCorsRequest.
+type PutBucketCorsInput struct {
+	Bucket              string
+	CORSConfiguration   *CORSConfiguration // required
+	ContentMD5          *string
+	ChecksumAlgorithm   *string
+	ExpectedBucketOwner *string
+}
+
 // PutBucketEncryptionInput is the model's PutBucketEncryptionRequest.
 type PutBucketEncryptionInput struct {
 	Bucket                            string
@@ -891,6 +1130,37 @@ type PutBucketEncryptionInput struct {
 	ChecksumAlgorithm                 *string
 	ServerSideEncryptionConfiguration *ServerSideEncryptionConfiguration // required
 	ExpectedBucketOwner               *string
+}
+
+// PutBucketLifecycleConfigurationOutput is the model's PutBucketLifecycleConfigurationOutput.
+type PutBucketLifecycleConfigurationOutput struct {
+	TransitionDefaultMinimumObjectSize *string
+}
+
+// PutBucketLifecycleConfigurationInput is the model's PutBucketLifecycleConfigurationRequest.
+type PutBucketLifecycleConfigurationInput struct {
+	Bucket                             string
+	ChecksumAlgorithm                  *string
+	LifecycleConfiguration             *BucketLifecycleConfiguration
+	ExpectedBucketOwner                *string
+	TransitionDefaultMinimumObjectSize *string
+}
+
+// PutBucketNotificationConfigurationInput is the model's PutBucketNotificationConfigurationRequest.
+type PutBucketNotificationConfigurationInput struct {
+	Bucket                    string
+	NotificationConfiguration *NotificationConfiguration // required
+	ExpectedBucketOwner       *string
+	SkipDestinationValidation *bool
+}
+
+// PutBucketOwnershipControlsInput is the model's PutBucketOwnershipControlsRequest.
+type PutBucketOwnershipControlsInput struct {
+	Bucket              string
+	ContentMD5          *string
+	ExpectedBucketOwner *string
+	OwnershipControls   *OwnershipControls // required
+	ChecksumAlgorithm   *string
 }
 
 // PutBucketPolicyInput is the model's PutBucketPolicyRequest.
@@ -910,6 +1180,16 @@ type PutBucketTaggingInput struct {
 	ChecksumAlgorithm   *string
 	Tagging             *Tagging // required
 	ExpectedBucketOwner *string
+}
+
+// PutBucketVersioningInput is the model's PutBucketVersioningRequest.
+type PutBucketVersioningInput struct {
+	Bucket                  string
+	ContentMD5              *string
+	ChecksumAlgorithm       *string
+	MFA                     *string
+	VersioningConfiguration *VersioningConfiguration // required
+	ExpectedBucketOwner     *string
 }
 
 // PutObjectOutput is the model's PutObjectOutput.
@@ -1014,10 +1294,23 @@ type PutPublicAccessBlockInput struct {
 	ExpectedBucketOwner            *string
 }
 
+// QueueConfiguration is the model's QueueConfiguration.
+type QueueConfiguration struct {
+	Id       *string
+	QueueArn string
+	Events   []string // required
+	Filter   *NotificationConfigurationFilter
+}
+
 // RestoreStatus is the model's RestoreStatus.
 type RestoreStatus struct {
 	IsRestoreInProgress *bool
 	RestoreExpiryDate   *time.Time
+}
+
+// S3KeyFilter is the model's S3KeyFilter.
+type S3KeyFilter struct {
+	FilterRules []FilterRule
 }
 
 // ServerSideEncryptionByDefault is the model's ServerSideEncryptionByDefault.
@@ -1047,6 +1340,21 @@ type Tag struct {
 // Tagging is the model's Tagging.
 type Tagging struct {
 	TagSet []Tag // required
+}
+
+// TopicConfiguration is the model's TopicConfiguration.
+type TopicConfiguration struct {
+	Id       *string
+	TopicArn string
+	Events   []string // required
+	Filter   *NotificationConfigurationFilter
+}
+
+// Transition is the model's Transition.
+type Transition struct {
+	Date         *time.Time
+	Days         *int32
+	StorageClass *string
 }
 
 // UploadPartCopyOutput is the model's UploadPartCopyOutput.
@@ -1132,11 +1440,26 @@ type UploadPartInput struct {
 	ExpectedBucketOwner  *string
 }
 
+// VersioningConfiguration is the model's VersioningConfiguration.
+type VersioningConfiguration struct {
+	MFADelete *string
+	Status    *string
+}
+
 // DeleteBucketOutput is the output of DeleteBucket.
 type DeleteBucketOutput struct{}
 
+// DeleteBucketCorsOutput is the output of DeleteBucketCors.
+type DeleteBucketCorsOutput struct{}
+
 // DeleteBucketEncryptionOutput is the output of DeleteBucketEncryption.
 type DeleteBucketEncryptionOutput struct{}
+
+// DeleteBucketLifecycleOutput is the output of DeleteBucketLifecycle.
+type DeleteBucketLifecycleOutput struct{}
+
+// DeleteBucketOwnershipControlsOutput is the output of DeleteBucketOwnershipControls.
+type DeleteBucketOwnershipControlsOutput struct{}
 
 // DeleteBucketPolicyOutput is the output of DeleteBucketPolicy.
 type DeleteBucketPolicyOutput struct{}
@@ -1147,14 +1470,29 @@ type DeleteBucketTaggingOutput struct{}
 // DeletePublicAccessBlockOutput is the output of DeletePublicAccessBlock.
 type DeletePublicAccessBlockOutput struct{}
 
+// GetBucketNotificationConfigurationOutput is the output of GetBucketNotificationConfiguration.
+type GetBucketNotificationConfigurationOutput = NotificationConfiguration
+
+// PutBucketCorsOutput is the output of PutBucketCors.
+type PutBucketCorsOutput struct{}
+
 // PutBucketEncryptionOutput is the output of PutBucketEncryption.
 type PutBucketEncryptionOutput struct{}
+
+// PutBucketNotificationConfigurationOutput is the output of PutBucketNotificationConfiguration.
+type PutBucketNotificationConfigurationOutput struct{}
+
+// PutBucketOwnershipControlsOutput is the output of PutBucketOwnershipControls.
+type PutBucketOwnershipControlsOutput struct{}
 
 // PutBucketPolicyOutput is the output of PutBucketPolicy.
 type PutBucketPolicyOutput struct{}
 
 // PutBucketTaggingOutput is the output of PutBucketTagging.
 type PutBucketTaggingOutput struct{}
+
+// PutBucketVersioningOutput is the output of PutBucketVersioning.
+type PutBucketVersioningOutput struct{}
 
 // PutPublicAccessBlockOutput is the output of PutPublicAccessBlock.
 type PutPublicAccessBlockOutput struct{}

@@ -26,6 +26,10 @@ type bucket struct {
 	Constraint string    `json:"l,omitempty"`
 	Created    time.Time `json:"c"`
 	Tags       []api.Tag `json:"t,omitempty"`
+	// Versioning is empty for a bucket that has never had versions, and otherwise one of the states of the model.
+	Versioning string `json:"v,omitempty"`
+	// Notifies says that the bucket has configurations of notifications, so that the writes of others need not look for them.
+	Notifies bool `json:"n,omitempty"`
 }
 
 // read returns the bucket called name, or NoSuchBucket.
@@ -126,7 +130,7 @@ func (s *Service) DeleteBucket(ctx context.Context, in *api.DeleteBucketInput) (
 			return err
 		}
 		if _, err := first(tx, kv.PrefixRange(uploadsPrefix(in.Bucket))); !errors.Is(err, kv.ErrNotFound) {
-			return errors.Join(err, bucketNotEmpty(in.Bucket)) // it has just begun
+			return errors.Join(err, bucketNotEmpty(in.Bucket, false)) // it has just begun
 		}
 		return errors.Join(tx.Delete(bucketKey(in.Bucket)), tx.Delete(ownedKey(b.Account, in.Bucket)), tx.Add(countKey(b.Account), -1),
 			tx.DeleteRange(settingsRange(in.Bucket)))
@@ -144,16 +148,26 @@ func (s *Service) deletable(ctx context.Context, r kv.Reader, in *api.DeleteBuck
 		return nil, err
 	}
 	switch _, err := first(r, kv.PrefixRange(objectsPrefix(in.Bucket))); {
-	case errors.Is(err, kv.ErrNotFound):
-		return b, nil
-	case err != nil:
+	case err == nil:
+		return nil, bucketNotEmpty(in.Bucket, b.Versioning != "")
+	case !errors.Is(err, kv.ErrNotFound):
 		return nil, err
 	}
-	return nil, bucketNotEmpty(in.Bucket)
+	switch _, err := first(r, kv.PrefixRange(versionsPrefix(in.Bucket))); {
+	case err == nil:
+		return nil, bucketNotEmpty(in.Bucket, true)
+	case !errors.Is(err, kv.ErrNotFound):
+		return nil, err
+	}
+	return b, nil
 }
 
-func bucketNotEmpty(name string) *cloud.Error {
-	return with(cloud.Errorf("BucketNotEmpty", "The bucket you tried to delete is not empty").WithStatus(http.StatusConflict), "BucketName", name)
+func bucketNotEmpty(name string, versions bool) *cloud.Error {
+	message := "The bucket you tried to delete is not empty"
+	if versions {
+		message += ". You must delete all versions in the bucket."
+	}
+	return with(cloud.Errorf("BucketNotEmpty", "%s", message).WithStatus(http.StatusConflict), "BucketName", name)
 }
 
 // first returns the first key of a range, or ErrNotFound.

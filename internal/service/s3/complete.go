@@ -28,8 +28,11 @@ func (s *Service) CompleteMultipartUpload(ctx context.Context, in *api.CompleteM
 		return nil, cloud.Errorf("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
 	}
 	var o *object
+	var b *bucket
 	err := s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) (err error) {
-		o, err = s.complete(ctx, tx, in)
+		if b, err = s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner); err == nil {
+			o, err = s.complete(ctx, tx, b, in)
+		}
 		return err
 	})
 	if err != nil {
@@ -37,14 +40,14 @@ func (s *Service) CompleteMultipartUpload(ctx context.Context, in *api.CompleteM
 	}
 	out := &api.CompleteMultipartUploadOutput{
 		Location: wire.Ptr(s.deps.Endpoint(ctx) + "/" + in.Bucket + "/" + *(&listing{url: true}).shown(in.Key)),
-		Bucket:   &in.Bucket, Key: &in.Key, ETag: quoted(o.ETag), ServerSideEncryption: encryption(),
+		Bucket:   &in.Bucket, Key: &in.Key, ETag: quoted(o.ETag), ServerSideEncryption: encryption(), VersionId: b.madeVersion(o),
 	}
 	o.Sum.show(out)
 	return out, nil
 }
 
-func (s *Service) complete(ctx context.Context, tx kv.Tx, in *api.CompleteMultipartUploadInput) (*object, error) {
-	u, err := s.ownUpload(ctx, tx, in.Bucket, in.Key, in.UploadId, in.ExpectedBucketOwner)
+func (s *Service) complete(ctx context.Context, tx kv.Tx, b *bucket, in *api.CompleteMultipartUploadInput) (*object, error) {
+	u, err := readUpload(tx, in.Bucket, in.Key, in.UploadId)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +83,7 @@ func (s *Service) complete(ctx context.Context, tx kv.Tx, in *api.CompleteMultip
 	if err := s.abort(ctx, tx, in.Bucket, in.Key, in.UploadId); err != nil {
 		return nil, err
 	}
-	return o, s.writeObject(ctx, tx, in.Bucket, in.Key, old, o, c, true)
+	return o, s.writeObject(ctx, tx, b, name{in.Bucket, in.Key}, old, o, c, api.EventS3ObjectCreatedCompleteMultipartUpload)
 }
 
 // choose returns the parts that the request lists, which are there, in order, and as the client knows them.

@@ -18,6 +18,7 @@ import (
 // source is what a copy is made of.
 type source struct {
 	bucket, key string
+	version     *string // nil for the current one
 	owner       *string
 	condition   readCondition
 }
@@ -34,6 +35,7 @@ func parseSource(text string) (src source, err error) {
 		if err := checkVersion(&id); err != nil {
 			return src, err
 		}
+		src.version = &id
 	}
 	if path, err = url.PathUnescape(path); err != nil {
 		return src, invalid
@@ -48,23 +50,38 @@ func parseSource(text string) (src source, err error) {
 	return src, nil
 }
 
+// original is what a copy is made of.
+type original struct {
+	*object
+	content content
+	// version is the id that the answer has, or nil.
+	version *string
+}
+
 // readSource returns the object that a copy is made of. It may lie in any region.
-func (s *Service) readSource(ctx context.Context, r kv.Reader, src source) (*object, content, error) {
-	if _, err := own(ctx, r, src.bucket, src.owner); err != nil {
-		return nil, content{}, err
-	}
-	o, err := readObject(r, src.bucket, src.key)
+func (s *Service) readSource(ctx context.Context, r kv.Reader, src source) (from original, err error) {
+	b, err := own(ctx, r, src.bucket, src.owner)
 	if err != nil {
-		return nil, content{}, err
+		return from, err
 	}
-	if err := src.condition.check(o); err != nil {
+	from.object, err = readVersion(r, b, name{src.bucket, src.key}, src.version)
+	if cloud.Code(err) == "MethodNotAllowed" {
+		err = cloud.Errorf("InvalidRequest", "The source of a copy request may not specifically refer to a delete marker by version id.")
+	}
+	if err != nil {
+		return from, err
+	}
+	if err := src.condition.check(from.object); err != nil {
 		if cloud.Code(err) == "NotModified" {
 			err = preconditionFailed("x-amz-copy-source-If-Modified-Since")
 		}
-		return nil, content{}, err
+		return from, err
 	}
-	c, err := readContent(r, src.bucket, src.key, o)
-	return o, c, err
+	if from.Version != "" {
+		from.version = &from.Version
+	}
+	from.content, err = readContent(r, src.bucket, src.key, from.object)
+	return from, err
 }
 
 // maxTries bounds how often a copy begins again because its source was replaced while its checksum was computed.
@@ -87,9 +104,10 @@ func (s *Service) CopyObject(ctx context.Context, in *api.CopyObjectInput) (*api
 	// The checksum of another kind is computed before the transaction, and is right if the source is still the same in it.
 	var computed sum
 	var of string
+	out := &api.CopyObjectOutput{ServerSideEncryption: encryption()}
 	for try := 1; ; try++ {
 		err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-			return s.copy(ctx, tx, in, cond, src, o, wanted, computed, of)
+			return s.copy(ctx, tx, in, out, cond, src, o, wanted, computed, of)
 		})
 		var needs *needsSum
 		if !errors.As(err, &needs) || try == maxTries {
@@ -105,7 +123,8 @@ func (s *Service) CopyObject(ctx context.Context, in *api.CopyObjectInput) (*api
 	}
 	result := &api.CopyObjectResult{ETag: quoted(o.ETag), LastModified: &o.Modified}
 	o.Sum.show(result)
-	return &api.CopyObjectOutput{CopyObjectResult: result, ServerSideEncryption: encryption()}, nil
+	out.CopyObjectResult = result
+	return out, nil
 }
 
 // newCopy checks a request for a copy, and returns what is known of the new object and where it comes from.
@@ -131,7 +150,7 @@ func (s *Service) newCopy(ctx context.Context, in *api.CopyObjectInput) (*object
 	if err != nil {
 		return nil, src, err
 	}
-	if src.bucket == in.Bucket && src.key == in.Key && wire.Value(in.MetadataDirective) != api.MetadataDirectiveREPLACE && in.ServerSideEncryption == nil &&
+	if src.bucket == in.Bucket && src.key == in.Key && src.version == nil && wire.Value(in.MetadataDirective) != api.MetadataDirectiveREPLACE && in.ServerSideEncryption == nil &&
 		in.StorageClass == nil {
 		return nil, src, cloud.Errorf("InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the "+
 			"object's metadata, storage class, website redirect location or encryption attributes.")
@@ -149,12 +168,14 @@ func (*needsSum) Error() string { return "s3: a checksum has to be computed" }
 
 // copy makes the copy in a transaction. computed is the checksum of a source with the ETag of.
 func (s *Service) copy(
-	ctx context.Context, tx kv.Tx, in *api.CopyObjectInput, cond writeCondition, src source, o *object, wanted checksum.Algorithm, computed sum, of string,
+	ctx context.Context, tx kv.Tx, in *api.CopyObjectInput, out *api.CopyObjectOutput, cond writeCondition, src source, o *object,
+	wanted checksum.Algorithm, computed sum, of string,
 ) error {
-	if _, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner); err != nil {
+	b, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner)
+	if err != nil {
 		return err
 	}
-	from, c, err := s.readSource(ctx, tx, src)
+	from, err := s.readSource(ctx, tx, src)
 	if err != nil {
 		return err
 	}
@@ -175,11 +196,15 @@ func (s *Service) copy(
 	o.Size, o.ETag, o.Sum, o.Tags = from.Size, from.ETag, from.Sum, tags
 	if wanted != "" && (from.Sum.Algorithm != wanted || from.Sum.Composite) {
 		if of != from.ETag || computed.Algorithm != wanted {
-			return &needsSum{c, from.ETag}
+			return &needsSum{from.content, from.ETag}
 		}
 		o.Sum = computed
 	}
-	return s.writeObject(ctx, tx, in.Bucket, in.Key, old, o, c, false)
+	if err := s.writeObject(ctx, tx, b, name{in.Bucket, in.Key}, old, o, from.content, api.EventS3ObjectCreatedCopy); err != nil {
+		return err
+	}
+	out.CopySourceVersionId, out.VersionId = from.version, b.shownVersion(o)
+	return nil
 }
 
 // compute reads a body for its checksum.

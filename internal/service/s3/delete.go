@@ -15,31 +15,78 @@ func (s *Service) DeleteObject(ctx context.Context, in *api.DeleteObjectInput) (
 	if err := errors.Join(checkMembers("DeleteObject", in), checkVersion(in.VersionId), checkKey(in.Key)); err != nil {
 		return nil, err
 	}
+	out := new(api.DeleteObjectOutput)
 	err := s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-		if _, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner); err != nil {
+		b, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner)
+		if err != nil {
 			return err
 		}
-		return s.remove(ctx, tx, in.Bucket, in.Key, in.IfMatch)
+		r, err := s.remove(ctx, tx, b, name{in.Bucket, in.Key}, in.VersionId, in.IfMatch)
+		out.DeleteMarker, out.VersionId = r.marker, r.version
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	return new(api.DeleteObjectOutput), nil
+	return out, nil
 }
 
-// remove deletes an object if it is there and, where one is given, has that ETag.
-func (s *Service) remove(ctx context.Context, tx kv.Tx, bucket, key string, etag *string) error {
-	o, err := lookObject(tx, bucket, key)
+// removed is what became of an object that was deleted: whether that made a delete marker or removed one, and of which version.
+type removed struct {
+	marker  *bool
+	version *string
+}
+
+// remove deletes an object or one of its versions, if it is there and, where one is given, has that ETag. Source: S3 User Guide, "Deleting
+// object versions from a versioning-enabled bucket".
+func (s *Service) remove(ctx context.Context, tx kv.Tx, b *bucket, at name, id, etag *string) (out removed, err error) {
+	if id != nil {
+		return s.removeVersion(ctx, tx, b, at, *id, etag)
+	}
+	o, err := lookObject(tx, at.bucket, at.key)
 	if err != nil {
-		return err
+		return out, err
 	}
-	if err := (writeCondition{match: etag}).check(key, o); err != nil {
-		return err
+	if err := (writeCondition{match: etag}).check(at.key, o); err != nil {
+		return out, err
 	}
-	if o == nil {
-		return nil
+	if b.Versioning == "" {
+		if o == nil {
+			return out, nil
+		}
+		return out, errors.Join(s.dropBody(ctx, tx, at.bucket, at.key, o), tx.Delete(objectKey(at.bucket, at.key)),
+			s.emit(ctx, tx, b, at, api.EventS3ObjectRemovedDelete, o))
 	}
-	return s.deleteObject(ctx, tx, bucket, key, o)
+	marker := &object{Modified: now(ctx), Marker: true}
+	if err := s.supersede(ctx, tx, b, at, o, marker); err != nil {
+		return out, err
+	}
+	if err := errors.Join(tx.Delete(objectKey(at.bucket, at.key)), putOlder(tx, at, marker),
+		s.emit(ctx, tx, b, at, api.EventS3ObjectRemovedDeleteMarkerCreated, marker)); err != nil {
+		return out, err
+	}
+	return removed{wire.Ptr(true), wire.Ptr(marker.id())}, nil
+}
+
+// removeVersion deletes a version for good. One that is not there is no error.
+func (s *Service) removeVersion(ctx context.Context, tx kv.Tx, b *bucket, at name, id string, etag *string) (out removed, err error) {
+	if b.Versioning != "" {
+		out.version = &id
+	}
+	o, current, err := getVersion(tx, at, id)
+	if cloud.Code(err) == "NoSuchVersion" {
+		o, err = nil, nil
+	}
+	if err != nil {
+		return out, err
+	}
+	if err := (writeCondition{match: etag}).check(at.key, o); err != nil || o == nil {
+		return out, err
+	}
+	if o.Marker {
+		out.marker = wire.Ptr(true)
+	}
+	return out, errors.Join(s.dropVersion(ctx, tx, at, o, current), s.emit(ctx, tx, b, at, api.EventS3ObjectRemovedDelete, o))
 }
 
 // maxDeleted bounds the objects of one DeleteObjects. Source: S3 API Reference, DeleteObjects.
@@ -56,11 +103,12 @@ func (s *Service) DeleteObjects(ctx context.Context, in *api.DeleteObjectsInput)
 	var out *api.DeleteObjectsOutput
 	err := s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		out = new(api.DeleteObjectsOutput)
-		if _, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner); err != nil {
+		b, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner)
+		if err != nil {
 			return err
 		}
 		for i := range in.Delete.Objects {
-			if err := s.removeOne(ctx, tx, in, &in.Delete.Objects[i], out); err != nil {
+			if err := s.removeOne(ctx, tx, b, in, &in.Delete.Objects[i], out); err != nil {
 				return err
 			}
 		}
@@ -73,13 +121,19 @@ func (s *Service) DeleteObjects(ctx context.Context, in *api.DeleteObjectsInput)
 }
 
 // removeOne deletes one of several objects and notes what became of it.
-func (s *Service) removeOne(ctx context.Context, tx kv.Tx, in *api.DeleteObjectsInput, o *api.ObjectIdentifier, out *api.DeleteObjectsOutput) error {
-	err := errors.Join(checkVersion(o.VersionId), checkKey(o.Key))
+func (s *Service) removeOne(
+	ctx context.Context, tx kv.Tx, b *bucket, in *api.DeleteObjectsInput, o *api.ObjectIdentifier, out *api.DeleteObjectsOutput,
+) error {
+	var r removed
+	err := checkKey(o.Key)
+	if err == nil && checkVersion(o.VersionId) != nil {
+		err = noSuchVersion(name{in.Bucket, o.Key}, *o.VersionId) // unlike DeleteObject
+	}
 	if err == nil && (o.LastModifiedTime != nil || o.Size != nil) {
 		err = notImplemented("DeleteObjects", "LastModifiedTime and Size", "set")
 	}
 	if err == nil {
-		err = s.remove(ctx, tx, in.Bucket, o.Key, o.ETag)
+		r, err = s.remove(ctx, tx, b, name{in.Bucket, o.Key}, o.VersionId, o.ETag)
 	}
 	var refused *cloud.Error
 	switch {
@@ -88,7 +142,11 @@ func (s *Service) removeOne(ctx context.Context, tx kv.Tx, in *api.DeleteObjects
 	case err != nil:
 		return err
 	case !wire.Value(in.Delete.Quiet):
-		out.Deleted = append(out.Deleted, api.DeletedObject{Key: &o.Key, VersionId: o.VersionId})
+		row := api.DeletedObject{Key: &o.Key, VersionId: o.VersionId, DeleteMarker: r.marker}
+		if r.marker != nil {
+			row.DeleteMarkerVersionId = r.version
+		}
+		out.Deleted = append(out.Deleted, row)
 	}
 	return nil
 }

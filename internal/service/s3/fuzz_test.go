@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +66,25 @@ func FuzzPolicy(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		if _, err := checkPolicy("b", text); err != nil && cloud.Code(err) != "MalformedPolicy" {
 			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzVersionID: what is taken for a version's id is one that was made, and every one that was made is taken for its number.
+func FuzzVersionID(f *testing.F) {
+	f.Add("HPniJFCxqTsMuIH9KX8K8wEjNUgmABCD", uint64(1))
+	f.Fuzz(func(t *testing.T, text string, number uint64) {
+		made := newVersionID(number)
+		if got, err := versionSeq(made); err != nil || got != number || len(made) != 32 {
+			t.Fatalf("%q of %d: %d, %v", made, number, got, err)
+		}
+		if _, err := versionSeq(text); err != nil && cloud.Code(err) != "InvalidArgument" {
+			t.Fatal(err)
+		}
+		if other := strings.Replace(made, made[:1], "_", 1); other != made {
+			if _, err := versionSeq(other); err == nil {
+				t.Fatalf("%q is no id", other)
+			}
 		}
 	})
 }

@@ -59,6 +59,8 @@ func copyMembers(to, from any) {
 // found is an object and the part of it to read.
 type found struct {
 	*object
+	// version is the id that the answer has, or nil.
+	version *string
 	content content
 	// offset and size are of the part; partial says that it was asked for.
 	offset, size int64
@@ -67,12 +69,14 @@ type found struct {
 
 func (s *Service) find(ctx context.Context, in *api.GetObjectInput) (f found, err error) {
 	err = s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
-		if _, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner); err != nil {
+		b, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner)
+		if err != nil {
 			return err
 		}
-		if f.object, err = readObject(r, in.Bucket, in.Key); err != nil {
+		if f.object, err = readVersion(r, b, name{in.Bucket, in.Key}, in.VersionId); err != nil {
 			return err
 		}
+		f.version = b.shownVersion(f.object)
 		c := readCondition{match: in.IfMatch, noneMatch: in.IfNoneMatch, modified: in.IfModifiedSince, unmodified: in.IfUnmodifiedSince}
 		if err := c.check(f.object); err != nil {
 			return err
@@ -124,6 +128,7 @@ func (f *found) describe(in *api.GetObjectInput) *api.GetObjectOutput {
 		ContentType: or(in.ResponseContentType, f.ContentType), CacheControl: or(in.ResponseCacheControl, f.CacheControl),
 		ContentDisposition: or(in.ResponseContentDisposition, f.ContentDisposition), ContentEncoding: or(in.ResponseContentEncoding, f.ContentEncoding),
 		ContentLanguage: or(in.ResponseContentLanguage, f.ContentLanguage), Expires: or(in.ResponseExpires, f.Expires), Metadata: f.Metadata,
+		VersionId: f.version,
 	}
 	if out.ContentType == nil {
 		out.ContentType = wire.Ptr("binary/octet-stream")
@@ -162,12 +167,13 @@ func (s *Service) GetObjectTagging(ctx context.Context, in *api.GetObjectTagging
 	}
 	out := &api.GetObjectTaggingOutput{TagSet: []api.Tag{}}
 	err := s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
-		if _, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner); err != nil {
+		b, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner)
+		if err != nil {
 			return err
 		}
-		o, err := readObject(r, in.Bucket, in.Key)
+		o, _, err := tagged(r, b, name{in.Bucket, in.Key}, in.VersionId, http.MethodGet)
 		if err == nil {
-			out.TagSet = append(out.TagSet, slices.Clone(o.Tags)...)
+			out.TagSet, out.VersionId = append(out.TagSet, slices.Clone(o.Tags)...), b.shownVersion(o)
 		}
 		return err
 	})

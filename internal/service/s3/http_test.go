@@ -38,7 +38,7 @@ func serve(t *testing.T, e *servicetest.Env) *httptest.Server {
 }
 
 func TestBoto3(t *testing.T) {
-	for _, script := range []string{"boto3_buckets.py", "boto3_objects.py"} {
+	for _, script := range []string{"boto3_buckets.py", "boto3_objects.py", "boto3_versions.py", "boto3_settings.py"} {
 		t.Run(script, func(t *testing.T) { runPython(t, newServer(t), script) })
 	}
 }

@@ -33,6 +33,26 @@ func objectKey(bucket, key string) kv.Key { return objectsPrefix(bucket).Raw([]b
 // dataKey is where the content of an object lies beside its row: a small body itself, or the list of the parts of a large one.
 func dataKey(bucket, key string) kv.Key { return kv.Key{'d'}.Str(bucket).Raw([]byte(key)...) }
 
+// versionDataKey is dataKey for a version that has an id.
+func versionDataKey(bucket, key, id string) kv.Key {
+	return kv.Key{'e'}.Str(bucket).Str(key).Raw([]byte(id)...)
+}
+
+func versionsPrefix(bucket string) kv.Key { return kv.Key{'v'}.Str(bucket) }
+
+// versionKey sorts the versions of an object from the newest to the oldest.
+func versionKey(bucket, key string, seq uint64) kv.Key {
+	return versionsPrefix(bucket).Str(key).Uint(^seq)
+}
+
+// versionsRange covers the older versions of one object.
+func versionsRange(bucket, key string) kv.Range {
+	return kv.PrefixRange(versionsPrefix(bucket).Str(key))
+}
+
+// nullKey is where the place of an object's null version stands, when that is not the current object.
+func nullKey(bucket, key string) kv.Key { return kv.Key{'n'}.Str(bucket).Raw([]byte(key)...) }
+
 func uploadsPrefix(bucket string) kv.Key { return kv.Key{'u'}.Str(bucket) }
 
 func uploadKey(bucket, key, id string) kv.Key {

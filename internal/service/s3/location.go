@@ -43,9 +43,12 @@ func incompatible(constraint string) *cloud.Error {
 }
 
 // isConstraint reports whether the model lists s among the location constraints.
-func isConstraint(s string) bool {
+func isConstraint(s string) bool { return inModel("BucketLocationConstraint", s) }
+
+// inModel reports whether the model lists s among the values of a shape.
+func inModel(name, s string) bool {
 	shapes := api.Service().Schema.Shapes
-	i := slices.IndexFunc(shapes, func(shape wire.Shape) bool { return shape.Name == "BucketLocationConstraint" })
+	i := slices.IndexFunc(shapes, func(shape wire.Shape) bool { return shape.Name == name })
 	return i >= 0 && slices.Contains(shapes[i].Enum, s)
 }
 

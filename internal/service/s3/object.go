@@ -24,6 +24,11 @@ type object struct {
 	Blob   string `json:"b,omitempty"`
 	Parts  int    `json:"p,omitempty"`
 	Inline bool   `json:"i,omitempty"`
+	// Version is the version's id, empty for the null version. Seq orders the versions of a key: newer ones have greater numbers.
+	// Marker says that it is a delete marker, which has nothing but these and its time.
+	Version string `json:"vi,omitempty"`
+	Seq     uint64 `json:"vs,omitempty"`
+	Marker  bool   `json:"dm,omitempty"`
 }
 
 // properties are what a client gives an object beside its body.
@@ -84,7 +89,7 @@ func readContent(r kv.Reader, bucket, key string, o *object) (content, error) {
 	case !o.Inline && o.Parts == 0:
 		return content{}, nil
 	}
-	data, err := r.Get(dataKey(bucket, key))
+	data, err := r.Get(o.dataKey(bucket, key))
 	if err != nil {
 		return content{}, err
 	}
@@ -95,37 +100,45 @@ func readContent(r kv.Reader, bucket, key string, o *object) (content, error) {
 	return c, json.Unmarshal(data, &c.segments)
 }
 
-// writeObject puts an object in the place of the one that was there, which may be nil, and gives up that one's body. The new body is
-// retained unless it is so already, as the parts of an upload are.
-func (s *Service) writeObject(ctx context.Context, tx kv.Tx, bucket, key string, old, o *object, c content, retained bool) error {
+// dataKey is where the content of a version lies. It stays there when the version stops being the current one.
+func (o *object) dataKey(bucket, key string) kv.Key {
+	if o.Version != "" {
+		return versionDataKey(bucket, key, o.Version)
+	}
+	return dataKey(bucket, key)
+}
+
+// writeObject makes an object the current one of its key. old is the one that is now, or nil: where the bucket keeps versions it becomes an older
+// one, and otherwise its body is given up. The new body is retained unless it is so already, as the parts of an upload are.
+// event is what happened, which decides who is told of it.
+func (s *Service) writeObject(ctx context.Context, tx kv.Tx, b *bucket, at name, old, o *object, c content, event string) error {
+	bucket, key := at.bucket, at.key
 	o.place(c)
-	if !retained {
+	if event != api.EventS3ObjectCreatedCompleteMultipartUpload {
 		for _, seg := range c.segments {
 			if err := s.deps.Refs.Retain(ctx, seg.Blob); err != nil {
 				return err
 			}
 		}
 	}
-	if old != nil {
-		if err := s.dropBody(ctx, tx, bucket, key, old); err != nil {
-			return err
-		}
+	if err := s.supersede(ctx, tx, b, at, old, o); err != nil {
+		return err
 	}
 	row, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}
-	if err := tx.Put(objectKey(bucket, key), row); err != nil {
+	if err := errors.Join(tx.Put(objectKey(bucket, key), row), s.emit(ctx, tx, b, at, event, o)); err != nil {
 		return err
 	}
 	switch {
 	case o.Inline:
-		return tx.Put(dataKey(bucket, key), c.inline)
+		return tx.Put(o.dataKey(bucket, key), c.inline)
 	case o.Parts > 0:
 		if row, err = json.Marshal(c.segments); err != nil {
 			return err
 		}
-		return tx.Put(dataKey(bucket, key), row)
+		return tx.Put(o.dataKey(bucket, key), row)
 	}
 	return nil
 }
@@ -157,14 +170,9 @@ func (s *Service) dropBody(ctx context.Context, tx kv.Tx, bucket, key string, o 
 		}
 	}
 	if o.Parts > 0 || o.Inline {
-		return tx.Delete(dataKey(bucket, key))
+		return tx.Delete(o.dataKey(bucket, key))
 	}
 	return nil
-}
-
-// deleteObject deletes an object that is there.
-func (s *Service) deleteObject(ctx context.Context, tx kv.Tx, bucket, key string, o *object) error {
-	return errors.Join(s.dropBody(ctx, tx, bucket, key, o), tx.Delete(objectKey(bucket, key)))
 }
 
 // maxKey bounds an object's key, in bytes. Source: S3 User Guide, "Naming Amazon S3 objects".

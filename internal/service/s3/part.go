@@ -157,7 +157,7 @@ func (s *Service) UploadPartCopy(ctx context.Context, in *api.UploadPartCopyInpu
 		match: in.CopySourceIfMatch, noneMatch: in.CopySourceIfNoneMatch, modified: in.CopySourceIfModifiedSince, unmodified: in.CopySourceIfUnmodifiedSince,
 		matchName: "x-amz-copy-source-",
 	}
-	body, err := s.openSource(ctx, src, in.CopySourceRange)
+	body, version, err := s.openSource(ctx, src, in.CopySourceRange)
 	if err != nil {
 		return nil, err
 	}
@@ -167,32 +167,32 @@ func (s *Service) UploadPartCopy(ctx context.Context, in *api.UploadPartCopyInpu
 	}
 	result := &api.CopyPartResult{ETag: quoted(p.ETag), LastModified: &p.Modified}
 	p.Sum.show(result)
-	return &api.UploadPartCopyOutput{CopyPartResult: result, ServerSideEncryption: encryption()}, nil
+	return &api.UploadPartCopyOutput{CopyPartResult: result, CopySourceVersionId: version, ServerSideEncryption: encryption()}, nil
 }
 
 // openSource opens what a part is copied from.
-func (s *Service) openSource(ctx context.Context, src source, header *string) (*wire.Stream, error) {
-	var o *object
-	var c content
-	err := s.space().View(ctx, func(ctx context.Context, r kv.Reader) (err error) {
-		o, c, err = s.readSource(ctx, r, src)
+func (s *Service) openSource(ctx context.Context, src source, header *string) (body *wire.Stream, version *string, err error) {
+	var o original
+	err = s.space().View(ctx, func(ctx context.Context, r kv.Reader) (err error) {
+		o, err = s.readSource(ctx, r, src)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	offset, n := int64(0), o.Size
 	if header != nil {
 		var ok bool
 		if offset, n, ok, err = parseRange(*header, o.Size); err != nil || !ok {
-			return nil, invalidArgument("x-amz-copy-source-range", *header, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last "+
+			return nil, nil, invalidArgument("x-amz-copy-source-range", *header, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last "+
 				"are the zero-based offsets of the first and last bytes to copy")
 		}
 	}
 	if n > maxBody {
-		return nil, cloud.Errorf("InvalidRequest", "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(maxBody))
+		return nil, nil, cloud.Errorf("InvalidRequest", "The specified copy source is larger than the maximum allowable size for a copy source: %d", int64(maxBody))
 	}
-	return s.open(ctx, c, offset, n)
+	body, err = s.open(ctx, o.content, offset, n)
+	return body, o.version, err
 }
 
 // ListParts lists the parts of an upload.

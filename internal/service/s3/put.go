@@ -38,11 +38,12 @@ func (s *Service) PutObject(ctx context.Context, in *api.PutObjectInput) (*api.P
 		return nil, err
 	}
 	o.Size, o.ETag, o.Sum = d.size, d.etag(), d.sum()
-	if err := s.put(ctx, in.Bucket, in.Key, in.ExpectedBucketOwner, cond, o, c); err != nil {
+	b, err := s.put(ctx, name{in.Bucket, in.Key}, in.ExpectedBucketOwner, cond, o, c)
+	if err != nil {
 		s.discard(ctx, c, err)
 		return nil, err
 	}
-	out := &api.PutObjectOutput{ETag: quoted(o.ETag), ServerSideEncryption: encryption()}
+	out := &api.PutObjectOutput{ETag: quoted(o.ETag), ServerSideEncryption: encryption(), VersionId: b.madeVersion(o)}
 	o.Sum.show(out)
 	return out, nil
 }
@@ -82,21 +83,22 @@ func (s *Service) mayWrite(ctx context.Context, bucket, key string, owner *strin
 	})
 }
 
-// put puts an object in its place.
-func (s *Service) put(ctx context.Context, bucket, key string, owner *string, cond writeCondition, o *object, c content) error {
-	return s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-		if _, err := s.ownHere(ctx, tx, bucket, owner); err != nil {
+// put puts an object in its place, and returns the bucket as it was then.
+func (s *Service) put(ctx context.Context, at name, owner *string, cond writeCondition, o *object, c content) (b *bucket, err error) {
+	err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) (err error) {
+		if b, err = s.ownHere(ctx, tx, at.bucket, owner); err != nil {
 			return err
 		}
-		old, err := lookObject(tx, bucket, key)
+		old, err := lookObject(tx, at.bucket, at.key)
 		if err != nil {
 			return err
 		}
-		if err := cond.check(key, old); err != nil {
+		if err := cond.check(at.key, old); err != nil {
 			return err
 		}
-		return s.writeObject(ctx, tx, bucket, key, old, o, c, false)
+		return s.writeObject(ctx, tx, b, at, old, o, c, api.EventS3ObjectCreatedPut)
 	})
+	return b, err
 }
 
 // quoted returns an ETag as it is in answers.

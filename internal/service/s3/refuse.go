@@ -85,14 +85,6 @@ func checkObjectACL(v reflect.Value) error {
 	return nil
 }
 
-// checkVersion refuses versions: objects of a bucket that never had them are known by "null".
-func checkVersion(id *string) error {
-	if id == nil || *id == "null" {
-		return nil
-	}
-	return invalidArgument("versionId", *id, "Invalid version id specified")
-}
-
 // maxMetadata bounds the names and values of an object's own metadata, in bytes. Source: S3 User Guide, "Working with object metadata".
 const maxMetadata = 2 << 10
 

@@ -18,6 +18,11 @@ type bucketProperties struct {
 	Tags                           []cfn.Tag             `cfn:"Tags"`
 	BucketEncryption               *encryptionProperties `cfn:"BucketEncryption"`
 	PublicAccessBlockConfiguration *accessProperties     `cfn:"PublicAccessBlockConfiguration"`
+	VersioningConfiguration        *versioningProperties `cfn:"VersioningConfiguration"`
+	NotificationConfiguration      *notifyProperties     `cfn:"NotificationConfiguration"`
+	LifecycleConfiguration         *lifecycleProperties  `cfn:"LifecycleConfiguration"`
+	CorsConfiguration              *corsProperties       `cfn:"CorsConfiguration"`
+	OwnershipControls              *ownershipProperties  `cfn:"OwnershipControls"`
 }
 
 type encryptionProperties struct {
@@ -127,7 +132,19 @@ func (s *Service) configure(ctx context.Context, name string, old, p *bucketProp
 			BlockPublicAcls: a.BlockPublicAcls, IgnorePublicAcls: a.IgnorePublicAcls, BlockPublicPolicy: a.BlockPublicPolicy, RestrictPublicBuckets: a.RestrictPublicBuckets,
 		}})
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if err := s.configureVersions(ctx, name, old, p); err != nil {
+		return err
+	}
+	if err := s.configureLifecycle(ctx, name, old, p); err != nil {
+		return err
+	}
+	if err := s.configureAccess(ctx, name, old, p); err != nil {
+		return err
+	}
+	return s.configureNotifications(ctx, name, old, p)
 }
 
 func resourceResult(ctx context.Context, name string) *cfn.Result {

@@ -4,7 +4,9 @@ import (
 	api "croft/internal/awsapi/s3"
 	"croft/internal/cloud"
 	"croft/internal/kv"
+	"croft/internal/outbox"
 	"croft/internal/service"
+	"croft/internal/timer"
 )
 
 const serviceName = "s3"
@@ -22,7 +24,11 @@ func New(deps service.Deps) *Service { return &Service{deps: deps} }
 
 // Descriptor declares the service.
 func (s *Service) Descriptor() service.Descriptor {
-	return service.Descriptor{API: api.Service(), Impl: s, Resources: s.resources()}
+	return service.Descriptor{
+		API: api.Service(), Impl: s, Resources: s.resources(),
+		Outbox: map[string]outbox.Handler{notifyHandler: {Apply: s.notify}},
+		Timers: map[string]timer.Handler{lifecycleHandler: s.expire},
+	}
 }
 
 func (s *Service) space() kv.Space { return s.deps.Shared(serviceName) }

@@ -175,18 +175,6 @@ func (s *Service) DeletePublicAccessBlock(ctx context.Context, in *api.DeletePub
 	return new(api.DeletePublicAccessBlockOutput), nil
 }
 
-// GetBucketVersioning says that the bucket has never had versions.
-func (s *Service) GetBucketVersioning(ctx context.Context, in *api.GetBucketVersioningInput) (*api.GetBucketVersioningOutput, error) {
-	err := s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
-		_, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return new(api.GetBucketVersioningOutput), nil
-}
-
 // GetBucketAcl says that the bucket belongs to its owner alone.
 func (s *Service) GetBucketAcl(ctx context.Context, in *api.GetBucketAclInput) (*api.GetBucketAclOutput, error) {
 	out := new(api.GetBucketAclOutput)

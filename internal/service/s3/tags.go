@@ -2,8 +2,8 @@ package s3
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -50,10 +50,11 @@ func (s *Service) PutObjectTagging(ctx context.Context, in *api.PutObjectTagging
 	if err := errors.Join(checkVersion(in.VersionId), checkObjectTags(in.Tagging.TagSet)); err != nil {
 		return nil, err
 	}
-	if err := s.retag(ctx, in.Bucket, in.Key, in.ExpectedBucketOwner, in.Tagging.TagSet); err != nil {
+	version, err := s.retag(ctx, name{in.Bucket, in.Key}, in.VersionId, in.ExpectedBucketOwner, in.Tagging.TagSet, http.MethodPut)
+	if err != nil {
 		return nil, err
 	}
-	return new(api.PutObjectTaggingOutput), nil
+	return &api.PutObjectTaggingOutput{VersionId: version}, nil
 }
 
 // DeleteObjectTagging takes an object's tags away.
@@ -61,26 +62,30 @@ func (s *Service) DeleteObjectTagging(ctx context.Context, in *api.DeleteObjectT
 	if err := checkVersion(in.VersionId); err != nil {
 		return nil, err
 	}
-	if err := s.retag(ctx, in.Bucket, in.Key, in.ExpectedBucketOwner, nil); err != nil {
+	version, err := s.retag(ctx, name{in.Bucket, in.Key}, in.VersionId, in.ExpectedBucketOwner, nil, http.MethodDelete)
+	if err != nil {
 		return nil, err
 	}
-	return new(api.DeleteObjectTaggingOutput), nil
+	return &api.DeleteObjectTaggingOutput{VersionId: version}, nil
 }
 
-func (s *Service) retag(ctx context.Context, bucket, key string, owner *string, tags []api.Tag) error {
-	return s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-		if _, err := s.ownHere(ctx, tx, bucket, owner); err != nil {
-			return err
-		}
-		o, err := readObject(tx, bucket, key)
+// retag gives a version other tags, by the HTTP method of the request, and returns the id that the answer has.
+func (s *Service) retag(ctx context.Context, at name, id, owner *string, tags []api.Tag, method string) (shown *string, err error) {
+	err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+		b, err := s.ownHere(ctx, tx, at.bucket, owner)
 		if err != nil {
 			return err
 		}
-		o.Tags = tags
-		row, err := json.Marshal(o)
+		event := api.EventS3ObjectTaggingPut
+		if method == http.MethodDelete {
+			event = api.EventS3ObjectTaggingDelete
+		}
+		o, current, err := tagged(tx, b, at, id, method)
 		if err != nil {
 			return err
 		}
-		return tx.Put(objectKey(bucket, key), row)
+		o.Tags, shown = tags, b.shownVersion(o)
+		return errors.Join(writeVersion(tx, at, o, current), s.emit(ctx, tx, b, at, event, o))
 	})
+	return shown, err
 }

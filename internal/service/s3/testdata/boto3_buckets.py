@@ -84,12 +84,9 @@ assert other.list_buckets()["Buckets"] == []
 for call, arguments, name in [
     (s3.put_bucket_acl, {"Bucket": "boto-one", "ACL": "private"}, "PutBucketAcl"),
     (s3.get_object_acl, {"Bucket": "boto-one", "Key": "a//b/"}, "GetObjectAcl"),
-    (s3.put_bucket_versioning, {"Bucket": "boto-one", "VersioningConfiguration": {"Status": "Enabled"}}, "PutBucketVersioning"),
-    (s3.list_object_versions, {"Bucket": "boto-one"}, "ListObjectVersions"),
     (s3.restore_object, {"Bucket": "boto-one", "Key": "k"}, "RestoreObject"),
     (s3.list_bucket_inventory_configurations, {"Bucket": "boto-one"}, "ListBucketInventoryConfigurations"),
     (s3.get_bucket_inventory_configuration, {"Bucket": "boto-one", "Id": "i"}, "GetBucketInventoryConfiguration"),
-    (s3.get_bucket_lifecycle_configuration, {"Bucket": "boto-one"}, "GetBucketLifecycleConfiguration"),
 ]:
     assert "s3:" + name + "." in refused("NotImplemented", 501, call, **arguments)["Error"]["Message"], name
 

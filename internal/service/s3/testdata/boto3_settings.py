@@ -1,0 +1,81 @@
+"""Notifications, lifecycles, CORS and ownership as boto3 writes and reads them. The one argument is the port of a server on 127.0.0.1."""
+import datetime
+import sys
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+s3 = boto3.client(
+    "s3", endpoint_url=f"http://127.0.0.1:{sys.argv[1]}", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test",
+    config=Config(retries={"max_attempts": 1}, s3={"addressing_style": "path"}),
+)
+
+
+def refused(code, status, call, **arguments):
+    try:
+        call(**arguments)
+    except ClientError as e:
+        assert e.response["Error"]["Code"] == code and e.response["ResponseMetadata"]["HTTPStatusCode"] == status, e.response
+        return e.response["Error"]
+    raise AssertionError(f"{code} was expected of {arguments}")
+
+
+s3.create_bucket(Bucket="set")
+key = {"Key": {"FilterRules": [{"Name": "Prefix", "Value": "in/"}]}}
+arn = "arn:aws:{}:us-east-1:000000000000:{}"
+notifications = {
+    "QueueConfigurations": [{"Id": "q", "QueueArn": arn.format("sqs", "q"), "Events": ["s3:ObjectCreated:*"], "Filter": key}],
+    "TopicConfigurations": [{"Id": "t", "TopicArn": arn.format("sns", "t"), "Events": ["s3:ObjectRemoved:Delete", "s3:ObjectTagging:*"]}],
+    "LambdaFunctionConfigurations": [{"Id": "f", "LambdaFunctionArn": arn.format("lambda", "function:f"), "Events": ["s3:ObjectRemoved:DeleteMarkerCreated"]}],
+}
+
+
+def kept():
+    out = s3.get_bucket_notification_configuration(Bucket="set")
+    del out["ResponseMetadata"]
+    return out
+
+
+assert kept() == {}
+s3.put_bucket_notification_configuration(Bucket="set", NotificationConfiguration=notifications, SkipDestinationValidation=True)
+assert kept() == notifications, kept()
+error = refused("InvalidArgument", 400, s3.put_bucket_notification_configuration, Bucket="set", SkipDestinationValidation=True,
+                NotificationConfiguration={"QueueConfigurations": [{"QueueArn": "invalid-queue", "Events": ["s3:ObjectCreated:*"]}]})
+assert (error["Message"], error["ArgumentName"], error["ArgumentValue"]) == ("The ARN could not be parsed", "Queue", "invalid-queue"), error
+refused("NotImplemented", 501, s3.put_bucket_notification_configuration, Bucket="set", NotificationConfiguration={"EventBridgeConfiguration": {}})
+assert kept() == notifications
+s3.put_bucket_notification_configuration(Bucket="set", NotificationConfiguration={})
+assert kept() == {}
+
+refused("NoSuchLifecycleConfiguration", 404, s3.get_bucket_lifecycle_configuration, Bucket="set")
+rules = [
+    {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 7}},
+    {"ID": "b", "Status": "Enabled", "Filter": {"And": {"Prefix": "x", "Tags": [{"Key": "k", "Value": "v"}], "ObjectSizeGreaterThan": 5}},
+     "Expiration": {"Date": datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)}, "NoncurrentVersionExpiration": {"NoncurrentDays": 3, "NewerNoncurrentVersions": 2}},
+    {"ID": "c", "Status": "Disabled", "Filter": {}, "Expiration": {"ExpiredObjectDeleteMarker": True}, "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1}},
+    {"ID": "d", "Status": "Enabled", "Prefix": "old", "NoncurrentVersionExpiration": {"NoncurrentDays": 1}},
+]
+s3.put_bucket_lifecycle_configuration(Bucket="set", LifecycleConfiguration={"Rules": rules})
+out = s3.get_bucket_lifecycle_configuration(Bucket="set")
+assert out["Rules"] == rules, out["Rules"]
+assert out["TransitionDefaultMinimumObjectSize"] == "all_storage_classes_128K", out
+assert refused("InvalidRequest", 400, s3.put_bucket_lifecycle_configuration, Bucket="set", LifecycleConfiguration={"Rules": rules},
+               TransitionDefaultMinimumObjectSize="value")["Message"] == "Invalid TransitionDefaultMinimumObjectSize found: value"
+s3.delete_bucket_lifecycle(Bucket="set")
+refused("NoSuchLifecycleConfiguration", 404, s3.get_bucket_lifecycle_configuration, Bucket="set")
+
+refused("NoSuchCORSConfiguration", 404, s3.get_bucket_cors, Bucket="set")
+cors = [{"ID": "i", "AllowedHeaders": ["x-*"], "AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["https://*.example.com"], "ExposeHeaders": ["ETag"], "MaxAgeSeconds": 9}]
+s3.put_bucket_cors(Bucket="set", CORSConfiguration={"CORSRules": cors})
+assert s3.get_bucket_cors(Bucket="set")["CORSRules"] == cors
+refused("InvalidRequest", 400, s3.put_bucket_cors, Bucket="set", CORSConfiguration={"CORSRules": [{"AllowedMethods": ["PATCH"], "AllowedOrigins": ["*"]}]})
+s3.delete_bucket_cors(Bucket="set")
+
+owner = s3.get_bucket_ownership_controls(Bucket="set")["OwnershipControls"]
+assert owner == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}, owner
+refused("NotImplemented", 501, s3.put_bucket_ownership_controls, Bucket="set", OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]})
+s3.delete_bucket_ownership_controls(Bucket="set")
+refused("OwnershipControlsNotFoundError", 404, s3.get_bucket_ownership_controls, Bucket="set")
+s3.put_bucket_ownership_controls(Bucket="set", OwnershipControls=owner)
+assert s3.get_bucket_ownership_controls(Bucket="set")["OwnershipControls"] == owner
