@@ -16,6 +16,7 @@ type API interface {
 	ListTagsForResource(context.Context, *ListTagsForResourceInput) (*ListTagsForResourceOutput, error)
 	ListTopics(context.Context, *ListTopicsInput) (*ListTopicsOutput, error)
 	Publish(context.Context, *PublishInput) (*PublishOutput, error)
+	PublishBatch(context.Context, *PublishBatchInput) (*PublishBatchOutput, error)
 	SetSubscriptionAttributes(context.Context, *SetSubscriptionAttributesInput) (*SetSubscriptionAttributesOutput, error)
 	SetTopicAttributes(context.Context, *SetTopicAttributesInput) (*SetTopicAttributesOutput, error)
 	Subscribe(context.Context, *SubscribeInput) (*SubscribeOutput, error)
@@ -73,6 +74,11 @@ func (Unimplemented) ListTopics(context.Context, *ListTopicsInput) (*ListTopicsO
 // Publish answers NotImplemented.
 func (Unimplemented) Publish(context.Context, *PublishInput) (*PublishOutput, error) {
 	return nil, wire.NotImplemented("sns", "Publish")
+}
+
+// PublishBatch answers NotImplemented.
+func (Unimplemented) PublishBatch(context.Context, *PublishBatchInput) (*PublishBatchOutput, error) {
+	return nil, wire.NotImplemented("sns", "PublishBatch")
 }
 
 // SetSubscriptionAttributes answers NotImplemented.

@@ -56,6 +56,11 @@ func (c Client) Publish(ctx context.Context, in *PublishInput) (*PublishOutput, 
 	return wire.Call[PublishOutput](ctx, c.caller, &service, &opPublish, in)
 }
 
+// PublishBatch calls the operation of that name.
+func (c Client) PublishBatch(ctx context.Context, in *PublishBatchInput) (*PublishBatchOutput, error) {
+	return wire.Call[PublishBatchOutput](ctx, c.caller, &service, &opPublishBatch, in)
+}
+
 // SetSubscriptionAttributes calls the operation of that name.
 func (c Client) SetSubscriptionAttributes(ctx context.Context, in *SetSubscriptionAttributesInput) (*SetSubscriptionAttributesOutput, error) {
 	return wire.Call[SetSubscriptionAttributesOutput](ctx, c.caller, &service, &opSetSubscriptionAttributes, in)

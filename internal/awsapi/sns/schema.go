@@ -10,225 +10,271 @@ var schema = wire.Schema{
 		{},
 		1: {Name: "AmazonResourceName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 1011, HasMin: true, HasMax: true}},
 		2: {Name: "AuthorizationErrorException", Kind: wire.Structure, Error: &errorAuthorizationErrorException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		3: {Name: "Binary", Kind: wire.Blob},
-		4: {Name: "ConcurrentAccessException", Kind: wire.Structure, Error: &errorConcurrentAccessException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		3: {Name: "BatchEntryIdsNotDistinctException", Kind: wire.Structure, Error: &errorBatchEntryIdsNotDistinctException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		5: {Name: "CreateTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Name", Wire: "Name", Shape: 83, Required: true},
-			{Name: "Attributes", Wire: "Attributes", Shape: 62},
-			{Name: "Tags", Wire: "Tags", Shape: 56},
-			{Name: "DataProtectionPolicy", Wire: "DataProtectionPolicy", Shape: 71},
+		4: {Name: "BatchRequestTooLongException", Kind: wire.Structure, Error: &errorBatchRequestTooLongException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		6: {Name: "CreateTopicResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
+		5: {Name: "BatchResultErrorEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 57, Required: true},
+			{Name: "Code", Wire: "Code", Shape: 57, Required: true},
+			{Name: "Message", Wire: "Message", Shape: 57},
+			{Name: "SenderFault", Wire: "SenderFault", Shape: 85, Required: true},
 		}},
-		7: {Name: "DeleteTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
+		6: {Name: "BatchResultErrorEntryList", Kind: wire.List, Elem: 5, ElemName: "", Checked: true},
+		7: {Name: "Binary", Kind: wire.Blob},
+		8: {Name: "ConcurrentAccessException", Kind: wire.Structure, Error: &errorConcurrentAccessException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		8: {Name: "EndpointDisabledException", Kind: wire.Structure, Error: &errorEndpointDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		9: {Name: "CreateTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Name", Wire: "Name", Shape: 96, Required: true},
+			{Name: "Attributes", Wire: "Attributes", Shape: 75},
+			{Name: "Tags", Wire: "Tags", Shape: 68},
+			{Name: "DataProtectionPolicy", Wire: "DataProtectionPolicy", Shape: 84},
 		}},
-		9: {Name: "FilterPolicyLimitExceededException", Kind: wire.Structure, Error: &errorFilterPolicyLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		10: {Name: "CreateTopicResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 95},
 		}},
-		10: {Name: "GetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81, Required: true},
+		11: {Name: "DeleteTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
 		}},
-		11: {Name: "GetSubscriptionAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Attributes", Wire: "Attributes", Shape: 49},
+		12: {Name: "EmptyBatchRequestException", Kind: wire.Structure, Error: &errorEmptyBatchRequestException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		12: {Name: "GetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
+		13: {Name: "EndpointDisabledException", Kind: wire.Structure, Error: &errorEndpointDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		13: {Name: "GetTopicAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Attributes", Wire: "Attributes", Shape: 62},
+		14: {Name: "FilterPolicyLimitExceededException", Kind: wire.Structure, Error: &errorFilterPolicyLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		14: {Name: "InternalErrorException", Kind: wire.Structure, Error: &errorInternalErrorException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		15: {Name: "GetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 94, Required: true},
 		}},
-		15: {Name: "InvalidParameterException", Kind: wire.Structure, Error: &errorInvalidParameterException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		16: {Name: "GetSubscriptionAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Attributes", Wire: "Attributes", Shape: 61},
 		}},
-		16: {Name: "InvalidParameterValueException", Kind: wire.Structure, Error: &errorInvalidParameterValueException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		17: {Name: "GetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
 		}},
-		17: {Name: "InvalidSecurityException", Kind: wire.Structure, Error: &errorInvalidSecurityException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		18: {Name: "GetTopicAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Attributes", Wire: "Attributes", Shape: 75},
 		}},
-		18: {Name: "InvalidStateException", Kind: wire.Structure, Error: &errorInvalidStateException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		19: {Name: "InternalErrorException", Kind: wire.Structure, Error: &errorInternalErrorException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		19: {Name: "KMSAccessDeniedException", Kind: wire.Structure, Error: &errorKMSAccessDeniedException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		20: {Name: "InvalidBatchEntryIdException", Kind: wire.Structure, Error: &errorInvalidBatchEntryIdException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		20: {Name: "KMSDisabledException", Kind: wire.Structure, Error: &errorKMSDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		21: {Name: "InvalidParameterException", Kind: wire.Structure, Error: &errorInvalidParameterException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		21: {Name: "KMSInvalidStateException", Kind: wire.Structure, Error: &errorKMSInvalidStateException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		22: {Name: "InvalidParameterValueException", Kind: wire.Structure, Error: &errorInvalidParameterValueException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		22: {Name: "KMSNotFoundException", Kind: wire.Structure, Error: &errorKMSNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		23: {Name: "InvalidSecurityException", Kind: wire.Structure, Error: &errorInvalidSecurityException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		23: {Name: "KMSOptInRequired", Kind: wire.Structure, Error: &errorKMSOptInRequired, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		24: {Name: "InvalidStateException", Kind: wire.Structure, Error: &errorInvalidStateException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		24: {Name: "KMSThrottlingException", Kind: wire.Structure, Error: &errorKMSThrottlingException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		25: {Name: "KMSAccessDeniedException", Kind: wire.Structure, Error: &errorKMSAccessDeniedException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		25: {Name: "ListSubscriptionsByTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		26: {Name: "KMSDisabledException", Kind: wire.Structure, Error: &errorKMSDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		26: {Name: "ListSubscriptionsByTopicResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 51},
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		27: {Name: "KMSInvalidStateException", Kind: wire.Structure, Error: &errorKMSInvalidStateException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		27: {Name: "ListSubscriptionsInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		28: {Name: "KMSNotFoundException", Kind: wire.Structure, Error: &errorKMSNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		28: {Name: "ListSubscriptionsResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 51},
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		29: {Name: "KMSOptInRequired", Kind: wire.Structure, Error: &errorKMSOptInRequired, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		29: {Name: "ListTagsForResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		30: {Name: "KMSThrottlingException", Kind: wire.Structure, Error: &errorKMSThrottlingException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
+		}},
+		31: {Name: "ListSubscriptionsByTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
+			{Name: "NextToken", Wire: "NextToken", Shape: 90},
+		}},
+		32: {Name: "ListSubscriptionsByTopicResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 63},
+			{Name: "NextToken", Wire: "NextToken", Shape: 90},
+		}},
+		33: {Name: "ListSubscriptionsInput", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "NextToken", Wire: "NextToken", Shape: 90},
+		}},
+		34: {Name: "ListSubscriptionsResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 63},
+			{Name: "NextToken", Wire: "NextToken", Shape: 90},
+		}},
+		35: {Name: "ListTagsForResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
 		}},
-		30: {Name: "ListTagsForResourceResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Tags", Wire: "Tags", Shape: 56},
+		36: {Name: "ListTagsForResourceResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Tags", Wire: "Tags", Shape: 68},
 		}},
-		31: {Name: "ListTopicsInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		37: {Name: "ListTopicsInput", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "NextToken", Wire: "NextToken", Shape: 90},
 		}},
-		32: {Name: "ListTopicsResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Topics", Wire: "Topics", Shape: 64},
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		38: {Name: "ListTopicsResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Topics", Wire: "Topics", Shape: 77},
+			{Name: "NextToken", Wire: "NextToken", Shape: 90},
 		}},
-		33: {Name: "MessageAttributeMap", Kind: wire.Map, Elem: 34, ElemName: "Value", Key: 45, KeyName: "Name", Checked: true},
-		34: {Name: "MessageAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "DataType", Wire: "DataType", Shape: 45, Required: true},
-			{Name: "StringValue", Wire: "StringValue", Shape: 45},
-			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 3},
+		39: {Name: "MessageAttributeMap", Kind: wire.Map, Elem: 40, ElemName: "Value", Key: 57, KeyName: "Name", Checked: true},
+		40: {Name: "MessageAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "DataType", Wire: "DataType", Shape: 57, Required: true},
+			{Name: "StringValue", Wire: "StringValue", Shape: 57},
+			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 7},
 		}},
-		35: {Name: "NotFoundException", Kind: wire.Structure, Error: &errorNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		41: {Name: "NotFoundException", Kind: wire.Structure, Error: &errorNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		36: {Name: "PhoneNumber", Kind: wire.String, Sensitive: true},
-		37: {Name: "PlatformApplicationDisabledException", Kind: wire.Structure, Error: &errorPlatformApplicationDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		42: {Name: "PhoneNumber", Kind: wire.String, Sensitive: true},
+		43: {Name: "PlatformApplicationDisabledException", Kind: wire.Structure, Error: &errorPlatformApplicationDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		38: {Name: "PublishInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
-			{Name: "TargetArn", Wire: "TargetArn", Shape: 45},
-			{Name: "PhoneNumber", Wire: "PhoneNumber", Shape: 36},
-			{Name: "Message", Wire: "Message", Shape: 74, Required: true},
-			{Name: "Subject", Wire: "Subject", Shape: 80},
-			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 76},
-			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 33},
-			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 45},
-			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 45},
+		44: {Name: "PublishBatchInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
+			{Name: "PublishBatchRequestEntries", Wire: "PublishBatchRequestEntries", Shape: 46, Required: true},
 		}},
-		39: {Name: "PublishResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "MessageId", Wire: "MessageId", Shape: 75},
-			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 45},
+		45: {Name: "PublishBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 57, Required: true},
+			{Name: "Message", Wire: "Message", Shape: 87, Required: true},
+			{Name: "Subject", Wire: "Subject", Shape: 93},
+			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 89},
+			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 39},
+			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 57},
+			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 57},
 		}},
-		40: {Name: "ReplayLimitExceededException", Kind: wire.Structure, Error: &errorReplayLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		46: {Name: "PublishBatchRequestEntryList", Kind: wire.List, Elem: 45, ElemName: "", Checked: true},
+		47: {Name: "PublishBatchResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Successful", Wire: "Successful", Shape: 49},
+			{Name: "Failed", Wire: "Failed", Shape: 6},
 		}},
-		41: {Name: "ResourceNotFoundException", Kind: wire.Structure, Error: &errorResourceNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		48: {Name: "PublishBatchResultEntry", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 57},
+			{Name: "MessageId", Wire: "MessageId", Shape: 88},
+			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 57},
 		}},
-		42: {Name: "SetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81, Required: true},
-			{Name: "AttributeName", Wire: "AttributeName", Shape: 70, Required: true},
-			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 71},
+		49: {Name: "PublishBatchResultEntryList", Kind: wire.List, Elem: 48, ElemName: ""},
+		50: {Name: "PublishInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 95},
+			{Name: "TargetArn", Wire: "TargetArn", Shape: 57},
+			{Name: "PhoneNumber", Wire: "PhoneNumber", Shape: 42},
+			{Name: "Message", Wire: "Message", Shape: 87, Required: true},
+			{Name: "Subject", Wire: "Subject", Shape: 93},
+			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 89},
+			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 39},
+			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 57},
+			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 57},
 		}},
-		43: {Name: "SetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
-			{Name: "AttributeName", Wire: "AttributeName", Shape: 70, Required: true},
-			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 71},
+		51: {Name: "PublishResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "MessageId", Wire: "MessageId", Shape: 88},
+			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 57},
 		}},
-		44: {Name: "StaleTagException", Kind: wire.Structure, Error: &errorStaleTagException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		52: {Name: "ReplayLimitExceededException", Kind: wire.Structure, Error: &errorReplayLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		45: {Name: "String", Kind: wire.String},
-		46: {Name: "SubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
-			{Name: "Protocol", Wire: "Protocol", Shape: 78, Required: true},
-			{Name: "Endpoint", Wire: "Endpoint", Shape: 73},
-			{Name: "Attributes", Wire: "Attributes", Shape: 49},
-			{Name: "ReturnSubscriptionArn", Wire: "ReturnSubscriptionArn", Shape: 72},
+		53: {Name: "ResourceNotFoundException", Kind: wire.Structure, Error: &errorResourceNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		47: {Name: "SubscribeResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81},
+		54: {Name: "SetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 94, Required: true},
+			{Name: "AttributeName", Wire: "AttributeName", Shape: 83, Required: true},
+			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 84},
 		}},
-		48: {Name: "Subscription", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81},
-			{Name: "Owner", Wire: "Owner", Shape: 69},
-			{Name: "Protocol", Wire: "Protocol", Shape: 78},
-			{Name: "Endpoint", Wire: "Endpoint", Shape: 73},
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
+		55: {Name: "SetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
+			{Name: "AttributeName", Wire: "AttributeName", Shape: 83, Required: true},
+			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 84},
 		}},
-		49: {Name: "SubscriptionAttributesMap", Kind: wire.Map, Elem: 71, ElemName: "", Key: 70, KeyName: ""},
-		50: {Name: "SubscriptionLimitExceededException", Kind: wire.Structure, Error: &errorSubscriptionLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		56: {Name: "StaleTagException", Kind: wire.Structure, Error: &errorStaleTagException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		51: {Name: "SubscriptionsList", Kind: wire.List, Elem: 48, ElemName: ""},
-		52: {Name: "Tag", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Key", Wire: "Key", Shape: 53, Required: true},
-			{Name: "Value", Wire: "Value", Shape: 60, Required: true},
+		57: {Name: "String", Kind: wire.String},
+		58: {Name: "SubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
+			{Name: "Protocol", Wire: "Protocol", Shape: 91, Required: true},
+			{Name: "Endpoint", Wire: "Endpoint", Shape: 86},
+			{Name: "Attributes", Wire: "Attributes", Shape: 61},
+			{Name: "ReturnSubscriptionArn", Wire: "ReturnSubscriptionArn", Shape: 85},
 		}},
-		53: {Name: "TagKey", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}},
-		54: {Name: "TagKeyList", Kind: wire.List, Elem: 53, ElemName: "", Checked: true},
-		55: {Name: "TagLimitExceededException", Kind: wire.Structure, Error: &errorTagLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		59: {Name: "SubscribeResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 94},
 		}},
-		56: {Name: "TagList", Kind: wire.List, Elem: 52, ElemName: "", Checked: true},
-		57: {Name: "TagPolicyException", Kind: wire.Structure, Error: &errorTagPolicyException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		60: {Name: "Subscription", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 94},
+			{Name: "Owner", Wire: "Owner", Shape: 82},
+			{Name: "Protocol", Wire: "Protocol", Shape: 91},
+			{Name: "Endpoint", Wire: "Endpoint", Shape: 86},
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 95},
 		}},
-		58: {Name: "TagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		61: {Name: "SubscriptionAttributesMap", Kind: wire.Map, Elem: 84, ElemName: "", Key: 83, KeyName: ""},
+		62: {Name: "SubscriptionLimitExceededException", Kind: wire.Structure, Error: &errorSubscriptionLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
+		}},
+		63: {Name: "SubscriptionsList", Kind: wire.List, Elem: 60, ElemName: ""},
+		64: {Name: "Tag", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Key", Wire: "Key", Shape: 65, Required: true},
+			{Name: "Value", Wire: "Value", Shape: 72, Required: true},
+		}},
+		65: {Name: "TagKey", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}},
+		66: {Name: "TagKeyList", Kind: wire.List, Elem: 65, ElemName: "", Checked: true},
+		67: {Name: "TagLimitExceededException", Kind: wire.Structure, Error: &errorTagLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
+		}},
+		68: {Name: "TagList", Kind: wire.List, Elem: 64, ElemName: "", Checked: true},
+		69: {Name: "TagPolicyException", Kind: wire.Structure, Error: &errorTagPolicyException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
+		}},
+		70: {Name: "TagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
-			{Name: "Tags", Wire: "Tags", Shape: 56, Required: true},
+			{Name: "Tags", Wire: "Tags", Shape: 68, Required: true},
 		}},
-		59: {Name: "TagResourceResponse", Kind: wire.Structure},
-		60: {Name: "TagValue", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}},
-		61: {Name: "Topic", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
+		71: {Name: "TagResourceResponse", Kind: wire.Structure},
+		72: {Name: "TagValue", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}},
+		73: {Name: "TooManyEntriesInBatchRequestException", Kind: wire.Structure, Error: &errorTooManyEntriesInBatchRequestException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		62: {Name: "TopicAttributesMap", Kind: wire.Map, Elem: 71, ElemName: "", Key: 70, KeyName: ""},
-		63: {Name: "TopicLimitExceededException", Kind: wire.Structure, Error: &errorTopicLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		74: {Name: "Topic", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 95},
 		}},
-		64: {Name: "TopicsList", Kind: wire.List, Elem: 61, ElemName: ""},
-		65: {Name: "UnsubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81, Required: true},
+		75: {Name: "TopicAttributesMap", Kind: wire.Map, Elem: 84, ElemName: "", Key: 83, KeyName: ""},
+		76: {Name: "TopicLimitExceededException", Kind: wire.Structure, Error: &errorTopicLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 92},
 		}},
-		66: {Name: "UntagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		77: {Name: "TopicsList", Kind: wire.List, Elem: 74, ElemName: ""},
+		78: {Name: "UnsubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 94, Required: true},
+		}},
+		79: {Name: "UntagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
-			{Name: "TagKeys", Wire: "TagKeys", Shape: 54, Required: true},
+			{Name: "TagKeys", Wire: "TagKeys", Shape: 66, Required: true},
 		}},
-		67: {Name: "UntagResourceResponse", Kind: wire.Structure},
-		68: {Name: "ValidationException", Kind: wire.Structure, Checked: true, Error: &errorValidationException, Members: []wire.Member{
-			{Name: "Message", Wire: "Message", Shape: 79, Required: true},
+		80: {Name: "UntagResourceResponse", Kind: wire.Structure},
+		81: {Name: "ValidationException", Kind: wire.Structure, Checked: true, Error: &errorValidationException, Members: []wire.Member{
+			{Name: "Message", Wire: "Message", Shape: 92, Required: true},
 		}},
-		69: {Name: "account", Kind: wire.String},
-		70: {Name: "attributeName", Kind: wire.String},
-		71: {Name: "attributeValue", Kind: wire.String},
-		72: {Name: "boolean", Kind: wire.Boolean},
-		73: {Name: "endpoint", Kind: wire.String},
-		74: {Name: "message", Kind: wire.String},
-		75: {Name: "messageId", Kind: wire.String},
-		76: {Name: "messageStructure", Kind: wire.String},
-		77: {Name: "nextToken", Kind: wire.String},
-		78: {Name: "protocol", Kind: wire.String},
-		79: {Name: "string", Kind: wire.String},
-		80: {Name: "subject", Kind: wire.String},
-		81: {Name: "subscriptionARN", Kind: wire.String},
-		82: {Name: "topicARN", Kind: wire.String},
-		83: {Name: "topicName", Kind: wire.String},
+		82: {Name: "account", Kind: wire.String},
+		83: {Name: "attributeName", Kind: wire.String},
+		84: {Name: "attributeValue", Kind: wire.String},
+		85: {Name: "boolean", Kind: wire.Boolean},
+		86: {Name: "endpoint", Kind: wire.String},
+		87: {Name: "message", Kind: wire.String},
+		88: {Name: "messageId", Kind: wire.String},
+		89: {Name: "messageStructure", Kind: wire.String},
+		90: {Name: "nextToken", Kind: wire.String},
+		91: {Name: "protocol", Kind: wire.String},
+		92: {Name: "string", Kind: wire.String},
+		93: {Name: "subject", Kind: wire.String},
+		94: {Name: "subscriptionARN", Kind: wire.String},
+		95: {Name: "topicARN", Kind: wire.String},
+		96: {Name: "topicName", Kind: wire.String},
 	},
 }

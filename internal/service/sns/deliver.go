@@ -58,6 +58,8 @@ type delivery struct {
 	Protocol string `json:"p"`
 	Endpoint string `json:"e"`
 	Raw      bool   `json:"r,omitempty"`
+	// Dead is the ARN of the dead-letter queue; empty means none.
+	Dead string `json:"d,omitempty"`
 }
 
 // join makes the body of an outbox message: what is different for each, a line break, and the notification, which is encoded once. JSON
@@ -81,8 +83,9 @@ func split(body []byte, head any) (notification []byte, err error) {
 	return notification, nil
 }
 
-// fanPage writes a delivery for each of the next subscriptions, and a message to go on if there are more.
-func (s *Service) fanPage(ctx context.Context, tx kv.Tx, f fan, body []byte) error {
+// fanPage writes a delivery for each of the next subscriptions that want the notification, and a message to go on if there are more.
+func (s *Service) fanPage(ctx context.Context, tx kv.Tx, f fan, n *notification, body []byte) error {
+	look := filtered{n: n}
 	page := max(1, min(pageMembers, pageBytes/len(body)))
 	call, done := cloud.CallOf(ctx), 0
 	for e, err := range tx.Scan(membersAfter(f.Topic, f.After), kv.ScanOptions{Limit: page + 1}) {
@@ -96,14 +99,24 @@ func (s *Service) fanPage(ctx context.Context, tx kv.Tx, f fan, body []byte) err
 		if err != nil {
 			return err
 		}
-		d := delivery{sub.arn(call), sub.Protocol, sub.Endpoint, sub.Raw}
+		f.After = slices.Clone(e.Key)
+		done++
+		if wanted, err := look.wanted(sub); err != nil || !wanted {
+			if err != nil {
+				return fmt.Errorf("sns: the filter policy of %s: %w", sub.ID, err)
+			}
+			continue
+		}
+		d := sub.delivery(call)
 		if err := s.put(ctx, deliverHandler, d.ARN, d, body); err != nil {
 			return err
 		}
-		f.After = slices.Clone(e.Key)
-		done++
 	}
 	return nil
+}
+
+func (sub *subscription) delivery(call *cloud.Call) delivery {
+	return delivery{sub.arn(call), sub.Protocol, sub.Endpoint, sub.Raw, sub.deadLetter()}
 }
 
 func (s *Service) put(ctx context.Context, handler, key string, head any, body []byte) error {
@@ -121,7 +134,11 @@ func (s *Service) fanout(ctx context.Context, m outbox.Message) error {
 	if err != nil {
 		return err
 	}
-	return s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error { return s.fanPage(ctx, tx, f, body) })
+	n := new(notification)
+	if err := json.Unmarshal(body, n); err != nil {
+		return fmt.Errorf("sns: %w", err)
+	}
+	return s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error { return s.fanPage(ctx, tx, f, n, body) })
 }
 
 // deliver sends a notification to one subscription, in the transaction that removes the outbox message.
@@ -135,21 +152,58 @@ func (s *Service) deliver(ctx context.Context, m outbox.Message) error {
 	if err := json.Unmarshal(body, &n); err != nil {
 		return fmt.Errorf("sns: %w", err)
 	}
+	return s.send(ctx, &d, &n)
+}
+
+// dead takes a notification whose last attempt has failed.
+func (s *Service) dead(ctx context.Context, m outbox.Message, cause error) error {
+	var d delivery
+	var n notification
+	body, err := split(m.Body, &d)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, &n); err != nil {
+		return fmt.Errorf("sns: %w", err)
+	}
+	return s.giveUp(ctx, &d, &n, cause)
+}
+
+// send delivers to a queue or a function. What fails for good goes to the dead-letter queue.
+func (s *Service) send(ctx context.Context, d *delivery, n *notification) error {
 	to, err := cloud.ParseARN(d.Endpoint)
 	if err != nil {
 		return err
 	}
 	ctx = cloud.WithTrace(cloud.In(cloud.AsServiceFor(ctx, principal, n.Topic), to.Account, to.Region), n.Trace)
 	if d.Protocol == "lambda" {
-		err = s.invoke(ctx, &d, &n)
+		err = s.invoke(ctx, d, n)
 	} else {
-		err = s.enqueue(ctx, to, &d, &n)
+		err = s.enqueue(ctx, to, d, n)
 	}
 	if !final(err) {
 		return err
 	}
-	s.deps.Log.Warn("a notification cannot be delivered and is dropped",
-		"topic", n.Topic, "subscription", d.ARN, "endpoint", d.Endpoint, "message", n.ID, "err", err)
+	return s.giveUp(ctx, d, n, err)
+}
+
+// giveUp moves a notification that cannot be delivered to the subscription's dead-letter queue, or drops it where there is none.
+func (s *Service) giveUp(ctx context.Context, d *delivery, n *notification, cause error) error {
+	log := s.deps.Log.With("topic", n.Topic, "subscription", d.ARN, "endpoint", d.Endpoint, "message", n.ID)
+	if d.Dead == "" {
+		log.Warn("a notification cannot be delivered and is dropped", "err", cause)
+		return nil
+	}
+	to, err := cloud.ParseARN(d.Dead)
+	if err != nil {
+		return err
+	}
+	ctx = cloud.WithTrace(cloud.In(cloud.AsServiceFor(ctx, principal, n.Topic), to.Account, to.Region), n.Trace)
+	err = s.enqueue(ctx, to, d, n)
+	if !final(err) {
+		return err
+	}
+	log.Warn("a notification can be delivered neither to its endpoint nor to the dead-letter queue, and is dropped", "err", cause, "queue", d.Dead, "dead", err)
 	return nil
 }
 
@@ -165,6 +219,9 @@ func final(err error) bool {
 
 func (s *Service) enqueue(ctx context.Context, to cloud.ARN, d *delivery, n *notification) error {
 	in := &sqs.SendMessageInput{QueueUrl: "/" + to.Account + "/" + to.Resource}
+	if fifo(to.Resource) {
+		in.MessageGroupId, in.MessageDeduplicationId = optional(n.Group), optional(n.Dedup)
+	}
 	if !d.Raw {
 		in.MessageBody = envelope(d, n)
 	} else {

@@ -34,6 +34,9 @@ func envelope(d *delivery, n *notification) string {
 		writeJSON(&b, value)
 	}
 	member("MessageId", n.ID)
+	if n.Sequence != "" {
+		member("SequenceNumber", n.Sequence)
+	}
 	member("TopicArn", n.Topic)
 	if n.Subject != nil {
 		member("Subject", *n.Subject)

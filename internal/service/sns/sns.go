@@ -37,7 +37,7 @@ func (s *Service) Descriptor() service.Descriptor {
 	return service.Descriptor{
 		API: sns.Service(), Impl: s,
 		Outbox: map[string]outbox.Handler{
-			deliverHandler: {Apply: s.deliver, Attempts: deliveryAttempts, Pause: deliveryPause},
+			deliverHandler: {Apply: s.deliver, Attempts: deliveryAttempts, Pause: deliveryPause, Dead: s.dead},
 			fanoutHandler:  {Apply: s.fanout},
 		},
 		Timers:    map[string]timer.Handler{forgetHandler: s.forget},

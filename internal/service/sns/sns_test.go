@@ -264,6 +264,21 @@ func TestResources(t *testing.T) {
 	}))
 	subProperties := map[string]any{"TopicArn": arn, "Protocol": "sqs", "Endpoint": one, "RawMessageDelivery": "true"}
 	subscription := create(sub, subProperties)
+	filtered := map[string]any{
+		"TopicArn": arn, "Protocol": "sqs", "Endpoint": one, "FilterPolicyScope": "MessageBody",
+		"FilterPolicy": map[string]any{"a": map[string]any{"b": []any{"c"}}}, "RedrivePolicy": map[string]any{"deadLetterTargetArn": two},
+	}
+	for _, step := range [][2]map[string]any{{subProperties, filtered}, {filtered, subProperties}, {subProperties, filtered}} {
+		must(t, env.Update(func(ctx context.Context) error {
+			_, err := sub.Update(ctx, subscription, step[0], step[1])
+			return err
+		}))
+	}
+	is, err := client.GetSubscriptionAttributes(env.Context(), &api.GetSubscriptionAttributesInput{SubscriptionArn: subscription.PhysicalID})
+	must(t, err)
+	if a := is.Attributes; a["FilterPolicy"] != `{"a":{"b":["c"]}}` || a["FilterPolicyScope"] != "MessageBody" || a["RedrivePolicy"] == "" || a["RawMessageDelivery"] != "false" {
+		t.Errorf("the subscription is %v", a)
+	}
 	policyProperties := map[string]any{"PolicyDocument": map[string]any{"Version": "2012-10-17"}, "Topics": []any{arn}}
 	topicPolicy := create(policy, policyProperties)
 	attributes, err := client.GetTopicAttributes(env.Context(), &api.GetTopicAttributesInput{TopicArn: arn})
@@ -286,8 +301,8 @@ func TestResources(t *testing.T) {
 	if len(left.Subscriptions) != 0 {
 		t.Errorf("%d subscriptions are left", len(left.Subscriptions))
 	}
-	if err := topic.Check(map[string]any{"FifoTopic": true}); err == nil {
-		t.Error("FifoTopic was accepted")
+	if err := topic.Check(map[string]any{"KmsMasterKeyId": "k"}); err == nil {
+		t.Error("KmsMasterKeyId was accepted")
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"croft/internal/awsapi/sns"
@@ -23,6 +22,10 @@ type subscription struct {
 	Protocol string `json:"p"`
 	Endpoint string `json:"e"`
 	Raw      bool   `json:"r,omitempty"`
+	// Filter and Redrive are the policies as they were set; Scope is what Filter looks at. Empty means none, or the default.
+	Filter  string `json:"f,omitempty"`
+	Scope   string `json:"o,omitempty"`
+	Redrive string `json:"d,omitempty"`
 	// Principal is the ARN of who subscribed.
 	Principal string `json:"u"`
 }
@@ -95,8 +98,14 @@ func (s *Service) Subscribe(ctx context.Context, in *sns.SubscribeInput) (*sns.S
 				return attributeReason(err)
 			}
 		}
+		if err := s.check(ctx, &sub); err != nil {
+			return attributeReason(err)
+		}
 		row, err := tx.Get(memberKey(t.ID, sub.Protocol, sub.Endpoint))
 		if errors.Is(err, kv.ErrNotFound) {
+			if err := checkRoom(tx, name, t.ID); err != nil {
+				return err
+			}
 			return putSubscription(tx, &sub, t.ID)
 		}
 		if err != nil {
@@ -106,8 +115,11 @@ func (s *Service) Subscribe(ctx context.Context, in *sns.SubscribeInput) (*sns.S
 		if err != nil {
 			return err
 		}
-		if _, given := in.Attributes["RawMessageDelivery"]; given && have.Raw != sub.Raw {
-			return invalid("Attributes Reason: Subscription already exists with different attributes")
+		was, is := have.attributes(), sub.attributes()
+		for name := range in.Attributes {
+			if was[name] != is[name] {
+				return invalid("Attributes Reason: Subscription already exists with different attributes")
+			}
 		}
 		sub.ID = have.ID
 		return nil
@@ -120,6 +132,9 @@ func (s *Service) Subscribe(ctx context.Context, in *sns.SubscribeInput) (*sns.S
 
 // checkEndpoint checks protocol and endpoint, and resolves an endpoint's short account.
 func (s *Service) checkEndpoint(ctx context.Context, sub *subscription) error {
+	if fifo(sub.Topic) && sub.Protocol != "sqs" {
+		return invalid("Protocol Reason: FIFO topics deliver to SQS queues alone")
+	}
 	others := []string{"http", "https", "email", "email-json", "sms", "application", "firehose"}
 	what := "Lambda"
 	switch sub.Protocol {
@@ -139,7 +154,7 @@ func (s *Service) checkEndpoint(ctx context.Context, sub *subscription) error {
 	if sub.Protocol == "lambda" && !strings.HasPrefix(a.Resource, "function:") {
 		return invalid("%s endpoint ARN", what)
 	}
-	if sub.Protocol == "sqs" && strings.HasSuffix(a.Resource, ".fifo") {
+	if sub.Protocol == "sqs" && fifo(a.Resource) && !fifo(sub.Topic) {
 		return invalid("Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics")
 	}
 	if a.Account = s.deps.Account(ctx, a.Account, sub.Endpoint); a.Account != cloud.CallOf(ctx).Account {
@@ -147,33 +162,6 @@ func (s *Service) checkEndpoint(ctx context.Context, sub *subscription) error {
 	}
 	sub.Endpoint = a.String()
 	return nil
-}
-
-// set changes one attribute, or refuses it. What has no effect here is refused, unless the value says that there should be none.
-func (sub *subscription) set(name, value string) error {
-	switch name {
-	case "RawMessageDelivery":
-		raw, err := strconv.ParseBool(value)
-		if err != nil || !strings.EqualFold(value, strconv.FormatBool(raw)) {
-			return invalid("RawMessageDelivery: Invalid value [%s]. Must be true or false.", value)
-		}
-		if raw && sub.Protocol == "lambda" {
-			return invalid("RawMessageDelivery: Delivery protocol [lambda] does not support raw message delivery.")
-		}
-		sub.Raw = raw
-		return nil
-	case "FilterPolicy":
-		if value == "" || value == "{}" {
-			return nil
-		}
-		return notSupported(name)
-	case "FilterPolicyScope", "RedrivePolicy", "DeliveryPolicy", "SubscriptionRoleArn", "ReplayPolicy":
-		if value == "" {
-			return nil
-		}
-		return notSupported(name)
-	}
-	return invalid("AttributeName")
 }
 
 // Unsubscribe removes a subscription. One that is not there is no error.
@@ -205,6 +193,9 @@ func (s *Service) SetSubscriptionAttributes(ctx context.Context, in *sns.SetSubs
 		if err := sub.set(in.AttributeName, wire.Value(in.AttributeValue)); err != nil {
 			return err
 		}
+		if err := s.check(ctx, sub); err != nil {
+			return err
+		}
 		return putSubscription(tx, sub, topic)
 	})
 	if err != nil {
@@ -227,9 +218,10 @@ func (s *Service) GetSubscriptionAttributes(ctx context.Context, in *sns.GetSubs
 		}
 		out.Attributes = map[string]string{
 			"SubscriptionArn": sub.arn(call), "TopicArn": call.ARN("sns", sub.Topic), "Owner": call.Account,
-			"Protocol": sub.Protocol, "Endpoint": sub.Endpoint, "RawMessageDelivery": strconv.FormatBool(sub.Raw),
+			"Protocol": sub.Protocol, "Endpoint": sub.Endpoint,
 			"ConfirmationWasAuthenticated": "true", "PendingConfirmation": "false", "SubscriptionPrincipal": sub.Principal,
 		}
+		maps.Copy(out.Attributes, sub.attributes())
 		return nil
 	})
 	if err != nil {
