@@ -7,6 +7,7 @@ import "croft/internal/wire"
 
 // API is the service: one method per operation.
 type API interface {
+	ConfirmSubscription(context.Context, *ConfirmSubscriptionInput) (*ConfirmSubscriptionOutput, error)
 	CreateTopic(context.Context, *CreateTopicInput) (*CreateTopicOutput, error)
 	DeleteTopic(context.Context, *DeleteTopicInput) (*DeleteTopicOutput, error)
 	GetSubscriptionAttributes(context.Context, *GetSubscriptionAttributesInput) (*GetSubscriptionAttributesOutput, error)
@@ -30,6 +31,11 @@ type API interface {
 type Unimplemented struct{}
 
 var _ API = Unimplemented{}
+
+// ConfirmSubscription answers NotImplemented.
+func (Unimplemented) ConfirmSubscription(context.Context, *ConfirmSubscriptionInput) (*ConfirmSubscriptionOutput, error) {
+	return nil, wire.NotImplemented("sns", "ConfirmSubscription")
+}
 
 // CreateTopic answers NotImplemented.
 func (Unimplemented) CreateTopic(context.Context, *CreateTopicInput) (*CreateTopicOutput, error) {

@@ -5,9 +5,22 @@ package sns
 import "context"
 import "croft/internal/wire"
 
+var opConfirmSubscription = wire.Operation{
+	Name: "ConfirmSubscription", Status: 200, Route: wire.Route{},
+	Input: 9, Output: 10, Schema: &schema,
+	New: func() any { return new(ConfirmSubscriptionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ConfirmSubscription(ctx, in.(*ConfirmSubscriptionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opCreateTopic = wire.Operation{
 	Name: "CreateTopic", Status: 200, Route: wire.Route{},
-	Input: 9, Output: 10, Schema: &schema,
+	Input: 11, Output: 12, Schema: &schema,
 	New: func() any { return new(CreateTopicInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateTopic(ctx, in.(*CreateTopicInput))
@@ -20,7 +33,7 @@ var opCreateTopic = wire.Operation{
 
 var opDeleteTopic = wire.Operation{
 	Name: "DeleteTopic", Status: 200, Route: wire.Route{},
-	Input: 11, Output: 0, Schema: &schema,
+	Input: 13, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteTopicInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteTopic(ctx, in.(*DeleteTopicInput))
@@ -33,7 +46,7 @@ var opDeleteTopic = wire.Operation{
 
 var opGetSubscriptionAttributes = wire.Operation{
 	Name: "GetSubscriptionAttributes", Status: 200, Route: wire.Route{},
-	Input: 15, Output: 16, Schema: &schema,
+	Input: 17, Output: 18, Schema: &schema,
 	New: func() any { return new(GetSubscriptionAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetSubscriptionAttributes(ctx, in.(*GetSubscriptionAttributesInput))
@@ -46,7 +59,7 @@ var opGetSubscriptionAttributes = wire.Operation{
 
 var opGetTopicAttributes = wire.Operation{
 	Name: "GetTopicAttributes", Status: 200, Route: wire.Route{},
-	Input: 17, Output: 18, Schema: &schema,
+	Input: 19, Output: 20, Schema: &schema,
 	New: func() any { return new(GetTopicAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetTopicAttributes(ctx, in.(*GetTopicAttributesInput))
@@ -59,7 +72,7 @@ var opGetTopicAttributes = wire.Operation{
 
 var opListSubscriptions = wire.Operation{
 	Name: "ListSubscriptions", Status: 200, Route: wire.Route{},
-	Input: 33, Output: 34, Schema: &schema,
+	Input: 35, Output: 36, Schema: &schema,
 	New: func() any { return new(ListSubscriptionsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListSubscriptions(ctx, in.(*ListSubscriptionsInput))
@@ -72,7 +85,7 @@ var opListSubscriptions = wire.Operation{
 
 var opListSubscriptionsByTopic = wire.Operation{
 	Name: "ListSubscriptionsByTopic", Status: 200, Route: wire.Route{},
-	Input: 31, Output: 32, Schema: &schema,
+	Input: 33, Output: 34, Schema: &schema,
 	New: func() any { return new(ListSubscriptionsByTopicInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListSubscriptionsByTopic(ctx, in.(*ListSubscriptionsByTopicInput))
@@ -85,7 +98,7 @@ var opListSubscriptionsByTopic = wire.Operation{
 
 var opListTagsForResource = wire.Operation{
 	Name: "ListTagsForResource", Status: 200, Route: wire.Route{},
-	Input: 35, Output: 36, Schema: &schema,
+	Input: 37, Output: 38, Schema: &schema,
 	New: func() any { return new(ListTagsForResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTagsForResource(ctx, in.(*ListTagsForResourceInput))
@@ -98,7 +111,7 @@ var opListTagsForResource = wire.Operation{
 
 var opListTopics = wire.Operation{
 	Name: "ListTopics", Status: 200, Route: wire.Route{},
-	Input: 37, Output: 38, Schema: &schema,
+	Input: 39, Output: 40, Schema: &schema,
 	New: func() any { return new(ListTopicsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTopics(ctx, in.(*ListTopicsInput))
@@ -111,7 +124,7 @@ var opListTopics = wire.Operation{
 
 var opPublish = wire.Operation{
 	Name: "Publish", Status: 200, Route: wire.Route{},
-	Input: 50, Output: 51, Schema: &schema,
+	Input: 52, Output: 53, Schema: &schema,
 	New: func() any { return new(PublishInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Publish(ctx, in.(*PublishInput))
@@ -124,7 +137,7 @@ var opPublish = wire.Operation{
 
 var opPublishBatch = wire.Operation{
 	Name: "PublishBatch", Status: 200, Route: wire.Route{},
-	Input: 44, Output: 47, Schema: &schema,
+	Input: 46, Output: 49, Schema: &schema,
 	New: func() any { return new(PublishBatchInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PublishBatch(ctx, in.(*PublishBatchInput))
@@ -137,7 +150,7 @@ var opPublishBatch = wire.Operation{
 
 var opSetSubscriptionAttributes = wire.Operation{
 	Name: "SetSubscriptionAttributes", Status: 200, Route: wire.Route{},
-	Input: 54, Output: 0, Schema: &schema,
+	Input: 56, Output: 0, Schema: &schema,
 	New: func() any { return new(SetSubscriptionAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SetSubscriptionAttributes(ctx, in.(*SetSubscriptionAttributesInput))
@@ -150,7 +163,7 @@ var opSetSubscriptionAttributes = wire.Operation{
 
 var opSetTopicAttributes = wire.Operation{
 	Name: "SetTopicAttributes", Status: 200, Route: wire.Route{},
-	Input: 55, Output: 0, Schema: &schema,
+	Input: 57, Output: 0, Schema: &schema,
 	New: func() any { return new(SetTopicAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SetTopicAttributes(ctx, in.(*SetTopicAttributesInput))
@@ -163,7 +176,7 @@ var opSetTopicAttributes = wire.Operation{
 
 var opSubscribe = wire.Operation{
 	Name: "Subscribe", Status: 200, Route: wire.Route{},
-	Input: 58, Output: 59, Schema: &schema,
+	Input: 60, Output: 61, Schema: &schema,
 	New: func() any { return new(SubscribeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Subscribe(ctx, in.(*SubscribeInput))
@@ -176,7 +189,7 @@ var opSubscribe = wire.Operation{
 
 var opTagResource = wire.Operation{
 	Name: "TagResource", Status: 200, Route: wire.Route{},
-	Input: 70, Output: 71, Schema: &schema,
+	Input: 72, Output: 73, Schema: &schema,
 	New: func() any { return new(TagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TagResource(ctx, in.(*TagResourceInput))
@@ -189,7 +202,7 @@ var opTagResource = wire.Operation{
 
 var opUnsubscribe = wire.Operation{
 	Name: "Unsubscribe", Status: 200, Route: wire.Route{},
-	Input: 78, Output: 0, Schema: &schema,
+	Input: 80, Output: 0, Schema: &schema,
 	New: func() any { return new(UnsubscribeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Unsubscribe(ctx, in.(*UnsubscribeInput))
@@ -202,7 +215,7 @@ var opUnsubscribe = wire.Operation{
 
 var opUntagResource = wire.Operation{
 	Name: "UntagResource", Status: 200, Route: wire.Route{},
-	Input: 79, Output: 80, Schema: &schema,
+	Input: 81, Output: 82, Schema: &schema,
 	New: func() any { return new(UntagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UntagResource(ctx, in.(*UntagResourceInput))

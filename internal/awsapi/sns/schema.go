@@ -10,271 +10,281 @@ var schema = wire.Schema{
 		{},
 		1: {Name: "AmazonResourceName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 1011, HasMin: true, HasMax: true}},
 		2: {Name: "AuthorizationErrorException", Kind: wire.Structure, Error: &errorAuthorizationErrorException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
 		3: {Name: "BatchEntryIdsNotDistinctException", Kind: wire.Structure, Error: &errorBatchEntryIdsNotDistinctException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
 		4: {Name: "BatchRequestTooLongException", Kind: wire.Structure, Error: &errorBatchRequestTooLongException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
 		5: {Name: "BatchResultErrorEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 57, Required: true},
-			{Name: "Code", Wire: "Code", Shape: 57, Required: true},
-			{Name: "Message", Wire: "Message", Shape: 57},
-			{Name: "SenderFault", Wire: "SenderFault", Shape: 85, Required: true},
+			{Name: "Id", Wire: "Id", Shape: 59, Required: true},
+			{Name: "Code", Wire: "Code", Shape: 59, Required: true},
+			{Name: "Message", Wire: "Message", Shape: 59},
+			{Name: "SenderFault", Wire: "SenderFault", Shape: 88, Required: true},
 		}},
 		6: {Name: "BatchResultErrorEntryList", Kind: wire.List, Elem: 5, ElemName: "", Checked: true},
 		7: {Name: "Binary", Kind: wire.Blob},
 		8: {Name: "ConcurrentAccessException", Kind: wire.Structure, Error: &errorConcurrentAccessException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		9: {Name: "CreateTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Name", Wire: "Name", Shape: 96, Required: true},
-			{Name: "Attributes", Wire: "Attributes", Shape: 75},
-			{Name: "Tags", Wire: "Tags", Shape: 68},
-			{Name: "DataProtectionPolicy", Wire: "DataProtectionPolicy", Shape: 84},
+		9: {Name: "ConfirmSubscriptionInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
+			{Name: "Token", Wire: "Token", Shape: 98, Required: true},
+			{Name: "AuthenticateOnUnsubscribe", Wire: "AuthenticateOnUnsubscribe", Shape: 87},
 		}},
-		10: {Name: "CreateTopicResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 95},
+		10: {Name: "ConfirmSubscriptionResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97},
 		}},
-		11: {Name: "DeleteTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
+		11: {Name: "CreateTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Name", Wire: "Name", Shape: 100, Required: true},
+			{Name: "Attributes", Wire: "Attributes", Shape: 77},
+			{Name: "Tags", Wire: "Tags", Shape: 70},
+			{Name: "DataProtectionPolicy", Wire: "DataProtectionPolicy", Shape: 86},
 		}},
-		12: {Name: "EmptyBatchRequestException", Kind: wire.Structure, Error: &errorEmptyBatchRequestException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		12: {Name: "CreateTopicResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99},
 		}},
-		13: {Name: "EndpointDisabledException", Kind: wire.Structure, Error: &errorEndpointDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		13: {Name: "DeleteTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
 		}},
-		14: {Name: "FilterPolicyLimitExceededException", Kind: wire.Structure, Error: &errorFilterPolicyLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		14: {Name: "EmptyBatchRequestException", Kind: wire.Structure, Error: &errorEmptyBatchRequestException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		15: {Name: "GetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 94, Required: true},
+		15: {Name: "EndpointDisabledException", Kind: wire.Structure, Error: &errorEndpointDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		16: {Name: "GetSubscriptionAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Attributes", Wire: "Attributes", Shape: 61},
+		16: {Name: "FilterPolicyLimitExceededException", Kind: wire.Structure, Error: &errorFilterPolicyLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		17: {Name: "GetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
+		17: {Name: "GetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97, Required: true},
 		}},
-		18: {Name: "GetTopicAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Attributes", Wire: "Attributes", Shape: 75},
+		18: {Name: "GetSubscriptionAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Attributes", Wire: "Attributes", Shape: 63},
 		}},
-		19: {Name: "InternalErrorException", Kind: wire.Structure, Error: &errorInternalErrorException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		19: {Name: "GetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
 		}},
-		20: {Name: "InvalidBatchEntryIdException", Kind: wire.Structure, Error: &errorInvalidBatchEntryIdException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		20: {Name: "GetTopicAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Attributes", Wire: "Attributes", Shape: 77},
 		}},
-		21: {Name: "InvalidParameterException", Kind: wire.Structure, Error: &errorInvalidParameterException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		21: {Name: "InternalErrorException", Kind: wire.Structure, Error: &errorInternalErrorException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		22: {Name: "InvalidParameterValueException", Kind: wire.Structure, Error: &errorInvalidParameterValueException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		22: {Name: "InvalidBatchEntryIdException", Kind: wire.Structure, Error: &errorInvalidBatchEntryIdException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		23: {Name: "InvalidSecurityException", Kind: wire.Structure, Error: &errorInvalidSecurityException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		23: {Name: "InvalidParameterException", Kind: wire.Structure, Error: &errorInvalidParameterException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		24: {Name: "InvalidStateException", Kind: wire.Structure, Error: &errorInvalidStateException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		24: {Name: "InvalidParameterValueException", Kind: wire.Structure, Error: &errorInvalidParameterValueException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		25: {Name: "KMSAccessDeniedException", Kind: wire.Structure, Error: &errorKMSAccessDeniedException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		25: {Name: "InvalidSecurityException", Kind: wire.Structure, Error: &errorInvalidSecurityException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		26: {Name: "KMSDisabledException", Kind: wire.Structure, Error: &errorKMSDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		26: {Name: "InvalidStateException", Kind: wire.Structure, Error: &errorInvalidStateException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		27: {Name: "KMSInvalidStateException", Kind: wire.Structure, Error: &errorKMSInvalidStateException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		27: {Name: "KMSAccessDeniedException", Kind: wire.Structure, Error: &errorKMSAccessDeniedException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		28: {Name: "KMSNotFoundException", Kind: wire.Structure, Error: &errorKMSNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		28: {Name: "KMSDisabledException", Kind: wire.Structure, Error: &errorKMSDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		29: {Name: "KMSOptInRequired", Kind: wire.Structure, Error: &errorKMSOptInRequired, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		29: {Name: "KMSInvalidStateException", Kind: wire.Structure, Error: &errorKMSInvalidStateException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		30: {Name: "KMSThrottlingException", Kind: wire.Structure, Error: &errorKMSThrottlingException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		30: {Name: "KMSNotFoundException", Kind: wire.Structure, Error: &errorKMSNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		31: {Name: "ListSubscriptionsByTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
-			{Name: "NextToken", Wire: "NextToken", Shape: 90},
+		31: {Name: "KMSOptInRequired", Kind: wire.Structure, Error: &errorKMSOptInRequired, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		32: {Name: "ListSubscriptionsByTopicResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 63},
-			{Name: "NextToken", Wire: "NextToken", Shape: 90},
+		32: {Name: "KMSThrottlingException", Kind: wire.Structure, Error: &errorKMSThrottlingException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		33: {Name: "ListSubscriptionsInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "NextToken", Wire: "NextToken", Shape: 90},
+		33: {Name: "ListSubscriptionsByTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
 		}},
-		34: {Name: "ListSubscriptionsResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 63},
-			{Name: "NextToken", Wire: "NextToken", Shape: 90},
+		34: {Name: "ListSubscriptionsByTopicResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 65},
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
 		}},
-		35: {Name: "ListTagsForResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		35: {Name: "ListSubscriptionsInput", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
+		}},
+		36: {Name: "ListSubscriptionsResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 65},
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
+		}},
+		37: {Name: "ListTagsForResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
 		}},
-		36: {Name: "ListTagsForResourceResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Tags", Wire: "Tags", Shape: 68},
+		38: {Name: "ListTagsForResourceResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Tags", Wire: "Tags", Shape: 70},
 		}},
-		37: {Name: "ListTopicsInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "NextToken", Wire: "NextToken", Shape: 90},
+		39: {Name: "ListTopicsInput", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
 		}},
-		38: {Name: "ListTopicsResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Topics", Wire: "Topics", Shape: 77},
-			{Name: "NextToken", Wire: "NextToken", Shape: 90},
+		40: {Name: "ListTopicsResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Topics", Wire: "Topics", Shape: 79},
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
 		}},
-		39: {Name: "MessageAttributeMap", Kind: wire.Map, Elem: 40, ElemName: "Value", Key: 57, KeyName: "Name", Checked: true},
-		40: {Name: "MessageAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "DataType", Wire: "DataType", Shape: 57, Required: true},
-			{Name: "StringValue", Wire: "StringValue", Shape: 57},
+		41: {Name: "MessageAttributeMap", Kind: wire.Map, Elem: 42, ElemName: "Value", Key: 59, KeyName: "Name", Checked: true},
+		42: {Name: "MessageAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "DataType", Wire: "DataType", Shape: 59, Required: true},
+			{Name: "StringValue", Wire: "StringValue", Shape: 59},
 			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 7},
 		}},
-		41: {Name: "NotFoundException", Kind: wire.Structure, Error: &errorNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		43: {Name: "NotFoundException", Kind: wire.Structure, Error: &errorNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		42: {Name: "PhoneNumber", Kind: wire.String, Sensitive: true},
-		43: {Name: "PlatformApplicationDisabledException", Kind: wire.Structure, Error: &errorPlatformApplicationDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		44: {Name: "PhoneNumber", Kind: wire.String, Sensitive: true},
+		45: {Name: "PlatformApplicationDisabledException", Kind: wire.Structure, Error: &errorPlatformApplicationDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		44: {Name: "PublishBatchInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
-			{Name: "PublishBatchRequestEntries", Wire: "PublishBatchRequestEntries", Shape: 46, Required: true},
+		46: {Name: "PublishBatchInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
+			{Name: "PublishBatchRequestEntries", Wire: "PublishBatchRequestEntries", Shape: 48, Required: true},
 		}},
-		45: {Name: "PublishBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 57, Required: true},
-			{Name: "Message", Wire: "Message", Shape: 87, Required: true},
-			{Name: "Subject", Wire: "Subject", Shape: 93},
-			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 89},
-			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 39},
-			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 57},
-			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 57},
+		47: {Name: "PublishBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 59, Required: true},
+			{Name: "Message", Wire: "Message", Shape: 90, Required: true},
+			{Name: "Subject", Wire: "Subject", Shape: 96},
+			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 92},
+			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 41},
+			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 59},
+			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 59},
 		}},
-		46: {Name: "PublishBatchRequestEntryList", Kind: wire.List, Elem: 45, ElemName: "", Checked: true},
-		47: {Name: "PublishBatchResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Successful", Wire: "Successful", Shape: 49},
+		48: {Name: "PublishBatchRequestEntryList", Kind: wire.List, Elem: 47, ElemName: "", Checked: true},
+		49: {Name: "PublishBatchResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Successful", Wire: "Successful", Shape: 51},
 			{Name: "Failed", Wire: "Failed", Shape: 6},
 		}},
-		48: {Name: "PublishBatchResultEntry", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 57},
-			{Name: "MessageId", Wire: "MessageId", Shape: 88},
-			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 57},
+		50: {Name: "PublishBatchResultEntry", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 59},
+			{Name: "MessageId", Wire: "MessageId", Shape: 91},
+			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 59},
 		}},
-		49: {Name: "PublishBatchResultEntryList", Kind: wire.List, Elem: 48, ElemName: ""},
-		50: {Name: "PublishInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 95},
-			{Name: "TargetArn", Wire: "TargetArn", Shape: 57},
-			{Name: "PhoneNumber", Wire: "PhoneNumber", Shape: 42},
-			{Name: "Message", Wire: "Message", Shape: 87, Required: true},
-			{Name: "Subject", Wire: "Subject", Shape: 93},
-			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 89},
-			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 39},
-			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 57},
-			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 57},
+		51: {Name: "PublishBatchResultEntryList", Kind: wire.List, Elem: 50, ElemName: ""},
+		52: {Name: "PublishInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99},
+			{Name: "TargetArn", Wire: "TargetArn", Shape: 59},
+			{Name: "PhoneNumber", Wire: "PhoneNumber", Shape: 44},
+			{Name: "Message", Wire: "Message", Shape: 90, Required: true},
+			{Name: "Subject", Wire: "Subject", Shape: 96},
+			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 92},
+			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 41},
+			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 59},
+			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 59},
 		}},
-		51: {Name: "PublishResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "MessageId", Wire: "MessageId", Shape: 88},
-			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 57},
+		53: {Name: "PublishResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "MessageId", Wire: "MessageId", Shape: 91},
+			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 59},
 		}},
-		52: {Name: "ReplayLimitExceededException", Kind: wire.Structure, Error: &errorReplayLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		54: {Name: "ReplayLimitExceededException", Kind: wire.Structure, Error: &errorReplayLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		53: {Name: "ResourceNotFoundException", Kind: wire.Structure, Error: &errorResourceNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		55: {Name: "ResourceNotFoundException", Kind: wire.Structure, Error: &errorResourceNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		54: {Name: "SetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 94, Required: true},
-			{Name: "AttributeName", Wire: "AttributeName", Shape: 83, Required: true},
-			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 84},
+		56: {Name: "SetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97, Required: true},
+			{Name: "AttributeName", Wire: "AttributeName", Shape: 85, Required: true},
+			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 86},
 		}},
-		55: {Name: "SetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
-			{Name: "AttributeName", Wire: "AttributeName", Shape: 83, Required: true},
-			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 84},
+		57: {Name: "SetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
+			{Name: "AttributeName", Wire: "AttributeName", Shape: 85, Required: true},
+			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 86},
 		}},
-		56: {Name: "StaleTagException", Kind: wire.Structure, Error: &errorStaleTagException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		58: {Name: "StaleTagException", Kind: wire.Structure, Error: &errorStaleTagException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		57: {Name: "String", Kind: wire.String},
-		58: {Name: "SubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 95, Required: true},
-			{Name: "Protocol", Wire: "Protocol", Shape: 91, Required: true},
-			{Name: "Endpoint", Wire: "Endpoint", Shape: 86},
-			{Name: "Attributes", Wire: "Attributes", Shape: 61},
-			{Name: "ReturnSubscriptionArn", Wire: "ReturnSubscriptionArn", Shape: 85},
+		59: {Name: "String", Kind: wire.String},
+		60: {Name: "SubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
+			{Name: "Protocol", Wire: "Protocol", Shape: 94, Required: true},
+			{Name: "Endpoint", Wire: "Endpoint", Shape: 89},
+			{Name: "Attributes", Wire: "Attributes", Shape: 63},
+			{Name: "ReturnSubscriptionArn", Wire: "ReturnSubscriptionArn", Shape: 88},
 		}},
-		59: {Name: "SubscribeResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 94},
+		61: {Name: "SubscribeResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97},
 		}},
-		60: {Name: "Subscription", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 94},
-			{Name: "Owner", Wire: "Owner", Shape: 82},
-			{Name: "Protocol", Wire: "Protocol", Shape: 91},
-			{Name: "Endpoint", Wire: "Endpoint", Shape: 86},
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 95},
+		62: {Name: "Subscription", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97},
+			{Name: "Owner", Wire: "Owner", Shape: 84},
+			{Name: "Protocol", Wire: "Protocol", Shape: 94},
+			{Name: "Endpoint", Wire: "Endpoint", Shape: 89},
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99},
 		}},
-		61: {Name: "SubscriptionAttributesMap", Kind: wire.Map, Elem: 84, ElemName: "", Key: 83, KeyName: ""},
-		62: {Name: "SubscriptionLimitExceededException", Kind: wire.Structure, Error: &errorSubscriptionLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		63: {Name: "SubscriptionAttributesMap", Kind: wire.Map, Elem: 86, ElemName: "", Key: 85, KeyName: ""},
+		64: {Name: "SubscriptionLimitExceededException", Kind: wire.Structure, Error: &errorSubscriptionLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		63: {Name: "SubscriptionsList", Kind: wire.List, Elem: 60, ElemName: ""},
-		64: {Name: "Tag", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Key", Wire: "Key", Shape: 65, Required: true},
-			{Name: "Value", Wire: "Value", Shape: 72, Required: true},
+		65: {Name: "SubscriptionsList", Kind: wire.List, Elem: 62, ElemName: ""},
+		66: {Name: "Tag", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Key", Wire: "Key", Shape: 67, Required: true},
+			{Name: "Value", Wire: "Value", Shape: 74, Required: true},
 		}},
-		65: {Name: "TagKey", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}},
-		66: {Name: "TagKeyList", Kind: wire.List, Elem: 65, ElemName: "", Checked: true},
-		67: {Name: "TagLimitExceededException", Kind: wire.Structure, Error: &errorTagLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		67: {Name: "TagKey", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}},
+		68: {Name: "TagKeyList", Kind: wire.List, Elem: 67, ElemName: "", Checked: true},
+		69: {Name: "TagLimitExceededException", Kind: wire.Structure, Error: &errorTagLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		68: {Name: "TagList", Kind: wire.List, Elem: 64, ElemName: "", Checked: true},
-		69: {Name: "TagPolicyException", Kind: wire.Structure, Error: &errorTagPolicyException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		70: {Name: "TagList", Kind: wire.List, Elem: 66, ElemName: "", Checked: true},
+		71: {Name: "TagPolicyException", Kind: wire.Structure, Error: &errorTagPolicyException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		70: {Name: "TagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		72: {Name: "TagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
-			{Name: "Tags", Wire: "Tags", Shape: 68, Required: true},
+			{Name: "Tags", Wire: "Tags", Shape: 70, Required: true},
 		}},
-		71: {Name: "TagResourceResponse", Kind: wire.Structure},
-		72: {Name: "TagValue", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}},
-		73: {Name: "TooManyEntriesInBatchRequestException", Kind: wire.Structure, Error: &errorTooManyEntriesInBatchRequestException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		73: {Name: "TagResourceResponse", Kind: wire.Structure},
+		74: {Name: "TagValue", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}},
+		75: {Name: "TooManyEntriesInBatchRequestException", Kind: wire.Structure, Error: &errorTooManyEntriesInBatchRequestException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		74: {Name: "Topic", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 95},
+		76: {Name: "Topic", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99},
 		}},
-		75: {Name: "TopicAttributesMap", Kind: wire.Map, Elem: 84, ElemName: "", Key: 83, KeyName: ""},
-		76: {Name: "TopicLimitExceededException", Kind: wire.Structure, Error: &errorTopicLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 92},
+		77: {Name: "TopicAttributesMap", Kind: wire.Map, Elem: 86, ElemName: "", Key: 85, KeyName: ""},
+		78: {Name: "TopicLimitExceededException", Kind: wire.Structure, Error: &errorTopicLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		77: {Name: "TopicsList", Kind: wire.List, Elem: 74, ElemName: ""},
-		78: {Name: "UnsubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 94, Required: true},
+		79: {Name: "TopicsList", Kind: wire.List, Elem: 76, ElemName: ""},
+		80: {Name: "UnsubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97, Required: true},
 		}},
-		79: {Name: "UntagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		81: {Name: "UntagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
-			{Name: "TagKeys", Wire: "TagKeys", Shape: 66, Required: true},
+			{Name: "TagKeys", Wire: "TagKeys", Shape: 68, Required: true},
 		}},
-		80: {Name: "UntagResourceResponse", Kind: wire.Structure},
-		81: {Name: "ValidationException", Kind: wire.Structure, Checked: true, Error: &errorValidationException, Members: []wire.Member{
-			{Name: "Message", Wire: "Message", Shape: 92, Required: true},
+		82: {Name: "UntagResourceResponse", Kind: wire.Structure},
+		83: {Name: "ValidationException", Kind: wire.Structure, Checked: true, Error: &errorValidationException, Members: []wire.Member{
+			{Name: "Message", Wire: "Message", Shape: 95, Required: true},
 		}},
-		82: {Name: "account", Kind: wire.String},
-		83: {Name: "attributeName", Kind: wire.String},
-		84: {Name: "attributeValue", Kind: wire.String},
-		85: {Name: "boolean", Kind: wire.Boolean},
-		86: {Name: "endpoint", Kind: wire.String},
-		87: {Name: "message", Kind: wire.String},
-		88: {Name: "messageId", Kind: wire.String},
-		89: {Name: "messageStructure", Kind: wire.String},
-		90: {Name: "nextToken", Kind: wire.String},
-		91: {Name: "protocol", Kind: wire.String},
-		92: {Name: "string", Kind: wire.String},
-		93: {Name: "subject", Kind: wire.String},
-		94: {Name: "subscriptionARN", Kind: wire.String},
-		95: {Name: "topicARN", Kind: wire.String},
-		96: {Name: "topicName", Kind: wire.String},
+		84:  {Name: "account", Kind: wire.String},
+		85:  {Name: "attributeName", Kind: wire.String},
+		86:  {Name: "attributeValue", Kind: wire.String},
+		87:  {Name: "authenticateOnUnsubscribe", Kind: wire.String},
+		88:  {Name: "boolean", Kind: wire.Boolean},
+		89:  {Name: "endpoint", Kind: wire.String},
+		90:  {Name: "message", Kind: wire.String},
+		91:  {Name: "messageId", Kind: wire.String},
+		92:  {Name: "messageStructure", Kind: wire.String},
+		93:  {Name: "nextToken", Kind: wire.String},
+		94:  {Name: "protocol", Kind: wire.String},
+		95:  {Name: "string", Kind: wire.String},
+		96:  {Name: "subject", Kind: wire.String},
+		97:  {Name: "subscriptionARN", Kind: wire.String},
+		98:  {Name: "token", Kind: wire.String},
+		99:  {Name: "topicARN", Kind: wire.String},
+		100: {Name: "topicName", Kind: wire.String},
 	},
 }

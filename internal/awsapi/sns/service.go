@@ -13,8 +13,9 @@ var service = wire.Service{
 	Protocols:       []wire.Protocol{wire.Query},
 	QueryCompatible: false, CRC32: false, PathMember: "",
 	Schema: &schema,
-	Errors: []wire.Ref{2, 3, 4, 8, 12, 13, 14, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 41, 43, 52, 53, 56, 62, 67, 69, 73, 76, 81},
+	Errors: []wire.Ref{2, 3, 4, 8, 14, 15, 16, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 43, 45, 54, 55, 58, 64, 69, 71, 75, 78, 83},
 	Operations: []*wire.Operation{
+		&opConfirmSubscription,
 		&opCreateTopic,
 		&opDeleteTopic,
 		&opGetSubscriptionAttributes,
@@ -35,7 +36,6 @@ var service = wire.Service{
 	Others: []wire.OtherOperation{
 		{Name: "AddPermission", Route: wire.Route{}},
 		{Name: "CheckIfPhoneNumberIsOptedOut", Route: wire.Route{}},
-		{Name: "ConfirmSubscription", Route: wire.Route{}},
 		{Name: "CreatePlatformApplication", Route: wire.Route{}},
 		{Name: "CreatePlatformEndpoint", Route: wire.Route{}},
 		{Name: "CreateSMSSandboxPhoneNumber", Route: wire.Route{}},

@@ -10,6 +10,18 @@ type BatchResultErrorEntry struct {
 	SenderFault bool
 }
 
+// ConfirmSubscriptionInput is the model's ConfirmSubscriptionInput.
+type ConfirmSubscriptionInput struct {
+	TopicArn                  string
+	Token                     string
+	AuthenticateOnUnsubscribe *string
+}
+
+// ConfirmSubscriptionOutput is the model's ConfirmSubscriptionResponse.
+type ConfirmSubscriptionOutput struct {
+	SubscriptionArn *string
+}
+
 // CreateTopicInput is the model's CreateTopicInput.
 type CreateTopicInput struct {
 	Name                 string

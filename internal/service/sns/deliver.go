@@ -48,6 +48,9 @@ func deliveryPause(failures int) time.Duration {
 type fan struct {
 	Topic uint64 `json:"t"`
 	Name  string `json:"n"`
+	// Sign and Policy are the topic's attributes SignatureVersion and DeliveryPolicy.
+	Sign   string `json:"g,omitempty"`
+	Policy string `json:"l,omitempty"`
 	// After is the key of the last row that was done.
 	After []byte `json:"a,omitempty"`
 }
@@ -60,6 +63,28 @@ type delivery struct {
 	Raw      bool   `json:"r,omitempty"`
 	// Dead is the ARN of the dead-letter queue; empty means none.
 	Dead string `json:"d,omitempty"`
+	// Sign is the topic's attribute SignatureVersion; empty where it was not set.
+	Sign string `json:"g,omitempty"`
+	// Token is what a request to confirm carries, and Kind which of the two it is; empty for notifications.
+	Token string `json:"k,omitempty"`
+	Kind  string `json:"y,omitempty"`
+	// Policy says how often an HTTP endpoint is tried, and Failures how often that has failed.
+	Policy   *subscriptionPolicy `json:"l,omitempty"`
+	Failures int                 `json:"f,omitempty"`
+}
+
+func (d *delivery) kind() string {
+	if d.Kind == "" {
+		return typeNotification
+	}
+	return d.Kind
+}
+
+func (d *delivery) signatureVersion() string {
+	if d.Sign == "" {
+		return "1"
+	}
+	return d.Sign
 }
 
 // join makes the body of an outbox message: what is different for each, a line break, and the notification, which is encoded once. JSON
@@ -101,14 +126,24 @@ func (s *Service) fanPage(ctx context.Context, tx kv.Tx, f fan, n *notification,
 		}
 		f.After = slices.Clone(e.Key)
 		done++
+		if sub.Pending {
+			continue
+		}
 		if wanted, err := look.wanted(sub); err != nil || !wanted {
 			if err != nil {
 				return fmt.Errorf("sns: the filter policy of %s: %w", sub.ID, err)
 			}
 			continue
 		}
-		d := sub.delivery(call)
-		if err := s.put(ctx, deliverHandler, d.ARN, d, body); err != nil {
+		d, handler := sub.delivery(call), deliverHandler
+		d.Sign = f.Sign
+		if sub.web() {
+			handler = httpHandler
+			if d.Policy, err = sub.effectivePolicy(f.Policy); err != nil {
+				return err
+			}
+		}
+		if err := s.put(ctx, handler, d.ARN, d, body); err != nil {
 			return err
 		}
 	}
@@ -116,7 +151,7 @@ func (s *Service) fanPage(ctx context.Context, tx kv.Tx, f fan, n *notification,
 }
 
 func (sub *subscription) delivery(call *cloud.Call) delivery {
-	return delivery{sub.arn(call), sub.Protocol, sub.Endpoint, sub.Raw, sub.deadLetter()}
+	return delivery{ARN: sub.arn(call), Protocol: sub.Protocol, Endpoint: sub.Endpoint, Raw: sub.Raw, Dead: sub.deadLetter()}
 }
 
 func (s *Service) put(ctx context.Context, handler, key string, head any, body []byte) error {
@@ -223,7 +258,13 @@ func (s *Service) enqueue(ctx context.Context, to cloud.ARN, d *delivery, n *not
 		in.MessageGroupId, in.MessageDeduplicationId = optional(n.Group), optional(n.Dedup)
 	}
 	if !d.Raw {
-		in.MessageBody = envelope(d, n)
+		key, err := s.signerFor(ctx, d, n)
+		if err != nil {
+			return err
+		}
+		if in.MessageBody, err = envelope(d, n, key); err != nil {
+			return err
+		}
 	} else {
 		in.MessageBody = n.message(d.Protocol)
 		for _, a := range n.Attributes {
@@ -237,8 +278,21 @@ func (s *Service) enqueue(ctx context.Context, to cloud.ARN, d *delivery, n *not
 	return err
 }
 
+// signerFor returns what signs a message to a queue or a function: nothing, unless the topic says which version the signature should have. A
+// signature takes longer than all the rest, and hardly anybody looks at one that came through a queue. What FIFO topics send carries none on AWS.
+func (s *Service) signerFor(ctx context.Context, d *delivery, n *notification) (*signer, error) {
+	if d.Sign == "" || n.Sequence != "" {
+		return nil, nil
+	}
+	return s.signer(ctx)
+}
+
 func (s *Service) invoke(ctx context.Context, d *delivery, n *notification) error {
-	payload, err := lambdaEvent(d, n)
+	key, err := s.signerFor(ctx, d, n)
+	if err != nil {
+		return err
+	}
+	payload, err := lambdaEvent(d, n, key)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,9 @@ func expiryPrefix(topic uint64) kv.Key { return kv.Key{'e'}.Uint(topic) }
 // sequenceKey is where a FIFO topic keeps its last sequence number.
 func sequenceKey(topic uint64) kv.Key { return kv.Key{'n'}.Uint(topic) }
 
+// tokenKey is where what a token confirms lies.
+func tokenKey(topicName, token string) kv.Key { return kv.Key{'c'}.Str(topicName).Str(token) }
+
 // after is the range below prefix, or the part of it behind key. A key that is not below the prefix gives nothing beyond it.
 func after(prefix kv.Key, key []byte, given bool) kv.Range {
 	r := kv.PrefixRange(prefix)

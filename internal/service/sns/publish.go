@@ -93,7 +93,7 @@ func (s *Service) publish(ctx context.Context, name string, all ...*notification
 				ordered[i] = *n // what the transaction finds out is forgotten when it has to run again
 				err = s.publishInOrder(ctx, tx, t, &ordered[i])
 			} else {
-				err = s.fanPage(ctx, tx, fan{Topic: t.ID, Name: name}, n, bodies[i])
+				err = s.fanPage(ctx, tx, t.fan(name), n, bodies[i])
 			}
 			if err != nil {
 				return err
@@ -190,7 +190,7 @@ func (n *notification) split() error {
 		return invalid("Message Structure - No default entry in JSON message body")
 	}
 	n.Message, n.Messages = fallback, map[string]string{}
-	for _, protocol := range []string{"sqs", "lambda"} {
+	for _, protocol := range []string{"sqs", "lambda", "http", "https"} {
 		if m, ok := parts[protocol].(string); ok {
 			n.Messages[protocol] = m
 		}

@@ -33,7 +33,14 @@ func (sub *subscription) set(name, value string) error {
 	case "RedrivePolicy":
 		sub.Redrive = value
 		return nil
-	case "DeliveryPolicy", "SubscriptionRoleArn", "ReplayPolicy":
+	case "DeliveryPolicy":
+		if value != "" && !sub.web() {
+			return invalid("DeliveryPolicy: Delivery protocol [%s] does not support delivery policies.", sub.Protocol)
+		}
+		sub.Delivery = value
+		_, err := readSubscriptionPolicy(value)
+		return err
+	case "SubscriptionRoleArn", "ReplayPolicy":
 		if value == "" {
 			return nil
 		}
@@ -118,6 +125,22 @@ func (s *Service) checkRedrive(ctx context.Context, sub *subscription) error {
 	return nil
 }
 
+// web reports whether the endpoint is reached over HTTP.
+func (sub *subscription) web() bool { return sub.Protocol == "http" || sub.Protocol == "https" }
+
+// effectivePolicy is the delivery policy under a topic whose attribute DeliveryPolicy is given.
+func (sub *subscription) effectivePolicy(ofTopic string) (*subscriptionPolicy, error) {
+	t, err := readTopicPolicy(ofTopic)
+	if err != nil {
+		return nil, err
+	}
+	p, err := readSubscriptionPolicy(sub.Delivery)
+	if err != nil {
+		return nil, err
+	}
+	return p.effective(t), nil
+}
+
 // fifo reports whether a name or an ARN is that of a FIFO topic or queue.
 func fifo(name string) bool { return strings.HasSuffix(name, ".fifo") }
 
@@ -129,6 +152,12 @@ func (sub *subscription) attributes() map[string]string {
 	}
 	if sub.Redrive != "" {
 		out["RedrivePolicy"] = sub.Redrive
+	}
+	if sub.Delivery != "" {
+		out["DeliveryPolicy"] = sub.Delivery
+		if p, err := readSubscriptionPolicy(sub.Delivery); err == nil {
+			out["DeliveryPolicy"] = text(p)
+		}
 	}
 	return out
 }

@@ -208,7 +208,15 @@ func checkAttribute(topicName, name, value string) error {
 			return nil
 		}
 		return notSupported(name)
-	case "KmsMasterKeyId", "DeliveryPolicy", "ArchivePolicy", "SignatureVersion",
+	case "SignatureVersion":
+		if value == "1" || value == "2" {
+			return nil
+		}
+		return invalid("SignatureVersion")
+	case "DeliveryPolicy":
+		_, err := readTopicPolicy(value)
+		return err
+	case "KmsMasterKeyId", "ArchivePolicy",
 		"HTTPSuccessFeedbackRoleArn", "HTTPSuccessFeedbackSampleRate", "HTTPFailureFeedbackRoleArn",
 		"FirehoseSuccessFeedbackRoleArn", "FirehoseSuccessFeedbackSampleRate", "FirehoseFailureFeedbackRoleArn",
 		"LambdaSuccessFeedbackRoleArn", "LambdaSuccessFeedbackSampleRate", "LambdaFailureFeedbackRoleArn",
@@ -257,10 +265,10 @@ func (s *Service) SetTopicAttributes(ctx context.Context, in *sns.SetTopicAttrib
 	return &sns.SetTopicAttributesOutput{}, nil
 }
 
-// deliveryPolicy is what topics without a delivery policy of their own report.
-const deliveryPolicy = `{"http":{"defaultHealthyRetryPolicy":{"minDelayTarget":20,"maxDelayTarget":20,"numRetries":3,"numMaxDelayRetries":0,` +
-	`"numNoDelayRetries":0,"numMinDelayRetries":0,"backoffFunction":"linear"},"disableSubscriptionOverrides":false,` +
-	`"defaultRequestPolicy":{"headerContentType":"text/plain; charset=UTF-8"}}}`
+// fan begins the delivery to all subscriptions.
+func (t *topic) fan(name string) fan {
+	return fan{Topic: t.ID, Name: name, Sign: t.Attributes["SignatureVersion"], Policy: t.Attributes["DeliveryPolicy"]}
+}
 
 // defaultPolicy is the policy of topics that were given none: all actions for the account that owns the topic.
 func defaultPolicy(owner, arn string) string {
@@ -274,18 +282,33 @@ func defaultPolicy(owner, arn string) string {
 func (s *Service) GetTopicAttributes(ctx context.Context, in *sns.GetTopicAttributesInput) (*sns.GetTopicAttributesOutput, error) {
 	call, out := cloud.CallOf(ctx), map[string]string{}
 	err := s.view(ctx, in.TopicArn, func(r kv.Reader, name string, t *topic) error {
-		arn, confirmed := call.ARN("sns", name), 0
-		for _, err := range r.Scan(membersAfter(t.ID, nil), kv.ScanOptions{}) {
+		arn, confirmed, pending := call.ARN("sns", name), 0, 0
+		for e, err := range r.Scan(membersAfter(t.ID, nil), kv.ScanOptions{}) {
 			if err != nil {
 				return err
 			}
-			confirmed++
+			sub, err := decodeSubscription(e.Value)
+			if err != nil {
+				return err
+			}
+			if sub.Pending {
+				pending++
+			} else {
+				confirmed++
+			}
+		}
+		policy, err := readTopicPolicy(t.Attributes["DeliveryPolicy"])
+		if err != nil {
+			return err
 		}
 		out["TopicArn"], out["Owner"] = arn, call.Account
-		out["DisplayName"], out["Policy"], out["EffectiveDeliveryPolicy"] = "", defaultPolicy(call.Account, arn), deliveryPolicy
-		out["SubscriptionsConfirmed"], out["SubscriptionsDeleted"], out["SubscriptionsPending"] = strconv.Itoa(confirmed), "0", "0"
+		out["DisplayName"], out["Policy"], out["EffectiveDeliveryPolicy"] = "", defaultPolicy(call.Account, arn), text(policy.effective())
+		out["SubscriptionsConfirmed"], out["SubscriptionsDeleted"], out["SubscriptionsPending"] = strconv.Itoa(confirmed), "0", strconv.Itoa(pending)
 		for name, value := range t.Attributes {
 			out[name] = value
+		}
+		if out["DeliveryPolicy"] != "" {
+			out["DeliveryPolicy"] = text(policy)
 		}
 		return nil
 	})
