@@ -51,8 +51,10 @@ func (s *Service) askToConfirm(ctx context.Context, tx kv.Tx, t *topic, sub *sub
 	}
 	d := sub.delivery(call)
 	d.Kind, d.Token, d.Dead, d.Sign = kind, token, "", t.Attributes["SignatureVersion"]
-	if d.Policy, err = sub.effectivePolicy(t.Attributes["DeliveryPolicy"]); err != nil {
-		return err
+	if sub.web() {
+		if d.Policy, err = sub.effectivePolicy(t.Attributes["DeliveryPolicy"]); err != nil {
+			return err
+		}
 	}
 	arn := call.ARN("sns", sub.Topic)
 	message := "You have chosen to subscribe to the topic " + arn + ".\nTo confirm the subscription, visit the SubscribeURL included in this message."

@@ -204,8 +204,11 @@ func (s *Service) dead(ctx context.Context, m outbox.Message, cause error) error
 	return s.giveUp(ctx, &d, &n, cause)
 }
 
-// send delivers to a queue or a function. What fails for good goes to the dead-letter queue.
+// send delivers to a queue or a function, or keeps a mail. What fails for good goes to the dead-letter queue.
 func (s *Service) send(ctx context.Context, d *delivery, n *notification) error {
+	if d.mails() {
+		return s.keep(ctx, d, n)
+	}
 	to, err := cloud.ParseARN(d.Endpoint)
 	if err != nil {
 		return err

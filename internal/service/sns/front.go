@@ -18,7 +18,9 @@ const (
 	frontPath  = "/_aws/" + frontLabel + "/"
 	// certificates is the id under which the signing certificate lies. Any other id is a region, a dot and an account.
 	certificates = "cert"
-	namespace    = "http://sns.amazonaws.com/doc/2010-03-31/"
+	// messages is the path, below an account and region, at which the messages that were not sent are shown.
+	messages  = "messages"
+	namespace = "http://sns.amazonaws.com/doc/2010-03-31/"
 )
 
 // serve answers at the addresses that stand in messages: whoever got the message may follow them, without credentials.
@@ -38,6 +40,10 @@ func (s *Service) serve(w http.ResponseWriter, r *http.Request, id string) {
 		return
 	}
 	ctx, query := cloud.In(r.Context(), account, region), r.URL.Query()
+	if strings.Trim(r.URL.Path, "/") == messages {
+		s.serveKept(ctx, w)
+		return
+	}
 	var err error
 	arn, action := "", query.Get("Action")
 	switch action {

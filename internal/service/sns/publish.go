@@ -55,6 +55,9 @@ func (n *notification) message(protocol string) string {
 
 // Publish sends a message to the subscriptions of a topic.
 func (s *Service) Publish(ctx context.Context, in *sns.PublishInput) (*sns.PublishOutput, error) {
+	if in.PhoneNumber != nil {
+		return s.publishToPhone(ctx, in)
+	}
 	parameter, arn, err := target(in)
 	if err != nil {
 		return nil, err
@@ -113,8 +116,6 @@ func (s *Service) publish(ctx context.Context, name string, all ...*notification
 // target returns the ARN that a message is for, and the parameter that has it.
 func target(in *sns.PublishInput) (parameter, arn string, err error) {
 	switch {
-	case in.PhoneNumber != nil:
-		return "", "", invalid("PhoneNumber Reason: croft does not send SMS messages")
 	case in.TopicArn != nil:
 		return "TopicArn", *in.TopicArn, nil
 	case in.TargetArn == nil:
@@ -190,7 +191,7 @@ func (n *notification) split() error {
 		return invalid("Message Structure - No default entry in JSON message body")
 	}
 	n.Message, n.Messages = fallback, map[string]string{}
-	for _, protocol := range []string{"sqs", "lambda", "http", "https"} {
+	for _, protocol := range []string{"sqs", "lambda", "http", "https", "email", "email-json", "sms"} {
 		if m, ok := parts[protocol].(string); ok {
 			n.Messages[protocol] = m
 		}

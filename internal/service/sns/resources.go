@@ -19,6 +19,8 @@ type topicProperties struct {
 	FifoTopic    bool             `cfn:"FifoTopic,replace"`
 	ContentDedup bool             `cfn:"ContentBasedDeduplication"`
 	Throughput   string           `cfn:"FifoThroughputScope"`
+	Signature    string           `cfn:"SignatureVersion"`
+	Delivery     cfn.JSON         `cfn:"DeliveryPolicy"`
 	Subscription []inlineProperty `cfn:"Subscription"`
 	Tags         []cfn.Tag        `cfn:"Tags"`
 }
@@ -37,6 +39,7 @@ type subscriptionProperties struct {
 	FilterPolicy       cfn.JSON `cfn:"FilterPolicy"`
 	FilterPolicyScope  string   `cfn:"FilterPolicyScope"`
 	RedrivePolicy      cfn.JSON `cfn:"RedrivePolicy"`
+	DeliveryPolicy     cfn.JSON `cfn:"DeliveryPolicy"`
 }
 
 // policyProperties are those of AWS::SNS::TopicPolicy.
@@ -97,15 +100,19 @@ func (p *topicProperties) attributes() map[string]string {
 	if p.FifoTopic || p.ContentDedup {
 		out["ContentBasedDeduplication"] = strconv.FormatBool(p.ContentDedup)
 	}
-	if p.Throughput != "" {
-		out["FifoThroughputScope"] = p.Throughput
+	for name, value := range map[string]string{
+		"FifoThroughputScope": p.Throughput, "SignatureVersion": p.Signature, "DeliveryPolicy": string(p.Delivery),
+	} {
+		if value != "" {
+			out[name] = value
+		}
 	}
 	return out
 }
 
 func (r resources) subscribe(ctx context.Context, topic string, subs []inlineProperty) error {
 	for _, sub := range subs {
-		if _, err := r.client.Subscribe(ctx, &sns.SubscribeInput{TopicArn: topic, Protocol: sub.Protocol, Endpoint: wire.Ptr(sub.Endpoint)}); err != nil {
+		if _, err := r.client.Subscribe(ctx, &sns.SubscribeInput{TopicArn: topic, Protocol: sub.Protocol, Endpoint: wire.Ptr(sub.Endpoint), ReturnSubscriptionArn: wire.Ptr(true)}); err != nil {
 			return err
 		}
 	}
@@ -137,7 +144,7 @@ func (r resources) updateTopic(ctx context.Context, req *cfn.Request, old, new *
 
 // unsubscribe removes the topic's subscription of an endpoint. The ARN is had by subscribing once more, which changes nothing.
 func (r resources) unsubscribe(ctx context.Context, topic string, sub inlineProperty) error {
-	out, err := r.client.Subscribe(ctx, &sns.SubscribeInput{TopicArn: topic, Protocol: sub.Protocol, Endpoint: wire.Ptr(sub.Endpoint)})
+	out, err := r.client.Subscribe(ctx, &sns.SubscribeInput{TopicArn: topic, Protocol: sub.Protocol, Endpoint: wire.Ptr(sub.Endpoint), ReturnSubscriptionArn: wire.Ptr(true)})
 	if err != nil {
 		return err
 	}
@@ -190,11 +197,12 @@ func changed(was, is map[string]string) []string {
 // attributes are the subscription's; those that are not given are left out.
 func (p *subscriptionProperties) attributes() map[string]string {
 	out := map[string]string{}
-	if p.Protocol != "lambda" || p.RawMessageDelivery {
+	if p.Protocol == "sqs" || p.RawMessageDelivery {
 		out["RawMessageDelivery"] = strconv.FormatBool(p.RawMessageDelivery)
 	}
 	for name, value := range map[string]string{
 		"FilterPolicy": string(p.FilterPolicy), "FilterPolicyScope": p.FilterPolicyScope, "RedrivePolicy": string(p.RedrivePolicy),
+		"DeliveryPolicy": string(p.DeliveryPolicy),
 	} {
 		if value != "" {
 			out[name] = value
@@ -206,6 +214,7 @@ func (p *subscriptionProperties) attributes() map[string]string {
 func (r resources) createSubscription(ctx context.Context, _ *cfn.Request, p *subscriptionProperties) (*cfn.Result, error) {
 	out, err := r.client.Subscribe(ctx, &sns.SubscribeInput{
 		TopicArn: p.TopicArn, Protocol: p.Protocol, Endpoint: wire.Ptr(p.Endpoint), Attributes: p.attributes(),
+		ReturnSubscriptionArn: wire.Ptr(true),
 	})
 	if err != nil {
 		return nil, err

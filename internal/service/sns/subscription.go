@@ -141,7 +141,7 @@ func (s *Service) newSubscription(ctx context.Context, topicName string, in *sns
 	if err := s.check(ctx, sub); err != nil {
 		return nil, attributeReason(err)
 	}
-	sub.Pending = sub.web()
+	sub.Pending = sub.confirms()
 	return sub, nil
 }
 
@@ -175,7 +175,10 @@ func (s *Service) checkEndpoint(ctx context.Context, sub *subscription) error {
 	if sub.web() {
 		return checkURL(sub.Protocol, sub.Endpoint)
 	}
-	others := []string{"email", "email-json", "sms", "application", "firehose"}
+	if slices.Contains([]string{"email", "email-json", "sms"}, sub.Protocol) {
+		return checkMail(sub)
+	}
+	others := []string{"application", "firehose"}
 	what := "Lambda"
 	switch sub.Protocol {
 	case "lambda":
@@ -259,7 +262,7 @@ func (s *Service) GetSubscriptionAttributes(ctx context.Context, in *sns.GetSubs
 		out.Attributes = map[string]string{
 			"SubscriptionArn": sub.arn(call), "TopicArn": call.ARN("sns", sub.Topic), "Owner": call.Account,
 			"Protocol": sub.Protocol, "Endpoint": sub.Endpoint,
-			"ConfirmationWasAuthenticated": strconv.FormatBool(sub.Authenticated || !sub.web()), "PendingConfirmation": strconv.FormatBool(sub.Pending),
+			"ConfirmationWasAuthenticated": strconv.FormatBool(sub.Authenticated || !sub.confirms()), "PendingConfirmation": strconv.FormatBool(sub.Pending),
 			"SubscriptionPrincipal": sub.Principal,
 		}
 		maps.Copy(out.Attributes, sub.attributes())

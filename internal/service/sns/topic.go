@@ -209,7 +209,7 @@ func checkAttribute(topicName, name, value string) error {
 		}
 		return notSupported(name)
 	case "SignatureVersion":
-		if value == "1" || value == "2" {
+		if value == "" || value == "1" || value == "2" {
 			return nil
 		}
 		return invalid("SignatureVersion")

@@ -166,5 +166,9 @@ func (s *Service) letter(ctx context.Context, d *delivery, topicARN, message str
 	if err != nil {
 		return fmt.Errorf("sns: %w", err)
 	}
-	return s.put(ctx, httpHandler, d.ARN, d, body)
+	handler := httpHandler
+	if d.mails() {
+		handler = deliverHandler
+	}
+	return s.put(ctx, handler, d.ARN, d, body)
 }

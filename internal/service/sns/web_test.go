@@ -341,3 +341,49 @@ func TestSignedInQueue(t *testing.T) {
 		t.Errorf("version %s", m.SignatureVersion)
 	}
 }
+
+// Mail and text messages are kept, and the oldest make room.
+func TestMail(t *testing.T) {
+	env := servicetest.New(t, newTopics)
+	client := api.NewClient(env.Dispatcher)
+	topic, err := client.CreateTopic(env.Context(), &api.CreateTopicInput{Name: "t"})
+	must(t, err)
+	for protocol, to := range map[string]string{"email": "a@example.com", "sms": "+1-555.123/4567"} {
+		_, err = client.Subscribe(env.Context(), &api.SubscribeInput{TopicArn: *topic.TopicArn, Protocol: protocol, Endpoint: &to})
+		must(t, err)
+	}
+	env.Settle()
+	kept := func() (out struct {
+		Messages []struct{ Protocol, Endpoint, Type, Message, SubscribeURL, UnsubscribeURL string }
+	}) {
+		must(t, json.Unmarshal(visit(t, env, servicetest.Endpoint+"/_aws/sns/us-east-1.000000000000/messages").Body.Bytes(), &out))
+		return out
+	}
+	first := kept().Messages
+	if len(first) != 1 || first[0].Type != "SubscriptionConfirmation" || first[0].Endpoint != "a@example.com" {
+		t.Fatalf("kept: %+v", first)
+	}
+	if w := visit(t, env, first[0].SubscribeURL); w.Code != http.StatusOK {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	_, err = client.Publish(env.Context(), &api.PublishInput{
+		TopicArn: topic.TopicArn, MessageStructure: wire.Ptr("json"), Message: `{"default": "all", "sms": "short"}`,
+	})
+	must(t, err)
+	env.Settle()
+	got := map[string]string{}
+	for _, m := range kept().Messages[:2] {
+		got[m.Protocol+" "+m.Endpoint] = m.Message
+	}
+	if got["email a@example.com"] != "all" || got["sms +15551234567"] != "short" {
+		t.Errorf("kept: %v", got)
+	}
+	for range 1000 {
+		_, err = client.Publish(env.Context(), &api.PublishInput{PhoneNumber: wire.Ptr("+15550100"), Message: "many"})
+		must(t, err)
+	}
+	all := kept().Messages
+	if len(all) != 1000 || all[999].Message != "many" {
+		t.Errorf("%d are kept", len(all))
+	}
+}
