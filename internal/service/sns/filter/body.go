@@ -25,19 +25,33 @@ func (p *Policy) MatchBody(b *Body) bool {
 	if b == nil {
 		return false
 	}
+	look := &search{maxWork}
 	for _, a := range p.alternatives {
 		var rest []step
 		for i := range a {
-			if a[i].matchesAbsent() && !present(a[i].path, b.root) {
+			if a[i].matchesAbsent() && !look.present(a[i].path, false, b.root) {
 				continue
 			}
 			rest = append(rest, step{&a[i], a[i].path, false})
 		}
-		if satisfied(rest, b.root) {
+		if look.satisfied(rest, b.root) {
 			return true
 		}
 	}
 	return false
+}
+
+// maxWork bounds the look at one message. Where keys have dots in them, a path can lead through a message in very many ways; a message in which
+// so many lead nowhere does not satisfy the policy.
+const maxWork = 16 << 20
+
+// search is one look at a message, with the work that it may still do.
+type search struct{ left int }
+
+// spend reports whether there is work left, and takes some.
+func (l *search) spend(work int) bool {
+	l.left -= work
+	return l.left > 0
 }
 
 // step is a leaf on its way through a message: the part of its path that is still to go, and whether it has arrived.
@@ -49,20 +63,23 @@ type step struct {
 
 // satisfied reports whether all steps are satisfied below v. Where v is an array one member must satisfy them together, so that a message's
 // records are not mixed up.
-func satisfied(steps []step, v any) bool {
+func (l *search) satisfied(steps []step, v any) bool {
 	if len(steps) == 0 {
 		return true
+	}
+	if !l.spend(1) {
+		return false
 	}
 	switch v := v.(type) {
 	case []any:
 		for _, member := range v {
-			if satisfied(steps, member) {
+			if l.satisfied(steps, member) {
 				return true
 			}
 		}
 		return false
 	case map[string]any:
-		return choose(steps, v, nil)
+		return l.choose(steps, v, nil)
 	}
 	for _, s := range steps {
 		if !s.here || !s.leaf.matches(scalarValue(v)) {
@@ -79,10 +96,10 @@ type through struct {
 }
 
 // choose decides through which key each step goes on. Mostly there is one; a path "a.b" may also go through a key that has the dot in it.
-func choose(steps []step, object map[string]any, chosen []through) bool {
+func (l *search) choose(steps []step, object map[string]any, chosen []through) bool {
 	if len(steps) == 0 {
 		for _, t := range chosen {
-			if !satisfied(t.steps, object[t.key]) {
+			if !l.satisfied(t.steps, object[t.key]) {
 				return false
 			}
 		}
@@ -92,9 +109,9 @@ func choose(steps []step, object map[string]any, chosen []through) bool {
 	if s.here {
 		return false
 	}
-	for _, key := range keysOn(s.rest, object) {
+	for _, key := range l.keysOn(s.rest, object) {
 		next := step{s.leaf, strings.TrimPrefix(s.rest[len(key):], "."), len(key) == len(s.rest)}
-		if choose(steps[1:], object, with(chosen, key, next)) {
+		if l.choose(steps[1:], object, with(chosen, key, next)) {
 			return true
 		}
 	}
@@ -118,7 +135,10 @@ func with(chosen []through, key string, s step) []through {
 }
 
 // keysOn returns the keys of object with which a path may begin.
-func keysOn(path string, object map[string]any) []string {
+func (l *search) keysOn(path string, object map[string]any) []string {
+	if !l.spend(1 + len(path)/16) {
+		return nil
+	}
 	var out []string
 	for i := 0; i <= len(path); i++ {
 		if i == len(path) || path[i] == '.' {
@@ -130,14 +150,12 @@ func keysOn(path string, object map[string]any) []string {
 	return out
 }
 
-// present reports whether there is a scalar at a path, in any member of the arrays on the way.
-func present(path string, v any) bool { return presentAt(path, false, v) }
-
-func presentAt(path string, here bool, v any) bool {
+// present reports whether there is a scalar at a path, in any member of the arrays on the way; here says that the path ends at v.
+func (l *search) present(path string, here bool, v any) bool {
 	switch v := v.(type) {
 	case []any:
 		for _, member := range v {
-			if presentAt(path, here, member) {
+			if l.present(path, here, member) {
 				return true
 			}
 		}
@@ -146,8 +164,8 @@ func presentAt(path string, here bool, v any) bool {
 		if here {
 			return false
 		}
-		for _, key := range keysOn(path, v) {
-			if presentAt(strings.TrimPrefix(path[len(key):], "."), len(key) == len(path), v[key]) {
+		for _, key := range l.keysOn(path, v) {
+			if l.present(strings.TrimPrefix(path[len(key):], "."), len(key) == len(path), v[key]) {
 				return true
 			}
 		}

@@ -195,6 +195,26 @@ func TestBody(t *testing.T) {
 	}
 }
 
+// A message in which a path can lead many ways is given up after a bounded look.
+func TestBodyOfManyWays(t *testing.T) {
+	const depth = 12
+	keys := make([]string, 5)
+	for i := range keys {
+		keys[i] = fmt.Sprintf(`"%s%d":["x"]`, strings.Repeat("a.", 2*depth), i)
+	}
+	p, err := Parse("{"+strings.Join(keys, ",")+"}", MessageBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"a":1}`
+	for range depth {
+		body = `{"a":` + body + `,"a.a":` + body + `}`
+	}
+	if p.MatchBody(ReadBody(body)) {
+		t.Error("it matches")
+	}
+}
+
 func FuzzPolicy(f *testing.F) {
 	f.Add(`{"a":[{"numeric":[">",0,"<",1]},null,"x"],"$or":[{"b":[1]},{"c":[{"exists":false}]}]}`, `{"a":[{"b":null},1,"x"],"c.d":{}}`)
 	f.Add(`{"a":{"b":[{"anything-but":{"wildcard":"a*\\*"}},{"cidr":"::/0"}]}}`, `{"a":{"b":["::1"]}}`)
