@@ -7,6 +7,7 @@ import "croft/internal/wire"
 
 // API is the service: one method per operation.
 type API interface {
+	ConfirmSubscription(context.Context, *ConfirmSubscriptionInput) (*ConfirmSubscriptionOutput, error)
 	CreateTopic(context.Context, *CreateTopicInput) (*CreateTopicOutput, error)
 	DeleteTopic(context.Context, *DeleteTopicInput) (*DeleteTopicOutput, error)
 	GetSubscriptionAttributes(context.Context, *GetSubscriptionAttributesInput) (*GetSubscriptionAttributesOutput, error)
@@ -16,6 +17,7 @@ type API interface {
 	ListTagsForResource(context.Context, *ListTagsForResourceInput) (*ListTagsForResourceOutput, error)
 	ListTopics(context.Context, *ListTopicsInput) (*ListTopicsOutput, error)
 	Publish(context.Context, *PublishInput) (*PublishOutput, error)
+	PublishBatch(context.Context, *PublishBatchInput) (*PublishBatchOutput, error)
 	SetSubscriptionAttributes(context.Context, *SetSubscriptionAttributesInput) (*SetSubscriptionAttributesOutput, error)
 	SetTopicAttributes(context.Context, *SetTopicAttributesInput) (*SetTopicAttributesOutput, error)
 	Subscribe(context.Context, *SubscribeInput) (*SubscribeOutput, error)
@@ -29,6 +31,11 @@ type API interface {
 type Unimplemented struct{}
 
 var _ API = Unimplemented{}
+
+// ConfirmSubscription answers NotImplemented.
+func (Unimplemented) ConfirmSubscription(context.Context, *ConfirmSubscriptionInput) (*ConfirmSubscriptionOutput, error) {
+	return nil, wire.NotImplemented("sns", "ConfirmSubscription")
+}
 
 // CreateTopic answers NotImplemented.
 func (Unimplemented) CreateTopic(context.Context, *CreateTopicInput) (*CreateTopicOutput, error) {
@@ -73,6 +80,11 @@ func (Unimplemented) ListTopics(context.Context, *ListTopicsInput) (*ListTopicsO
 // Publish answers NotImplemented.
 func (Unimplemented) Publish(context.Context, *PublishInput) (*PublishOutput, error) {
 	return nil, wire.NotImplemented("sns", "Publish")
+}
+
+// PublishBatch answers NotImplemented.
+func (Unimplemented) PublishBatch(context.Context, *PublishBatchInput) (*PublishBatchOutput, error) {
+	return nil, wire.NotImplemented("sns", "PublishBatch")
 }
 
 // SetSubscriptionAttributes answers NotImplemented.

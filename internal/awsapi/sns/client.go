@@ -11,6 +11,11 @@ type Client struct{ caller wire.Caller }
 // NewClient returns a client whose calls go through caller.
 func NewClient(caller wire.Caller) Client { return Client{caller} }
 
+// ConfirmSubscription calls the operation of that name.
+func (c Client) ConfirmSubscription(ctx context.Context, in *ConfirmSubscriptionInput) (*ConfirmSubscriptionOutput, error) {
+	return wire.Call[ConfirmSubscriptionOutput](ctx, c.caller, &service, &opConfirmSubscription, in)
+}
+
 // CreateTopic calls the operation of that name.
 func (c Client) CreateTopic(ctx context.Context, in *CreateTopicInput) (*CreateTopicOutput, error) {
 	return wire.Call[CreateTopicOutput](ctx, c.caller, &service, &opCreateTopic, in)
@@ -54,6 +59,11 @@ func (c Client) ListTopics(ctx context.Context, in *ListTopicsInput) (*ListTopic
 // Publish calls the operation of that name.
 func (c Client) Publish(ctx context.Context, in *PublishInput) (*PublishOutput, error) {
 	return wire.Call[PublishOutput](ctx, c.caller, &service, &opPublish, in)
+}
+
+// PublishBatch calls the operation of that name.
+func (c Client) PublishBatch(ctx context.Context, in *PublishBatchInput) (*PublishBatchOutput, error) {
+	return wire.Call[PublishBatchOutput](ctx, c.caller, &service, &opPublishBatch, in)
 }
 
 // SetSubscriptionAttributes calls the operation of that name.

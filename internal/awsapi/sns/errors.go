@@ -12,11 +12,32 @@ func NewAuthorizationErrorException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorAuthorizationErrorException, format, args)
 }
 
+var errorBatchEntryIdsNotDistinctException = wire.ErrorTrait{Code: "BatchEntryIdsNotDistinct", QueryCode: "", Status: 400}
+
+// NewBatchEntryIdsNotDistinctException returns the error BatchEntryIdsNotDistinct, of HTTP status 400.
+func NewBatchEntryIdsNotDistinctException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorBatchEntryIdsNotDistinctException, format, args)
+}
+
+var errorBatchRequestTooLongException = wire.ErrorTrait{Code: "BatchRequestTooLong", QueryCode: "", Status: 400}
+
+// NewBatchRequestTooLongException returns the error BatchRequestTooLong, of HTTP status 400.
+func NewBatchRequestTooLongException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorBatchRequestTooLongException, format, args)
+}
+
 var errorConcurrentAccessException = wire.ErrorTrait{Code: "ConcurrentAccess", QueryCode: "", Status: 400}
 
 // NewConcurrentAccessException returns the error ConcurrentAccess, of HTTP status 400.
 func NewConcurrentAccessException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorConcurrentAccessException, format, args)
+}
+
+var errorEmptyBatchRequestException = wire.ErrorTrait{Code: "EmptyBatchRequest", QueryCode: "", Status: 400}
+
+// NewEmptyBatchRequestException returns the error EmptyBatchRequest, of HTTP status 400.
+func NewEmptyBatchRequestException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorEmptyBatchRequestException, format, args)
 }
 
 var errorEndpointDisabledException = wire.ErrorTrait{Code: "EndpointDisabled", QueryCode: "", Status: 400}
@@ -38,6 +59,13 @@ var errorInternalErrorException = wire.ErrorTrait{Code: "InternalError", QueryCo
 // NewInternalErrorException returns the error InternalError, of HTTP status 500.
 func NewInternalErrorException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorInternalErrorException, format, args)
+}
+
+var errorInvalidBatchEntryIdException = wire.ErrorTrait{Code: "InvalidBatchEntryId", QueryCode: "", Status: 400}
+
+// NewInvalidBatchEntryIdException returns the error InvalidBatchEntryId, of HTTP status 400.
+func NewInvalidBatchEntryIdException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorInvalidBatchEntryIdException, format, args)
 }
 
 var errorInvalidParameterException = wire.ErrorTrait{Code: "InvalidParameter", QueryCode: "", Status: 400}
@@ -164,6 +192,13 @@ var errorTagPolicyException = wire.ErrorTrait{Code: "TagPolicy", QueryCode: "", 
 // NewTagPolicyException returns the error TagPolicy, of HTTP status 400.
 func NewTagPolicyException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorTagPolicyException, format, args)
+}
+
+var errorTooManyEntriesInBatchRequestException = wire.ErrorTrait{Code: "TooManyEntriesInBatchRequest", QueryCode: "", Status: 400}
+
+// NewTooManyEntriesInBatchRequestException returns the error TooManyEntriesInBatchRequest, of HTTP status 400.
+func NewTooManyEntriesInBatchRequestException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorTooManyEntriesInBatchRequestException, format, args)
 }
 
 var errorTopicLimitExceededException = wire.ErrorTrait{Code: "TopicLimitExceeded", QueryCode: "", Status: 403}

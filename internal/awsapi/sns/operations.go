@@ -5,9 +5,22 @@ package sns
 import "context"
 import "croft/internal/wire"
 
+var opConfirmSubscription = wire.Operation{
+	Name: "ConfirmSubscription", Status: 200, Route: wire.Route{},
+	Input: 9, Output: 10, Schema: &schema,
+	New: func() any { return new(ConfirmSubscriptionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ConfirmSubscription(ctx, in.(*ConfirmSubscriptionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opCreateTopic = wire.Operation{
 	Name: "CreateTopic", Status: 200, Route: wire.Route{},
-	Input: 5, Output: 6, Schema: &schema,
+	Input: 11, Output: 12, Schema: &schema,
 	New: func() any { return new(CreateTopicInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateTopic(ctx, in.(*CreateTopicInput))
@@ -20,7 +33,7 @@ var opCreateTopic = wire.Operation{
 
 var opDeleteTopic = wire.Operation{
 	Name: "DeleteTopic", Status: 200, Route: wire.Route{},
-	Input: 7, Output: 0, Schema: &schema,
+	Input: 13, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteTopicInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteTopic(ctx, in.(*DeleteTopicInput))
@@ -33,7 +46,7 @@ var opDeleteTopic = wire.Operation{
 
 var opGetSubscriptionAttributes = wire.Operation{
 	Name: "GetSubscriptionAttributes", Status: 200, Route: wire.Route{},
-	Input: 10, Output: 11, Schema: &schema,
+	Input: 17, Output: 18, Schema: &schema,
 	New: func() any { return new(GetSubscriptionAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetSubscriptionAttributes(ctx, in.(*GetSubscriptionAttributesInput))
@@ -46,7 +59,7 @@ var opGetSubscriptionAttributes = wire.Operation{
 
 var opGetTopicAttributes = wire.Operation{
 	Name: "GetTopicAttributes", Status: 200, Route: wire.Route{},
-	Input: 12, Output: 13, Schema: &schema,
+	Input: 19, Output: 20, Schema: &schema,
 	New: func() any { return new(GetTopicAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetTopicAttributes(ctx, in.(*GetTopicAttributesInput))
@@ -59,7 +72,7 @@ var opGetTopicAttributes = wire.Operation{
 
 var opListSubscriptions = wire.Operation{
 	Name: "ListSubscriptions", Status: 200, Route: wire.Route{},
-	Input: 27, Output: 28, Schema: &schema,
+	Input: 35, Output: 36, Schema: &schema,
 	New: func() any { return new(ListSubscriptionsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListSubscriptions(ctx, in.(*ListSubscriptionsInput))
@@ -72,7 +85,7 @@ var opListSubscriptions = wire.Operation{
 
 var opListSubscriptionsByTopic = wire.Operation{
 	Name: "ListSubscriptionsByTopic", Status: 200, Route: wire.Route{},
-	Input: 25, Output: 26, Schema: &schema,
+	Input: 33, Output: 34, Schema: &schema,
 	New: func() any { return new(ListSubscriptionsByTopicInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListSubscriptionsByTopic(ctx, in.(*ListSubscriptionsByTopicInput))
@@ -85,7 +98,7 @@ var opListSubscriptionsByTopic = wire.Operation{
 
 var opListTagsForResource = wire.Operation{
 	Name: "ListTagsForResource", Status: 200, Route: wire.Route{},
-	Input: 29, Output: 30, Schema: &schema,
+	Input: 37, Output: 38, Schema: &schema,
 	New: func() any { return new(ListTagsForResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTagsForResource(ctx, in.(*ListTagsForResourceInput))
@@ -98,7 +111,7 @@ var opListTagsForResource = wire.Operation{
 
 var opListTopics = wire.Operation{
 	Name: "ListTopics", Status: 200, Route: wire.Route{},
-	Input: 31, Output: 32, Schema: &schema,
+	Input: 39, Output: 40, Schema: &schema,
 	New: func() any { return new(ListTopicsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTopics(ctx, in.(*ListTopicsInput))
@@ -111,7 +124,7 @@ var opListTopics = wire.Operation{
 
 var opPublish = wire.Operation{
 	Name: "Publish", Status: 200, Route: wire.Route{},
-	Input: 38, Output: 39, Schema: &schema,
+	Input: 52, Output: 53, Schema: &schema,
 	New: func() any { return new(PublishInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Publish(ctx, in.(*PublishInput))
@@ -122,9 +135,22 @@ var opPublish = wire.Operation{
 	},
 }
 
+var opPublishBatch = wire.Operation{
+	Name: "PublishBatch", Status: 200, Route: wire.Route{},
+	Input: 46, Output: 49, Schema: &schema,
+	New: func() any { return new(PublishBatchInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PublishBatch(ctx, in.(*PublishBatchInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opSetSubscriptionAttributes = wire.Operation{
 	Name: "SetSubscriptionAttributes", Status: 200, Route: wire.Route{},
-	Input: 42, Output: 0, Schema: &schema,
+	Input: 56, Output: 0, Schema: &schema,
 	New: func() any { return new(SetSubscriptionAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SetSubscriptionAttributes(ctx, in.(*SetSubscriptionAttributesInput))
@@ -137,7 +163,7 @@ var opSetSubscriptionAttributes = wire.Operation{
 
 var opSetTopicAttributes = wire.Operation{
 	Name: "SetTopicAttributes", Status: 200, Route: wire.Route{},
-	Input: 43, Output: 0, Schema: &schema,
+	Input: 57, Output: 0, Schema: &schema,
 	New: func() any { return new(SetTopicAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SetTopicAttributes(ctx, in.(*SetTopicAttributesInput))
@@ -150,7 +176,7 @@ var opSetTopicAttributes = wire.Operation{
 
 var opSubscribe = wire.Operation{
 	Name: "Subscribe", Status: 200, Route: wire.Route{},
-	Input: 46, Output: 47, Schema: &schema,
+	Input: 60, Output: 61, Schema: &schema,
 	New: func() any { return new(SubscribeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Subscribe(ctx, in.(*SubscribeInput))
@@ -163,7 +189,7 @@ var opSubscribe = wire.Operation{
 
 var opTagResource = wire.Operation{
 	Name: "TagResource", Status: 200, Route: wire.Route{},
-	Input: 58, Output: 59, Schema: &schema,
+	Input: 72, Output: 73, Schema: &schema,
 	New: func() any { return new(TagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TagResource(ctx, in.(*TagResourceInput))
@@ -176,7 +202,7 @@ var opTagResource = wire.Operation{
 
 var opUnsubscribe = wire.Operation{
 	Name: "Unsubscribe", Status: 200, Route: wire.Route{},
-	Input: 65, Output: 0, Schema: &schema,
+	Input: 80, Output: 0, Schema: &schema,
 	New: func() any { return new(UnsubscribeInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Unsubscribe(ctx, in.(*UnsubscribeInput))
@@ -189,7 +215,7 @@ var opUnsubscribe = wire.Operation{
 
 var opUntagResource = wire.Operation{
 	Name: "UntagResource", Status: 200, Route: wire.Route{},
-	Input: 66, Output: 67, Schema: &schema,
+	Input: 81, Output: 82, Schema: &schema,
 	New: func() any { return new(UntagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UntagResource(ctx, in.(*UntagResourceInput))

@@ -10,225 +10,281 @@ var schema = wire.Schema{
 		{},
 		1: {Name: "AmazonResourceName", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 1011, HasMin: true, HasMax: true}},
 		2: {Name: "AuthorizationErrorException", Kind: wire.Structure, Error: &errorAuthorizationErrorException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		3: {Name: "Binary", Kind: wire.Blob},
-		4: {Name: "ConcurrentAccessException", Kind: wire.Structure, Error: &errorConcurrentAccessException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		3: {Name: "BatchEntryIdsNotDistinctException", Kind: wire.Structure, Error: &errorBatchEntryIdsNotDistinctException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		5: {Name: "CreateTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Name", Wire: "Name", Shape: 83, Required: true},
-			{Name: "Attributes", Wire: "Attributes", Shape: 62},
-			{Name: "Tags", Wire: "Tags", Shape: 56},
-			{Name: "DataProtectionPolicy", Wire: "DataProtectionPolicy", Shape: 71},
+		4: {Name: "BatchRequestTooLongException", Kind: wire.Structure, Error: &errorBatchRequestTooLongException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		6: {Name: "CreateTopicResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
+		5: {Name: "BatchResultErrorEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 59, Required: true},
+			{Name: "Code", Wire: "Code", Shape: 59, Required: true},
+			{Name: "Message", Wire: "Message", Shape: 59},
+			{Name: "SenderFault", Wire: "SenderFault", Shape: 88, Required: true},
 		}},
-		7: {Name: "DeleteTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
+		6: {Name: "BatchResultErrorEntryList", Kind: wire.List, Elem: 5, ElemName: "", Checked: true},
+		7: {Name: "Binary", Kind: wire.Blob},
+		8: {Name: "ConcurrentAccessException", Kind: wire.Structure, Error: &errorConcurrentAccessException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		8: {Name: "EndpointDisabledException", Kind: wire.Structure, Error: &errorEndpointDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		9: {Name: "ConfirmSubscriptionInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
+			{Name: "Token", Wire: "Token", Shape: 98, Required: true},
+			{Name: "AuthenticateOnUnsubscribe", Wire: "AuthenticateOnUnsubscribe", Shape: 87},
 		}},
-		9: {Name: "FilterPolicyLimitExceededException", Kind: wire.Structure, Error: &errorFilterPolicyLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		10: {Name: "ConfirmSubscriptionResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97},
 		}},
-		10: {Name: "GetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81, Required: true},
+		11: {Name: "CreateTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Name", Wire: "Name", Shape: 100, Required: true},
+			{Name: "Attributes", Wire: "Attributes", Shape: 77},
+			{Name: "Tags", Wire: "Tags", Shape: 70},
+			{Name: "DataProtectionPolicy", Wire: "DataProtectionPolicy", Shape: 86},
 		}},
-		11: {Name: "GetSubscriptionAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Attributes", Wire: "Attributes", Shape: 49},
+		12: {Name: "CreateTopicResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99},
 		}},
-		12: {Name: "GetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
+		13: {Name: "DeleteTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
 		}},
-		13: {Name: "GetTopicAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Attributes", Wire: "Attributes", Shape: 62},
+		14: {Name: "EmptyBatchRequestException", Kind: wire.Structure, Error: &errorEmptyBatchRequestException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		14: {Name: "InternalErrorException", Kind: wire.Structure, Error: &errorInternalErrorException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		15: {Name: "EndpointDisabledException", Kind: wire.Structure, Error: &errorEndpointDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		15: {Name: "InvalidParameterException", Kind: wire.Structure, Error: &errorInvalidParameterException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		16: {Name: "FilterPolicyLimitExceededException", Kind: wire.Structure, Error: &errorFilterPolicyLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		16: {Name: "InvalidParameterValueException", Kind: wire.Structure, Error: &errorInvalidParameterValueException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		17: {Name: "GetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97, Required: true},
 		}},
-		17: {Name: "InvalidSecurityException", Kind: wire.Structure, Error: &errorInvalidSecurityException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		18: {Name: "GetSubscriptionAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Attributes", Wire: "Attributes", Shape: 63},
 		}},
-		18: {Name: "InvalidStateException", Kind: wire.Structure, Error: &errorInvalidStateException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		19: {Name: "GetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
 		}},
-		19: {Name: "KMSAccessDeniedException", Kind: wire.Structure, Error: &errorKMSAccessDeniedException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		20: {Name: "GetTopicAttributesResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Attributes", Wire: "Attributes", Shape: 77},
 		}},
-		20: {Name: "KMSDisabledException", Kind: wire.Structure, Error: &errorKMSDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		21: {Name: "InternalErrorException", Kind: wire.Structure, Error: &errorInternalErrorException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		21: {Name: "KMSInvalidStateException", Kind: wire.Structure, Error: &errorKMSInvalidStateException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		22: {Name: "InvalidBatchEntryIdException", Kind: wire.Structure, Error: &errorInvalidBatchEntryIdException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		22: {Name: "KMSNotFoundException", Kind: wire.Structure, Error: &errorKMSNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		23: {Name: "InvalidParameterException", Kind: wire.Structure, Error: &errorInvalidParameterException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		23: {Name: "KMSOptInRequired", Kind: wire.Structure, Error: &errorKMSOptInRequired, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		24: {Name: "InvalidParameterValueException", Kind: wire.Structure, Error: &errorInvalidParameterValueException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		24: {Name: "KMSThrottlingException", Kind: wire.Structure, Error: &errorKMSThrottlingException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		25: {Name: "InvalidSecurityException", Kind: wire.Structure, Error: &errorInvalidSecurityException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		25: {Name: "ListSubscriptionsByTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		26: {Name: "InvalidStateException", Kind: wire.Structure, Error: &errorInvalidStateException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		26: {Name: "ListSubscriptionsByTopicResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 51},
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		27: {Name: "KMSAccessDeniedException", Kind: wire.Structure, Error: &errorKMSAccessDeniedException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		27: {Name: "ListSubscriptionsInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		28: {Name: "KMSDisabledException", Kind: wire.Structure, Error: &errorKMSDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		28: {Name: "ListSubscriptionsResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 51},
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		29: {Name: "KMSInvalidStateException", Kind: wire.Structure, Error: &errorKMSInvalidStateException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		29: {Name: "ListTagsForResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		30: {Name: "KMSNotFoundException", Kind: wire.Structure, Error: &errorKMSNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
+		}},
+		31: {Name: "KMSOptInRequired", Kind: wire.Structure, Error: &errorKMSOptInRequired, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
+		}},
+		32: {Name: "KMSThrottlingException", Kind: wire.Structure, Error: &errorKMSThrottlingException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
+		}},
+		33: {Name: "ListSubscriptionsByTopicInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
+		}},
+		34: {Name: "ListSubscriptionsByTopicResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 65},
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
+		}},
+		35: {Name: "ListSubscriptionsInput", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
+		}},
+		36: {Name: "ListSubscriptionsResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Subscriptions", Wire: "Subscriptions", Shape: 65},
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
+		}},
+		37: {Name: "ListTagsForResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
 		}},
-		30: {Name: "ListTagsForResourceResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Tags", Wire: "Tags", Shape: 56},
+		38: {Name: "ListTagsForResourceResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Tags", Wire: "Tags", Shape: 70},
 		}},
-		31: {Name: "ListTopicsInput", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		39: {Name: "ListTopicsInput", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
 		}},
-		32: {Name: "ListTopicsResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Topics", Wire: "Topics", Shape: 64},
-			{Name: "NextToken", Wire: "NextToken", Shape: 77},
+		40: {Name: "ListTopicsResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Topics", Wire: "Topics", Shape: 79},
+			{Name: "NextToken", Wire: "NextToken", Shape: 93},
 		}},
-		33: {Name: "MessageAttributeMap", Kind: wire.Map, Elem: 34, ElemName: "Value", Key: 45, KeyName: "Name", Checked: true},
-		34: {Name: "MessageAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "DataType", Wire: "DataType", Shape: 45, Required: true},
-			{Name: "StringValue", Wire: "StringValue", Shape: 45},
-			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 3},
+		41: {Name: "MessageAttributeMap", Kind: wire.Map, Elem: 42, ElemName: "Value", Key: 59, KeyName: "Name", Checked: true},
+		42: {Name: "MessageAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "DataType", Wire: "DataType", Shape: 59, Required: true},
+			{Name: "StringValue", Wire: "StringValue", Shape: 59},
+			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 7},
 		}},
-		35: {Name: "NotFoundException", Kind: wire.Structure, Error: &errorNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		43: {Name: "NotFoundException", Kind: wire.Structure, Error: &errorNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		36: {Name: "PhoneNumber", Kind: wire.String, Sensitive: true},
-		37: {Name: "PlatformApplicationDisabledException", Kind: wire.Structure, Error: &errorPlatformApplicationDisabledException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		44: {Name: "PhoneNumber", Kind: wire.String, Sensitive: true},
+		45: {Name: "PlatformApplicationDisabledException", Kind: wire.Structure, Error: &errorPlatformApplicationDisabledException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		38: {Name: "PublishInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
-			{Name: "TargetArn", Wire: "TargetArn", Shape: 45},
-			{Name: "PhoneNumber", Wire: "PhoneNumber", Shape: 36},
-			{Name: "Message", Wire: "Message", Shape: 74, Required: true},
-			{Name: "Subject", Wire: "Subject", Shape: 80},
-			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 76},
-			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 33},
-			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 45},
-			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 45},
+		46: {Name: "PublishBatchInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
+			{Name: "PublishBatchRequestEntries", Wire: "PublishBatchRequestEntries", Shape: 48, Required: true},
 		}},
-		39: {Name: "PublishResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "MessageId", Wire: "MessageId", Shape: 75},
-			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 45},
+		47: {Name: "PublishBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 59, Required: true},
+			{Name: "Message", Wire: "Message", Shape: 90, Required: true},
+			{Name: "Subject", Wire: "Subject", Shape: 96},
+			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 92},
+			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 41},
+			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 59},
+			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 59},
 		}},
-		40: {Name: "ReplayLimitExceededException", Kind: wire.Structure, Error: &errorReplayLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		48: {Name: "PublishBatchRequestEntryList", Kind: wire.List, Elem: 47, ElemName: "", Checked: true},
+		49: {Name: "PublishBatchResponse", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Successful", Wire: "Successful", Shape: 51},
+			{Name: "Failed", Wire: "Failed", Shape: 6},
 		}},
-		41: {Name: "ResourceNotFoundException", Kind: wire.Structure, Error: &errorResourceNotFoundException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		50: {Name: "PublishBatchResultEntry", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 59},
+			{Name: "MessageId", Wire: "MessageId", Shape: 91},
+			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 59},
 		}},
-		42: {Name: "SetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81, Required: true},
-			{Name: "AttributeName", Wire: "AttributeName", Shape: 70, Required: true},
-			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 71},
+		51: {Name: "PublishBatchResultEntryList", Kind: wire.List, Elem: 50, ElemName: ""},
+		52: {Name: "PublishInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99},
+			{Name: "TargetArn", Wire: "TargetArn", Shape: 59},
+			{Name: "PhoneNumber", Wire: "PhoneNumber", Shape: 44},
+			{Name: "Message", Wire: "Message", Shape: 90, Required: true},
+			{Name: "Subject", Wire: "Subject", Shape: 96},
+			{Name: "MessageStructure", Wire: "MessageStructure", Shape: 92},
+			{Name: "MessageAttributes", Wire: "MessageAttributes", Shape: 41},
+			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 59},
+			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 59},
 		}},
-		43: {Name: "SetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
-			{Name: "AttributeName", Wire: "AttributeName", Shape: 70, Required: true},
-			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 71},
+		53: {Name: "PublishResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "MessageId", Wire: "MessageId", Shape: 91},
+			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 59},
 		}},
-		44: {Name: "StaleTagException", Kind: wire.Structure, Error: &errorStaleTagException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		54: {Name: "ReplayLimitExceededException", Kind: wire.Structure, Error: &errorReplayLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		45: {Name: "String", Kind: wire.String},
-		46: {Name: "SubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82, Required: true},
-			{Name: "Protocol", Wire: "Protocol", Shape: 78, Required: true},
-			{Name: "Endpoint", Wire: "Endpoint", Shape: 73},
-			{Name: "Attributes", Wire: "Attributes", Shape: 49},
-			{Name: "ReturnSubscriptionArn", Wire: "ReturnSubscriptionArn", Shape: 72},
+		55: {Name: "ResourceNotFoundException", Kind: wire.Structure, Error: &errorResourceNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		47: {Name: "SubscribeResponse", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81},
+		56: {Name: "SetSubscriptionAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97, Required: true},
+			{Name: "AttributeName", Wire: "AttributeName", Shape: 85, Required: true},
+			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 86},
 		}},
-		48: {Name: "Subscription", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81},
-			{Name: "Owner", Wire: "Owner", Shape: 69},
-			{Name: "Protocol", Wire: "Protocol", Shape: 78},
-			{Name: "Endpoint", Wire: "Endpoint", Shape: 73},
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
+		57: {Name: "SetTopicAttributesInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
+			{Name: "AttributeName", Wire: "AttributeName", Shape: 85, Required: true},
+			{Name: "AttributeValue", Wire: "AttributeValue", Shape: 86},
 		}},
-		49: {Name: "SubscriptionAttributesMap", Kind: wire.Map, Elem: 71, ElemName: "", Key: 70, KeyName: ""},
-		50: {Name: "SubscriptionLimitExceededException", Kind: wire.Structure, Error: &errorSubscriptionLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		58: {Name: "StaleTagException", Kind: wire.Structure, Error: &errorStaleTagException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		51: {Name: "SubscriptionsList", Kind: wire.List, Elem: 48, ElemName: ""},
-		52: {Name: "Tag", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Key", Wire: "Key", Shape: 53, Required: true},
-			{Name: "Value", Wire: "Value", Shape: 60, Required: true},
+		59: {Name: "String", Kind: wire.String},
+		60: {Name: "SubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99, Required: true},
+			{Name: "Protocol", Wire: "Protocol", Shape: 94, Required: true},
+			{Name: "Endpoint", Wire: "Endpoint", Shape: 89},
+			{Name: "Attributes", Wire: "Attributes", Shape: 63},
+			{Name: "ReturnSubscriptionArn", Wire: "ReturnSubscriptionArn", Shape: 88},
 		}},
-		53: {Name: "TagKey", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}},
-		54: {Name: "TagKeyList", Kind: wire.List, Elem: 53, ElemName: "", Checked: true},
-		55: {Name: "TagLimitExceededException", Kind: wire.Structure, Error: &errorTagLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		61: {Name: "SubscribeResponse", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97},
 		}},
-		56: {Name: "TagList", Kind: wire.List, Elem: 52, ElemName: "", Checked: true},
-		57: {Name: "TagPolicyException", Kind: wire.Structure, Error: &errorTagPolicyException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		62: {Name: "Subscription", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97},
+			{Name: "Owner", Wire: "Owner", Shape: 84},
+			{Name: "Protocol", Wire: "Protocol", Shape: 94},
+			{Name: "Endpoint", Wire: "Endpoint", Shape: 89},
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99},
 		}},
-		58: {Name: "TagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		63: {Name: "SubscriptionAttributesMap", Kind: wire.Map, Elem: 86, ElemName: "", Key: 85, KeyName: ""},
+		64: {Name: "SubscriptionLimitExceededException", Kind: wire.Structure, Error: &errorSubscriptionLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
+		}},
+		65: {Name: "SubscriptionsList", Kind: wire.List, Elem: 62, ElemName: ""},
+		66: {Name: "Tag", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Key", Wire: "Key", Shape: 67, Required: true},
+			{Name: "Value", Wire: "Value", Shape: 74, Required: true},
+		}},
+		67: {Name: "TagKey", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 128, HasMin: true, HasMax: true}},
+		68: {Name: "TagKeyList", Kind: wire.List, Elem: 67, ElemName: "", Checked: true},
+		69: {Name: "TagLimitExceededException", Kind: wire.Structure, Error: &errorTagLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
+		}},
+		70: {Name: "TagList", Kind: wire.List, Elem: 66, ElemName: "", Checked: true},
+		71: {Name: "TagPolicyException", Kind: wire.Structure, Error: &errorTagPolicyException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
+		}},
+		72: {Name: "TagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
-			{Name: "Tags", Wire: "Tags", Shape: 56, Required: true},
+			{Name: "Tags", Wire: "Tags", Shape: 70, Required: true},
 		}},
-		59: {Name: "TagResourceResponse", Kind: wire.Structure},
-		60: {Name: "TagValue", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}},
-		61: {Name: "Topic", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "TopicArn", Wire: "TopicArn", Shape: 82},
+		73: {Name: "TagResourceResponse", Kind: wire.Structure},
+		74: {Name: "TagValue", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 0, Max: 256, HasMin: true, HasMax: true}},
+		75: {Name: "TooManyEntriesInBatchRequestException", Kind: wire.Structure, Error: &errorTooManyEntriesInBatchRequestException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		62: {Name: "TopicAttributesMap", Kind: wire.Map, Elem: 71, ElemName: "", Key: 70, KeyName: ""},
-		63: {Name: "TopicLimitExceededException", Kind: wire.Structure, Error: &errorTopicLimitExceededException, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 79},
+		76: {Name: "Topic", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "TopicArn", Wire: "TopicArn", Shape: 99},
 		}},
-		64: {Name: "TopicsList", Kind: wire.List, Elem: 61, ElemName: ""},
-		65: {Name: "UnsubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 81, Required: true},
+		77: {Name: "TopicAttributesMap", Kind: wire.Map, Elem: 86, ElemName: "", Key: 85, KeyName: ""},
+		78: {Name: "TopicLimitExceededException", Kind: wire.Structure, Error: &errorTopicLimitExceededException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 95},
 		}},
-		66: {Name: "UntagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		79: {Name: "TopicsList", Kind: wire.List, Elem: 76, ElemName: ""},
+		80: {Name: "UnsubscribeInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SubscriptionArn", Wire: "SubscriptionArn", Shape: 97, Required: true},
+		}},
+		81: {Name: "UntagResourceRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ResourceArn", Wire: "ResourceArn", Shape: 1, Required: true},
-			{Name: "TagKeys", Wire: "TagKeys", Shape: 54, Required: true},
+			{Name: "TagKeys", Wire: "TagKeys", Shape: 68, Required: true},
 		}},
-		67: {Name: "UntagResourceResponse", Kind: wire.Structure},
-		68: {Name: "ValidationException", Kind: wire.Structure, Checked: true, Error: &errorValidationException, Members: []wire.Member{
-			{Name: "Message", Wire: "Message", Shape: 79, Required: true},
+		82: {Name: "UntagResourceResponse", Kind: wire.Structure},
+		83: {Name: "ValidationException", Kind: wire.Structure, Checked: true, Error: &errorValidationException, Members: []wire.Member{
+			{Name: "Message", Wire: "Message", Shape: 95, Required: true},
 		}},
-		69: {Name: "account", Kind: wire.String},
-		70: {Name: "attributeName", Kind: wire.String},
-		71: {Name: "attributeValue", Kind: wire.String},
-		72: {Name: "boolean", Kind: wire.Boolean},
-		73: {Name: "endpoint", Kind: wire.String},
-		74: {Name: "message", Kind: wire.String},
-		75: {Name: "messageId", Kind: wire.String},
-		76: {Name: "messageStructure", Kind: wire.String},
-		77: {Name: "nextToken", Kind: wire.String},
-		78: {Name: "protocol", Kind: wire.String},
-		79: {Name: "string", Kind: wire.String},
-		80: {Name: "subject", Kind: wire.String},
-		81: {Name: "subscriptionARN", Kind: wire.String},
-		82: {Name: "topicARN", Kind: wire.String},
-		83: {Name: "topicName", Kind: wire.String},
+		84:  {Name: "account", Kind: wire.String},
+		85:  {Name: "attributeName", Kind: wire.String},
+		86:  {Name: "attributeValue", Kind: wire.String},
+		87:  {Name: "authenticateOnUnsubscribe", Kind: wire.String},
+		88:  {Name: "boolean", Kind: wire.Boolean},
+		89:  {Name: "endpoint", Kind: wire.String},
+		90:  {Name: "message", Kind: wire.String},
+		91:  {Name: "messageId", Kind: wire.String},
+		92:  {Name: "messageStructure", Kind: wire.String},
+		93:  {Name: "nextToken", Kind: wire.String},
+		94:  {Name: "protocol", Kind: wire.String},
+		95:  {Name: "string", Kind: wire.String},
+		96:  {Name: "subject", Kind: wire.String},
+		97:  {Name: "subscriptionARN", Kind: wire.String},
+		98:  {Name: "token", Kind: wire.String},
+		99:  {Name: "topicARN", Kind: wire.String},
+		100: {Name: "topicName", Kind: wire.String},
 	},
 }

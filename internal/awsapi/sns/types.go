@@ -2,6 +2,26 @@
 
 package sns
 
+// BatchResultErrorEntry is the model's BatchResultErrorEntry.
+type BatchResultErrorEntry struct {
+	Id          string
+	Code        string
+	Message     *string
+	SenderFault bool
+}
+
+// ConfirmSubscriptionInput is the model's ConfirmSubscriptionInput.
+type ConfirmSubscriptionInput struct {
+	TopicArn                  string
+	Token                     string
+	AuthenticateOnUnsubscribe *string
+}
+
+// ConfirmSubscriptionOutput is the model's ConfirmSubscriptionResponse.
+type ConfirmSubscriptionOutput struct {
+	SubscriptionArn *string
+}
+
 // CreateTopicInput is the model's CreateTopicInput.
 type CreateTopicInput struct {
 	Name                 string
@@ -89,6 +109,36 @@ type MessageAttributeValue struct {
 	DataType    string
 	StringValue *string
 	BinaryValue []byte
+}
+
+// PublishBatchInput is the model's PublishBatchInput.
+type PublishBatchInput struct {
+	TopicArn                   string
+	PublishBatchRequestEntries []PublishBatchRequestEntry // required
+}
+
+// PublishBatchRequestEntry is the model's PublishBatchRequestEntry.
+type PublishBatchRequestEntry struct {
+	Id                     string
+	Message                string
+	Subject                *string
+	MessageStructure       *string
+	MessageAttributes      map[string]MessageAttributeValue
+	MessageDeduplicationId *string
+	MessageGroupId         *string
+}
+
+// PublishBatchOutput is the model's PublishBatchResponse.
+type PublishBatchOutput struct {
+	Successful []PublishBatchResultEntry
+	Failed     []BatchResultErrorEntry
+}
+
+// PublishBatchResultEntry is the model's PublishBatchResultEntry.
+type PublishBatchResultEntry struct {
+	Id             *string
+	MessageId      *string
+	SequenceNumber *string
 }
 
 // PublishInput is the model's PublishInput.

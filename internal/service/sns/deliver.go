@@ -48,6 +48,9 @@ func deliveryPause(failures int) time.Duration {
 type fan struct {
 	Topic uint64 `json:"t"`
 	Name  string `json:"n"`
+	// Sign and Policy are the topic's attributes SignatureVersion and DeliveryPolicy.
+	Sign   string `json:"g,omitempty"`
+	Policy string `json:"l,omitempty"`
 	// After is the key of the last row that was done.
 	After []byte `json:"a,omitempty"`
 }
@@ -58,6 +61,30 @@ type delivery struct {
 	Protocol string `json:"p"`
 	Endpoint string `json:"e"`
 	Raw      bool   `json:"r,omitempty"`
+	// Dead is the ARN of the dead-letter queue; empty means none.
+	Dead string `json:"d,omitempty"`
+	// Sign is the topic's attribute SignatureVersion; empty where it was not set.
+	Sign string `json:"g,omitempty"`
+	// Token is what a request to confirm carries, and Kind which of the two it is; empty for notifications.
+	Token string `json:"k,omitempty"`
+	Kind  string `json:"y,omitempty"`
+	// Policy says how often an HTTP endpoint is tried, and Failures how often that has failed.
+	Policy   *subscriptionPolicy `json:"l,omitempty"`
+	Failures int                 `json:"f,omitempty"`
+}
+
+func (d *delivery) kind() string {
+	if d.Kind == "" {
+		return typeNotification
+	}
+	return d.Kind
+}
+
+func (d *delivery) signatureVersion() string {
+	if d.Sign == "" {
+		return "1"
+	}
+	return d.Sign
 }
 
 // join makes the body of an outbox message: what is different for each, a line break, and the notification, which is encoded once. JSON
@@ -81,8 +108,9 @@ func split(body []byte, head any) (notification []byte, err error) {
 	return notification, nil
 }
 
-// fanPage writes a delivery for each of the next subscriptions, and a message to go on if there are more.
-func (s *Service) fanPage(ctx context.Context, tx kv.Tx, f fan, body []byte) error {
+// fanPage writes a delivery for each of the next subscriptions that want the notification, and a message to go on if there are more.
+func (s *Service) fanPage(ctx context.Context, tx kv.Tx, f fan, n *notification, body []byte) error {
+	look := filtered{n: n}
 	page := max(1, min(pageMembers, pageBytes/len(body)))
 	call, done := cloud.CallOf(ctx), 0
 	for e, err := range tx.Scan(membersAfter(f.Topic, f.After), kv.ScanOptions{Limit: page + 1}) {
@@ -96,14 +124,34 @@ func (s *Service) fanPage(ctx context.Context, tx kv.Tx, f fan, body []byte) err
 		if err != nil {
 			return err
 		}
-		d := delivery{sub.arn(call), sub.Protocol, sub.Endpoint, sub.Raw}
-		if err := s.put(ctx, deliverHandler, d.ARN, d, body); err != nil {
-			return err
-		}
 		f.After = slices.Clone(e.Key)
 		done++
+		if sub.Pending {
+			continue
+		}
+		if wanted, err := look.wanted(sub); err != nil || !wanted {
+			if err != nil {
+				return fmt.Errorf("sns: the filter policy of %s: %w", sub.ID, err)
+			}
+			continue
+		}
+		d, handler := sub.delivery(call), deliverHandler
+		d.Sign = f.Sign
+		if sub.web() {
+			handler = httpHandler
+			if d.Policy, err = sub.effectivePolicy(f.Policy); err != nil {
+				return err
+			}
+		}
+		if err := s.put(ctx, handler, d.ARN, d, body); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (sub *subscription) delivery(call *cloud.Call) delivery {
+	return delivery{ARN: sub.arn(call), Protocol: sub.Protocol, Endpoint: sub.Endpoint, Raw: sub.Raw, Dead: sub.deadLetter()}
 }
 
 func (s *Service) put(ctx context.Context, handler, key string, head any, body []byte) error {
@@ -121,7 +169,11 @@ func (s *Service) fanout(ctx context.Context, m outbox.Message) error {
 	if err != nil {
 		return err
 	}
-	return s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error { return s.fanPage(ctx, tx, f, body) })
+	n := new(notification)
+	if err := json.Unmarshal(body, n); err != nil {
+		return fmt.Errorf("sns: %w", err)
+	}
+	return s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error { return s.fanPage(ctx, tx, f, n, body) })
 }
 
 // deliver sends a notification to one subscription, in the transaction that removes the outbox message.
@@ -135,21 +187,61 @@ func (s *Service) deliver(ctx context.Context, m outbox.Message) error {
 	if err := json.Unmarshal(body, &n); err != nil {
 		return fmt.Errorf("sns: %w", err)
 	}
+	return s.send(ctx, &d, &n)
+}
+
+// dead takes a notification whose last attempt has failed.
+func (s *Service) dead(ctx context.Context, m outbox.Message, cause error) error {
+	var d delivery
+	var n notification
+	body, err := split(m.Body, &d)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, &n); err != nil {
+		return fmt.Errorf("sns: %w", err)
+	}
+	return s.giveUp(ctx, &d, &n, cause)
+}
+
+// send delivers to a queue or a function, or keeps a mail. What fails for good goes to the dead-letter queue.
+func (s *Service) send(ctx context.Context, d *delivery, n *notification) error {
+	if d.mails() {
+		return s.keep(ctx, d, n)
+	}
 	to, err := cloud.ParseARN(d.Endpoint)
 	if err != nil {
 		return err
 	}
 	ctx = cloud.WithTrace(cloud.In(cloud.AsServiceFor(ctx, principal, n.Topic), to.Account, to.Region), n.Trace)
 	if d.Protocol == "lambda" {
-		err = s.invoke(ctx, &d, &n)
+		err = s.invoke(ctx, d, n)
 	} else {
-		err = s.enqueue(ctx, to, &d, &n)
+		err = s.enqueue(ctx, to, d, n)
 	}
 	if !final(err) {
 		return err
 	}
-	s.deps.Log.Warn("a notification cannot be delivered and is dropped",
-		"topic", n.Topic, "subscription", d.ARN, "endpoint", d.Endpoint, "message", n.ID, "err", err)
+	return s.giveUp(ctx, d, n, err)
+}
+
+// giveUp moves a notification that cannot be delivered to the subscription's dead-letter queue, or drops it where there is none.
+func (s *Service) giveUp(ctx context.Context, d *delivery, n *notification, cause error) error {
+	log := s.deps.Log.With("topic", n.Topic, "subscription", d.ARN, "endpoint", d.Endpoint, "message", n.ID)
+	if d.Dead == "" {
+		log.Warn("a notification cannot be delivered and is dropped", "err", cause)
+		return nil
+	}
+	to, err := cloud.ParseARN(d.Dead)
+	if err != nil {
+		return err
+	}
+	ctx = cloud.WithTrace(cloud.In(cloud.AsServiceFor(ctx, principal, n.Topic), to.Account, to.Region), n.Trace)
+	err = s.enqueue(ctx, to, d, n)
+	if !final(err) {
+		return err
+	}
+	log.Warn("a notification can be delivered neither to its endpoint nor to the dead-letter queue, and is dropped", "err", cause, "queue", d.Dead, "dead", err)
 	return nil
 }
 
@@ -165,8 +257,17 @@ func final(err error) bool {
 
 func (s *Service) enqueue(ctx context.Context, to cloud.ARN, d *delivery, n *notification) error {
 	in := &sqs.SendMessageInput{QueueUrl: "/" + to.Account + "/" + to.Resource}
+	if fifo(to.Resource) {
+		in.MessageGroupId, in.MessageDeduplicationId = optional(n.Group), optional(n.Dedup)
+	}
 	if !d.Raw {
-		in.MessageBody = envelope(d, n)
+		key, err := s.signerFor(ctx, d, n)
+		if err != nil {
+			return err
+		}
+		if in.MessageBody, err = envelope(d, n, key); err != nil {
+			return err
+		}
 	} else {
 		in.MessageBody = n.message(d.Protocol)
 		for _, a := range n.Attributes {
@@ -180,8 +281,21 @@ func (s *Service) enqueue(ctx context.Context, to cloud.ARN, d *delivery, n *not
 	return err
 }
 
+// signerFor returns what signs a message to a queue or a function: nothing, unless the topic says which version the signature should have. A
+// signature takes longer than all the rest, and hardly anybody looks at one that came through a queue. What FIFO topics send carries none on AWS.
+func (s *Service) signerFor(ctx context.Context, d *delivery, n *notification) (*signer, error) {
+	if d.Sign == "" || n.Sequence != "" {
+		return nil, nil
+	}
+	return s.signer(ctx)
+}
+
 func (s *Service) invoke(ctx context.Context, d *delivery, n *notification) error {
-	payload, err := lambdaEvent(d, n)
+	key, err := s.signerFor(ctx, d, n)
+	if err != nil {
+		return err
+	}
+	payload, err := lambdaEvent(d, n, key)
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,20 @@ func subscriptionKey(topicName, id string) kv.Key { return kv.Key{'s'}.Str(topic
 // subscriptionsAfter is the range of all subscriptions behind the row at key; nil means all.
 func subscriptionsAfter(key []byte) kv.Range { return after(kv.Key{'s'}, key, key != nil) }
 
+// dedupKey is where a FIFO topic's message is remembered by its deduplication id; the group is empty where ids hold for the whole topic.
+func dedupKey(topic uint64, group, id string) kv.Key {
+	return kv.Key{'d'}.Uint(topic).Str(group).Str(id)
+}
+
+// expiryPrefix is where the keys of remembered messages lie in the order in which they were published.
+func expiryPrefix(topic uint64) kv.Key { return kv.Key{'e'}.Uint(topic) }
+
+// sequenceKey is where a FIFO topic keeps its last sequence number.
+func sequenceKey(topic uint64) kv.Key { return kv.Key{'n'}.Uint(topic) }
+
+// tokenKey is where what a token confirms lies.
+func tokenKey(topicName, token string) kv.Key { return kv.Key{'c'}.Str(topicName).Str(token) }
+
 // after is the range below prefix, or the part of it behind key. A key that is not below the prefix gives nothing beyond it.
 func after(prefix kv.Key, key []byte, given bool) kv.Range {
 	r := kv.PrefixRange(prefix)

@@ -3,10 +3,7 @@ package sns
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"maps"
-	"slices"
-	"strconv"
+	"fmt"
 	"strings"
 	"time"
 
@@ -28,9 +25,15 @@ type notification struct {
 	Message    string            `json:"m"`
 	Messages   map[string]string `json:"p,omitempty"`
 	Attributes []attribute       `json:"a,omitempty"`
-	Time       time.Time         `json:"d"`
+	// body is what was published, of which FIFO topics take the hash.
+	body string
+	Time time.Time `json:"d"`
 	// Endpoint is the cloud's base URL, as whoever receives the message can use it.
 	Endpoint string `json:"e,omitempty"`
+	// Group, Dedup and Sequence are those of a FIFO topic's messages.
+	Group    string `json:"g,omitempty"`
+	Dedup    string `json:"u,omitempty"`
+	Sequence string `json:"q,omitempty"`
 	// Trace is the trace header of the call that published it; empty for none.
 	Trace string `json:"x,omitempty"`
 }
@@ -52,6 +55,9 @@ func (n *notification) message(protocol string) string {
 
 // Publish sends a message to the subscriptions of a topic.
 func (s *Service) Publish(ctx context.Context, in *sns.PublishInput) (*sns.PublishOutput, error) {
+	if in.PhoneNumber != nil {
+		return s.publishToPhone(ctx, in)
+	}
 	parameter, arn, err := target(in)
 	if err != nil {
 		return nil, err
@@ -64,28 +70,52 @@ func (s *Service) Publish(ctx context.Context, in *sns.PublishInput) (*sns.Publi
 	if err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(n)
-	if err != nil {
+	if err := s.publish(ctx, name, n); err != nil {
 		return nil, err
 	}
-	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+	return &sns.PublishOutput{MessageId: &n.ID, SequenceNumber: optional(n.Sequence)}, nil
+}
+
+// publish hands notifications to the subscriptions of a topic, all of them or none.
+func (s *Service) publish(ctx context.Context, name string, all ...*notification) error {
+	bodies := make([][]byte, len(all))
+	for i, n := range all {
+		var err error
+		if bodies[i], err = json.Marshal(n); err != nil {
+			return fmt.Errorf("sns: %w", err)
+		}
+	}
+	ordered := make([]notification, len(all))
+	err := s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		t, err := getTopic(tx, name)
 		if err != nil {
 			return err
 		}
-		return s.fanPage(ctx, tx, fan{Topic: t.ID, Name: name}, body)
+		for i, n := range all {
+			if fifo(name) {
+				ordered[i] = *n // what the transaction finds out is forgotten when it has to run again
+				err = s.publishInOrder(ctx, tx, t, &ordered[i])
+			} else {
+				err = s.fanPage(ctx, tx, t.fan(name), n, bodies[i])
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
-	if err != nil {
-		return nil, err
+	if err != nil || !fifo(name) {
+		return err
 	}
-	return &sns.PublishOutput{MessageId: &n.ID}, nil
+	for i := range ordered {
+		*all[i] = ordered[i]
+	}
+	return nil
 }
 
 // target returns the ARN that a message is for, and the parameter that has it.
 func target(in *sns.PublishInput) (parameter, arn string, err error) {
 	switch {
-	case in.PhoneNumber != nil:
-		return "", "", invalid("PhoneNumber Reason: croft does not send SMS messages")
 	case in.TopicArn != nil:
 		return "TopicArn", *in.TopicArn, nil
 	case in.TargetArn == nil:
@@ -100,7 +130,8 @@ func (s *Service) newNotification(ctx context.Context, topicName string, in *sns
 	call := cloud.CallOf(ctx)
 	n := &notification{
 		Trace: call.Trace,
-		ID:    cloud.NewRequestID(), Topic: call.ARN("sns", topicName), Subject: in.Subject, Message: in.Message, Time: call.Now, Endpoint: s.baseURL(call),
+		ID:    cloud.NewRequestID(), Topic: call.ARN("sns", topicName), Subject: in.Subject, Message: in.Message, body: in.Message,
+		Time: call.Now, Endpoint: s.baseURL(call),
 	}
 	if in.Message == "" {
 		return nil, invalid("Empty message")
@@ -108,20 +139,14 @@ func (s *Service) newNotification(ctx context.Context, topicName string, in *sns
 	if in.Subject != nil && !validSubject(*in.Subject) {
 		return nil, invalid("Subject")
 	}
-	for name, value := range map[string]*string{"MessageGroupId": in.MessageGroupId, "MessageDeduplicationId": in.MessageDeduplicationId} {
-		if value != nil {
-			return nil, invalid("%s Reason: The request includes %s parameter that is not valid for this topic type", name, name)
-		}
+	if err := n.setOrder(topicName, in); err != nil {
+		return nil, err
 	}
 	var err error
 	if n.Attributes, err = checkAttributes(in.MessageAttributes); err != nil {
 		return nil, err
 	}
-	size := len(in.Message)
-	for _, a := range n.Attributes {
-		size += len(a.Name) + len(a.Type) + len(wire.Value(a.Text)) + len(a.Binary)
-	}
-	if size > maxMessage {
+	if n.size() > maxMessage {
 		return nil, invalid("Message too long")
 	}
 	switch structure := wire.Value(in.MessageStructure); structure {
@@ -131,6 +156,15 @@ func (s *Service) newNotification(ctx context.Context, topicName string, in *sns
 		return n, n.split()
 	}
 	return nil, invalid("MessageStructure")
+}
+
+// size is the message's with its attributes, in bytes.
+func (n *notification) size() int {
+	size := len(n.Message)
+	for _, a := range n.Attributes {
+		size += len(a.Name) + len(a.Type) + len(wire.Value(a.Text)) + len(a.Binary)
+	}
+	return size
 }
 
 // validSubject states the rule: up to 100 characters of ASCII, no control characters, not beginning with a blank.
@@ -157,83 +191,10 @@ func (n *notification) split() error {
 		return invalid("Message Structure - No default entry in JSON message body")
 	}
 	n.Message, n.Messages = fallback, map[string]string{}
-	for _, protocol := range []string{"sqs", "lambda"} {
+	for _, protocol := range []string{"sqs", "lambda", "http", "https", "email", "email-json", "sms"} {
 		if m, ok := parts[protocol].(string); ok {
 			n.Messages[protocol] = m
 		}
-	}
-	return nil
-}
-
-func parameterValue(format string, args ...any) error {
-	return sns.NewInvalidParameterValueException(format, args...)
-}
-
-// checkAttributes checks the attributes of a message and returns them sorted by name.
-func checkAttributes(in map[string]sns.MessageAttributeValue) ([]attribute, error) {
-	var out []attribute
-	for _, name := range slices.Sorted(maps.Keys(in)) {
-		if err := checkAttributeName(name); err != nil {
-			return nil, err
-		}
-		v := in[name]
-		a := attribute{Name: name, Type: v.DataType, Text: v.StringValue, Binary: v.BinaryValue}
-		if err := checkAttributeValue(&a); err != nil {
-			return nil, err
-		}
-		out = append(out, a)
-	}
-	return out, nil
-}
-
-func checkAttributeName(name string) error {
-	if name == "" || len(name) > 256 {
-		return parameterValue("Length of message attribute name must be less than 256 bytes.")
-	}
-	for i := range len(name) {
-		if b := name[i]; !isNameByte(b) && b != '.' {
-			return parameterValue("Invalid non-alphanumeric character '#x%X' was found in the message attribute name. "+
-				"Can only include alphanumeric characters, hyphens, underscores, or dots.", b)
-		}
-	}
-	switch {
-	case name[0] == '.':
-		return parameterValue("Invalid message attribute name starting with character '.' was found.")
-	case name[len(name)-1] == '.':
-		return parameterValue("Invalid message attribute name ending with character '.' was found.")
-	case strings.Contains(name, ".."):
-		return parameterValue("Message attribute name can not have successive '.' character.")
-	}
-	return nil
-}
-
-func checkAttributeValue(a *attribute) error {
-	kind, _, _ := strings.Cut(a.Type, ".")
-	text, binary := wire.Value(a.Text) != "", len(a.Binary) > 0
-	switch kind {
-	case "String", "Number":
-		if !text && binary {
-			return parameterValue("The message attribute '%s' with type '%s' must use field 'String'.", a.Name, a.Type)
-		}
-	case "Binary":
-		if text && !binary {
-			return parameterValue("The message attribute '%s' with type '%s' must use field 'Binary'.", a.Name, a.Type)
-		}
-	default:
-		return parameterValue("The message attribute '%s' has an invalid message attribute type, "+
-			"the set of supported type prefixes is Binary, Number, and String.", a.Name)
-	}
-	if !text && !binary {
-		return parameterValue("The message attribute '%s' must contain non-empty message attribute value for message attribute type '%s'.", a.Name, a.Type)
-	}
-	if text && binary {
-		return parameterValue("The message attribute '%s' must use only one of the fields 'String' and 'Binary'.", a.Name)
-	}
-	if kind != "Number" {
-		return nil
-	}
-	if _, err := strconv.ParseFloat(*a.Text, 64); err != nil && !errors.Is(err, strconv.ErrRange) {
-		return parameterValue("Could not cast message attribute '%s' value to number.", a.Name)
 	}
 	return nil
 }

@@ -16,6 +16,11 @@ import (
 type topicProperties struct {
 	TopicName    string           `cfn:"TopicName,replace"`
 	DisplayName  string           `cfn:"DisplayName"`
+	FifoTopic    bool             `cfn:"FifoTopic,replace"`
+	ContentDedup bool             `cfn:"ContentBasedDeduplication"`
+	Throughput   string           `cfn:"FifoThroughputScope"`
+	Signature    string           `cfn:"SignatureVersion"`
+	Delivery     cfn.JSON         `cfn:"DeliveryPolicy"`
 	Subscription []inlineProperty `cfn:"Subscription"`
 	Tags         []cfn.Tag        `cfn:"Tags"`
 }
@@ -27,10 +32,14 @@ type inlineProperty struct {
 
 // subscriptionProperties are those of AWS::SNS::Subscription.
 type subscriptionProperties struct {
-	TopicArn           string `cfn:"TopicArn,required,replace"`
-	Protocol           string `cfn:"Protocol,required,replace"`
-	Endpoint           string `cfn:"Endpoint,required,replace"`
-	RawMessageDelivery bool   `cfn:"RawMessageDelivery"`
+	TopicArn           string   `cfn:"TopicArn,required,replace"`
+	Protocol           string   `cfn:"Protocol,required,replace"`
+	Endpoint           string   `cfn:"Endpoint,required,replace"`
+	RawMessageDelivery bool     `cfn:"RawMessageDelivery"`
+	FilterPolicy       cfn.JSON `cfn:"FilterPolicy"`
+	FilterPolicyScope  string   `cfn:"FilterPolicyScope"`
+	RedrivePolicy      cfn.JSON `cfn:"RedrivePolicy"`
+	DeliveryPolicy     cfn.JSON `cfn:"DeliveryPolicy"`
 }
 
 // policyProperties are those of AWS::SNS::TopicPolicy.
@@ -66,9 +75,12 @@ func (r resources) createTopic(ctx context.Context, req *cfn.Request, p *topicPr
 	name := p.TopicName
 	if name == "" {
 		name = req.GeneratedName
+		if p.FifoTopic {
+			name += ".fifo"
+		}
 	}
 	out, err := r.client.CreateTopic(ctx, &sns.CreateTopicInput{
-		Name: name, Attributes: map[string]string{"DisplayName": p.DisplayName}, Tags: tagList(req.Tags, p.Tags),
+		Name: name, Attributes: p.attributes(), Tags: tagList(req.Tags, p.Tags),
 	})
 	if err != nil {
 		return nil, err
@@ -79,9 +91,28 @@ func (r resources) createTopic(ctx context.Context, req *cfn.Request, p *topicPr
 	return &cfn.Result{PhysicalID: *out.TopicArn, Attributes: map[string]any{"TopicArn": *out.TopicArn, "TopicName": name}}, nil
 }
 
+// attributes are the topic's; an empty value means none.
+func (p *topicProperties) attributes() map[string]string {
+	out := map[string]string{"DisplayName": p.DisplayName}
+	if p.FifoTopic {
+		out["FifoTopic"] = "true"
+	}
+	if p.FifoTopic || p.ContentDedup {
+		out["ContentBasedDeduplication"] = strconv.FormatBool(p.ContentDedup)
+	}
+	for name, value := range map[string]string{
+		"FifoThroughputScope": p.Throughput, "SignatureVersion": p.Signature, "DeliveryPolicy": string(p.Delivery),
+	} {
+		if value != "" {
+			out[name] = value
+		}
+	}
+	return out
+}
+
 func (r resources) subscribe(ctx context.Context, topic string, subs []inlineProperty) error {
 	for _, sub := range subs {
-		if _, err := r.client.Subscribe(ctx, &sns.SubscribeInput{TopicArn: topic, Protocol: sub.Protocol, Endpoint: wire.Ptr(sub.Endpoint)}); err != nil {
+		if _, err := r.client.Subscribe(ctx, &sns.SubscribeInput{TopicArn: topic, Protocol: sub.Protocol, Endpoint: wire.Ptr(sub.Endpoint), ReturnSubscriptionArn: wire.Ptr(true)}); err != nil {
 			return err
 		}
 	}
@@ -90,8 +121,9 @@ func (r resources) subscribe(ctx context.Context, topic string, subs []inlinePro
 
 func (r resources) updateTopic(ctx context.Context, req *cfn.Request, old, new *topicProperties) (*cfn.Result, error) {
 	arn := req.PhysicalID
-	if old.DisplayName != new.DisplayName {
-		in := &sns.SetTopicAttributesInput{TopicArn: arn, AttributeName: "DisplayName", AttributeValue: wire.Ptr(new.DisplayName)}
+	was, is := old.attributes(), new.attributes()
+	for _, name := range changed(was, is) {
+		in := &sns.SetTopicAttributesInput{TopicArn: arn, AttributeName: name, AttributeValue: wire.Ptr(is[name])}
 		if _, err := r.client.SetTopicAttributes(ctx, in); err != nil {
 			return nil, err
 		}
@@ -112,7 +144,7 @@ func (r resources) updateTopic(ctx context.Context, req *cfn.Request, old, new *
 
 // unsubscribe removes the topic's subscription of an endpoint. The ARN is had by subscribing once more, which changes nothing.
 func (r resources) unsubscribe(ctx context.Context, topic string, sub inlineProperty) error {
-	out, err := r.client.Subscribe(ctx, &sns.SubscribeInput{TopicArn: topic, Protocol: sub.Protocol, Endpoint: wire.Ptr(sub.Endpoint)})
+	out, err := r.client.Subscribe(ctx, &sns.SubscribeInput{TopicArn: topic, Protocol: sub.Protocol, Endpoint: wire.Ptr(sub.Endpoint), ReturnSubscriptionArn: wire.Ptr(true)})
 	if err != nil {
 		return err
 	}
@@ -155,16 +187,34 @@ func (r resources) deleteTopic(ctx context.Context, req *cfn.Request, p *topicPr
 	return err
 }
 
+// changed returns the names whose values differ, in their order; one that is missing has the empty value.
+func changed(was, is map[string]string) []string {
+	names := maps.Clone(was)
+	maps.Copy(names, is)
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(names)), func(name string) bool { return was[name] == is[name] })
+}
+
+// attributes are the subscription's; those that are not given are left out.
 func (p *subscriptionProperties) attributes() map[string]string {
-	if p.Protocol == "lambda" && !p.RawMessageDelivery {
-		return nil
+	out := map[string]string{}
+	if p.Protocol == "sqs" || p.RawMessageDelivery {
+		out["RawMessageDelivery"] = strconv.FormatBool(p.RawMessageDelivery)
 	}
-	return map[string]string{"RawMessageDelivery": strconv.FormatBool(p.RawMessageDelivery)}
+	for name, value := range map[string]string{
+		"FilterPolicy": string(p.FilterPolicy), "FilterPolicyScope": p.FilterPolicyScope, "RedrivePolicy": string(p.RedrivePolicy),
+		"DeliveryPolicy": string(p.DeliveryPolicy),
+	} {
+		if value != "" {
+			out[name] = value
+		}
+	}
+	return out
 }
 
 func (r resources) createSubscription(ctx context.Context, _ *cfn.Request, p *subscriptionProperties) (*cfn.Result, error) {
 	out, err := r.client.Subscribe(ctx, &sns.SubscribeInput{
 		TopicArn: p.TopicArn, Protocol: p.Protocol, Endpoint: wire.Ptr(p.Endpoint), Attributes: p.attributes(),
+		ReturnSubscriptionArn: wire.Ptr(true),
 	})
 	if err != nil {
 		return nil, err
@@ -172,10 +222,29 @@ func (r resources) createSubscription(ctx context.Context, _ *cfn.Request, p *su
 	return &cfn.Result{PhysicalID: *out.SubscriptionArn, Attributes: map[string]any{"Arn": *out.SubscriptionArn}}, nil
 }
 
-func (r resources) updateSubscription(ctx context.Context, req *cfn.Request, _, new *subscriptionProperties) (*cfn.Result, error) {
-	for name, value := range new.attributes() {
+// updateSubscription changes what is different. When the filter policy's scope changes, the policy is taken away for that:
+// a policy of one scope need not be valid in the other.
+func (r resources) updateSubscription(ctx context.Context, req *cfn.Request, old, new *subscriptionProperties) (*cfn.Result, error) {
+	was, is := old.attributes(), new.attributes()
+	set := func(name, value string) error {
 		in := &sns.SetSubscriptionAttributesInput{SubscriptionArn: req.PhysicalID, AttributeName: name, AttributeValue: wire.Ptr(value)}
-		if _, err := r.client.SetSubscriptionAttributes(ctx, in); err != nil {
+		_, err := r.client.SetSubscriptionAttributes(ctx, in)
+		return err
+	}
+	names := changed(was, is)
+	if slices.Contains(names, "FilterPolicyScope") {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == "FilterPolicyScope" || name == "FilterPolicy" })
+		if err := set("FilterPolicy", ""); err != nil {
+			return nil, err
+		}
+		names = append(names, "FilterPolicyScope", "FilterPolicy")
+	}
+	for _, name := range names {
+		value := is[name]
+		if name == "RawMessageDelivery" && value == "" {
+			value = "false"
+		}
+		if err := set(name, value); err != nil {
 			return nil, err
 		}
 	}

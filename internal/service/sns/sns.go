@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/binary"
+	"net/http"
 
 	"croft/internal/awsapi/lambda"
 	"croft/internal/awsapi/sns"
@@ -23,13 +24,16 @@ type Service struct {
 	deps   service.Deps
 	queues sqs.Client
 	lambda lambda.Client
+	// signers and web are what HTTP endpoints need.
+	signers signers
+	web     *http.Client
 }
 
 var _ sns.API = (*Service)(nil)
 
 // New returns the service.
 func New(deps service.Deps) *Service {
-	return &Service{deps: deps, queues: sqs.NewClient(deps.Caller), lambda: lambda.NewClient(deps.Caller)}
+	return &Service{deps: deps, queues: sqs.NewClient(deps.Caller), lambda: lambda.NewClient(deps.Caller), web: newWebClient()}
 }
 
 // Descriptor declares the service.
@@ -37,11 +41,13 @@ func (s *Service) Descriptor() service.Descriptor {
 	return service.Descriptor{
 		API: sns.Service(), Impl: s,
 		Outbox: map[string]outbox.Handler{
-			deliverHandler: {Apply: s.deliver, Attempts: deliveryAttempts, Pause: deliveryPause},
+			deliverHandler: {Apply: s.deliver, Attempts: deliveryAttempts, Pause: deliveryPause, Dead: s.dead},
 			fanoutHandler:  {Apply: s.fanout},
+			httpHandler:    {Run: s.post},
 		},
-		Timers:    map[string]timer.Handler{forgetHandler: s.forget},
+		Timers:    map[string]timer.Handler{forgetHandler: s.forget, retryHandler: s.retry, expireHandler: s.expire},
 		Resources: s.resources(),
+		Fronts:    []*service.Front{{Label: frontLabel, Serve: s.serve, AllowOrigin: func(context.Context, string, string) bool { return false }}},
 	}
 }
 

@@ -255,7 +255,8 @@ func TestResources(t *testing.T) {
 		}))
 		return request
 	}
-	before, after := map[string]any{"DisplayName": "A", "Subscription": inline(one)}, map[string]any{"DisplayName": "B", "Subscription": inline(two)}
+	before, after := map[string]any{"DisplayName": "A", "Subscription": inline(one), "SignatureVersion": "2"}, map[string]any{"DisplayName": "B",
+		"Subscription": inline(two), "DeliveryPolicy": map[string]any{"http": map[string]any{"disableSubscriptionOverrides": true}}}
 	made := create(topic, before)
 	arn := made.PhysicalID
 	must(t, env.Update(func(ctx context.Context) error {
@@ -264,11 +265,26 @@ func TestResources(t *testing.T) {
 	}))
 	subProperties := map[string]any{"TopicArn": arn, "Protocol": "sqs", "Endpoint": one, "RawMessageDelivery": "true"}
 	subscription := create(sub, subProperties)
+	filtered := map[string]any{
+		"TopicArn": arn, "Protocol": "sqs", "Endpoint": one, "FilterPolicyScope": "MessageBody",
+		"FilterPolicy": map[string]any{"a": map[string]any{"b": []any{"c"}}}, "RedrivePolicy": map[string]any{"deadLetterTargetArn": two},
+	}
+	for _, step := range [][2]map[string]any{{subProperties, filtered}, {filtered, subProperties}, {subProperties, filtered}} {
+		must(t, env.Update(func(ctx context.Context) error {
+			_, err := sub.Update(ctx, subscription, step[0], step[1])
+			return err
+		}))
+	}
+	is, err := client.GetSubscriptionAttributes(env.Context(), &api.GetSubscriptionAttributesInput{SubscriptionArn: subscription.PhysicalID})
+	must(t, err)
+	if a := is.Attributes; a["FilterPolicy"] != `{"a":{"b":["c"]}}` || a["FilterPolicyScope"] != "MessageBody" || a["RedrivePolicy"] == "" || a["RawMessageDelivery"] != "false" {
+		t.Errorf("the subscription is %v", a)
+	}
 	policyProperties := map[string]any{"PolicyDocument": map[string]any{"Version": "2012-10-17"}, "Topics": []any{arn}}
 	topicPolicy := create(policy, policyProperties)
 	attributes, err := client.GetTopicAttributes(env.Context(), &api.GetTopicAttributesInput{TopicArn: arn})
 	must(t, err)
-	if a := attributes.Attributes; a["DisplayName"] != "B" || a["SubscriptionsConfirmed"] != "2" || a["Policy"] != `{"Version":"2012-10-17"}` {
+	if a := attributes.Attributes; a["DisplayName"] != "B" || a["SignatureVersion"] != "" || a["DeliveryPolicy"] != `{"http":{"disableSubscriptionOverrides":true}}` || a["SubscriptionsConfirmed"] != "2" || a["Policy"] != `{"Version":"2012-10-17"}` {
 		t.Errorf("the topic is %v", a)
 	}
 	tags, err := client.ListTagsForResource(env.Context(), &api.ListTagsForResourceInput{ResourceArn: arn})
@@ -286,8 +302,17 @@ func TestResources(t *testing.T) {
 	if len(left.Subscriptions) != 0 {
 		t.Errorf("%d subscriptions are left", len(left.Subscriptions))
 	}
-	if err := topic.Check(map[string]any{"FifoTopic": true}); err == nil {
-		t.Error("FifoTopic was accepted")
+	ordered := create(topic, map[string]any{"FifoTopic": true, "ContentBasedDeduplication": true, "FifoThroughputScope": "MessageGroup"})
+	if !strings.HasSuffix(ordered.PhysicalID, ":stack-R-1.fifo") {
+		t.Errorf("the FIFO topic is %s", ordered.PhysicalID)
+	}
+	create(topic, map[string]any{})
+	webhook := create(sub, map[string]any{"TopicArn": arn, "Protocol": "https", "Endpoint": "https://example.invalid/", "DeliveryPolicy": map[string]any{}})
+	if !strings.HasPrefix(webhook.PhysicalID, arn+":") {
+		t.Errorf("the subscription is %s", webhook.PhysicalID)
+	}
+	if err := topic.Check(map[string]any{"KmsMasterKeyId": "k"}); err == nil {
+		t.Error("KmsMasterKeyId was accepted")
 	}
 }
 

@@ -23,6 +23,17 @@ type subscription struct {
 	Protocol string `json:"p"`
 	Endpoint string `json:"e"`
 	Raw      bool   `json:"r,omitempty"`
+	// Filter and Redrive are the policies as they were set; Scope is what Filter looks at. Empty means none, or the default.
+	Filter  string `json:"f,omitempty"`
+	Scope   string `json:"o,omitempty"`
+	Redrive string `json:"d,omitempty"`
+	// Delivery is the delivery policy as it was set.
+	Delivery string `json:"y,omitempty"`
+	// Pending subscriptions wait for their endpoint to confirm them.
+	Pending bool `json:"w,omitempty"`
+	// Authenticated says that the confirmation was signed, Guarded that so must be whoever unsubscribes.
+	Authenticated bool `json:"z,omitempty"`
+	Guarded       bool `json:"x,omitempty"`
 	// Principal is the ARN of who subscribed.
 	Principal string `json:"u"`
 }
@@ -79,48 +90,95 @@ func getSubscription(r kv.Reader, topicName, id string) (*subscription, uint64, 
 	return sub, topic, err
 }
 
-// Subscribe subscribes a queue or a function to a topic, or returns the subscription that is already there.
+// Subscribe subscribes an endpoint to a topic, or returns the subscription that is already there. One over HTTP is asked to confirm it.
 func (s *Service) Subscribe(ctx context.Context, in *sns.SubscribeInput) (*sns.SubscribeOutput, error) {
 	call := cloud.CallOf(ctx)
-	var sub subscription
-	err := s.update(ctx, in.TopicArn, func(_ context.Context, tx kv.Tx, name string, t *topic) error {
-		sub = subscription{
-			ID: cloud.NewRequestID(), Topic: name, Protocol: in.Protocol, Endpoint: wire.Value(in.Endpoint), Principal: call.Principal.ARN,
-		}
-		if err := s.checkEndpoint(ctx, &sub); err != nil {
+	var sub *subscription
+	err := s.update(ctx, in.TopicArn, func(ctx context.Context, tx kv.Tx, name string, t *topic) (err error) {
+		if sub, err = s.newSubscription(ctx, name, in); err != nil {
 			return err
 		}
-		for _, name := range slices.Sorted(maps.Keys(in.Attributes)) {
-			if err := sub.set(name, in.Attributes[name]); err != nil {
-				return attributeReason(err)
+		have, err := existing(tx, t.ID, sub, in.Attributes)
+		if err != nil {
+			return err
+		}
+		if have != nil {
+			sub = have
+		} else {
+			if err := checkRoom(tx, name, t.ID); err != nil {
+				return err
+			}
+			if err := putSubscription(tx, sub, t.ID); err != nil {
+				return err
 			}
 		}
-		row, err := tx.Get(memberKey(t.ID, sub.Protocol, sub.Endpoint))
-		if errors.Is(err, kv.ErrNotFound) {
-			return putSubscription(tx, &sub, t.ID)
+		if sub.Pending {
+			return s.askToConfirm(ctx, tx, t, sub, typeSubscribe)
 		}
-		if err != nil {
-			return err
-		}
-		have, err := decodeSubscription(row)
-		if err != nil {
-			return err
-		}
-		if _, given := in.Attributes["RawMessageDelivery"]; given && have.Raw != sub.Raw {
-			return invalid("Attributes Reason: Subscription already exists with different attributes")
-		}
-		sub.ID = have.ID
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
+	if sub.Pending && !wire.Value(in.ReturnSubscriptionArn) {
+		return &sns.SubscribeOutput{SubscriptionArn: wire.Ptr("pending confirmation")}, nil
+	}
 	return &sns.SubscribeOutput{SubscriptionArn: wire.Ptr(sub.arn(call))}, nil
+}
+
+func (s *Service) newSubscription(ctx context.Context, topicName string, in *sns.SubscribeInput) (*subscription, error) {
+	sub := &subscription{
+		ID: cloud.NewRequestID(), Topic: topicName, Protocol: in.Protocol, Endpoint: wire.Value(in.Endpoint), Principal: cloud.CallOf(ctx).Principal.ARN,
+	}
+	if err := s.checkEndpoint(ctx, sub); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Attributes)) {
+		if err := sub.set(name, in.Attributes[name]); err != nil {
+			return nil, attributeReason(err)
+		}
+	}
+	if err := s.check(ctx, sub); err != nil {
+		return nil, attributeReason(err)
+	}
+	sub.Pending = sub.confirms()
+	return sub, nil
+}
+
+// existing returns the subscription that a topic has for the endpoint of a new one, nil for none. The attributes that were given must agree.
+func existing(tx kv.Tx, topic uint64, sub *subscription, given map[string]string) (*subscription, error) {
+	row, err := tx.Get(memberKey(topic, sub.Protocol, sub.Endpoint))
+	if errors.Is(err, kv.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	have, err := decodeSubscription(row)
+	if err != nil {
+		return nil, err
+	}
+	was, is := have.attributes(), sub.attributes()
+	for name := range given {
+		if was[name] != is[name] {
+			return nil, invalid("Attributes Reason: Subscription already exists with different attributes")
+		}
+	}
+	return have, nil
 }
 
 // checkEndpoint checks protocol and endpoint, and resolves an endpoint's short account.
 func (s *Service) checkEndpoint(ctx context.Context, sub *subscription) error {
-	others := []string{"http", "https", "email", "email-json", "sms", "application", "firehose"}
+	if fifo(sub.Topic) && sub.Protocol != "sqs" {
+		return invalid("Protocol Reason: FIFO topics deliver to SQS queues alone")
+	}
+	if sub.web() {
+		return checkURL(sub.Protocol, sub.Endpoint)
+	}
+	if slices.Contains([]string{"email", "email-json", "sms"}, sub.Protocol) {
+		return checkMail(sub)
+	}
+	others := []string{"application", "firehose"}
 	what := "Lambda"
 	switch sub.Protocol {
 	case "lambda":
@@ -139,7 +197,7 @@ func (s *Service) checkEndpoint(ctx context.Context, sub *subscription) error {
 	if sub.Protocol == "lambda" && !strings.HasPrefix(a.Resource, "function:") {
 		return invalid("%s endpoint ARN", what)
 	}
-	if sub.Protocol == "sqs" && strings.HasSuffix(a.Resource, ".fifo") {
+	if sub.Protocol == "sqs" && fifo(a.Resource) && !fifo(sub.Topic) {
 		return invalid("Invalid parameter: Endpoint Reason: FIFO SQS Queues can not be subscribed to standard SNS topics")
 	}
 	if a.Account = s.deps.Account(ctx, a.Account, sub.Endpoint); a.Account != cloud.CallOf(ctx).Account {
@@ -149,60 +207,36 @@ func (s *Service) checkEndpoint(ctx context.Context, sub *subscription) error {
 	return nil
 }
 
-// set changes one attribute, or refuses it. What has no effect here is refused, unless the value says that there should be none.
-func (sub *subscription) set(name, value string) error {
-	switch name {
-	case "RawMessageDelivery":
-		raw, err := strconv.ParseBool(value)
-		if err != nil || !strings.EqualFold(value, strconv.FormatBool(raw)) {
-			return invalid("RawMessageDelivery: Invalid value [%s]. Must be true or false.", value)
-		}
-		if raw && sub.Protocol == "lambda" {
-			return invalid("RawMessageDelivery: Delivery protocol [lambda] does not support raw message delivery.")
-		}
-		sub.Raw = raw
-		return nil
-	case "FilterPolicy":
-		if value == "" || value == "{}" {
-			return nil
-		}
-		return notSupported(name)
-	case "FilterPolicyScope", "RedrivePolicy", "DeliveryPolicy", "SubscriptionRoleArn", "ReplayPolicy":
-		if value == "" {
-			return nil
-		}
-		return notSupported(name)
-	}
-	return invalid("AttributeName")
-}
-
 // Unsubscribe removes a subscription. One that is not there is no error.
 func (s *Service) Unsubscribe(ctx context.Context, in *sns.UnsubscribeInput) (*sns.UnsubscribeOutput, error) {
-	err := s.updateSubscription(ctx, in.SubscriptionArn, deleteSubscription)
+	err := s.updateSubscription(ctx, in.SubscriptionArn, s.unsubscribe)
 	if err != nil && cloud.Code(err) != subscriptionNotFound().Code {
 		return nil, err
 	}
 	return &sns.UnsubscribeOutput{}, nil
 }
 
-func (s *Service) updateSubscription(ctx context.Context, arn string, fn func(tx kv.Tx, sub *subscription, topic uint64) error) error {
+func (s *Service) updateSubscription(ctx context.Context, arn string, fn func(ctx context.Context, tx kv.Tx, sub *subscription, topic uint64) error) error {
 	topicName, id, err := s.subscriptionName(ctx, arn)
 	if err != nil {
 		return err
 	}
-	return s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
+	return s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		sub, topic, err := getSubscription(tx, topicName, id)
 		if err != nil {
 			return err
 		}
-		return fn(tx, sub, topic)
+		return fn(ctx, tx, sub, topic)
 	})
 }
 
 // SetSubscriptionAttributes changes an attribute of a subscription.
 func (s *Service) SetSubscriptionAttributes(ctx context.Context, in *sns.SetSubscriptionAttributesInput) (*sns.SetSubscriptionAttributesOutput, error) {
-	err := s.updateSubscription(ctx, in.SubscriptionArn, func(tx kv.Tx, sub *subscription, topic uint64) error {
+	err := s.updateSubscription(ctx, in.SubscriptionArn, func(ctx context.Context, tx kv.Tx, sub *subscription, topic uint64) error {
 		if err := sub.set(in.AttributeName, wire.Value(in.AttributeValue)); err != nil {
+			return err
+		}
+		if err := s.check(ctx, sub); err != nil {
 			return err
 		}
 		return putSubscription(tx, sub, topic)
@@ -227,10 +261,25 @@ func (s *Service) GetSubscriptionAttributes(ctx context.Context, in *sns.GetSubs
 		}
 		out.Attributes = map[string]string{
 			"SubscriptionArn": sub.arn(call), "TopicArn": call.ARN("sns", sub.Topic), "Owner": call.Account,
-			"Protocol": sub.Protocol, "Endpoint": sub.Endpoint, "RawMessageDelivery": strconv.FormatBool(sub.Raw),
-			"ConfirmationWasAuthenticated": "true", "PendingConfirmation": "false", "SubscriptionPrincipal": sub.Principal,
+			"Protocol": sub.Protocol, "Endpoint": sub.Endpoint,
+			"ConfirmationWasAuthenticated": strconv.FormatBool(sub.Authenticated || !sub.confirms()), "PendingConfirmation": strconv.FormatBool(sub.Pending),
+			"SubscriptionPrincipal": sub.Principal,
 		}
-		return nil
+		maps.Copy(out.Attributes, sub.attributes())
+		if !sub.web() {
+			return nil
+		}
+		ofTopic := ""
+		if t, err := getTopic(r, sub.Topic); err == nil {
+			ofTopic = t.Attributes["DeliveryPolicy"]
+		} else if cloud.Code(err) != topicNotFound().Code {
+			return err
+		}
+		effective, err := sub.effectivePolicy(ofTopic)
+		if err == nil {
+			out.Attributes["EffectiveDeliveryPolicy"] = text(effective)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -239,8 +288,12 @@ func (s *Service) GetSubscriptionAttributes(ctx context.Context, in *sns.GetSubs
 }
 
 func (sub *subscription) listed(call *cloud.Call) sns.Subscription {
+	arn := sub.arn(call)
+	if sub.Pending {
+		arn = "PendingConfirmation"
+	}
 	return sns.Subscription{
-		SubscriptionArn: wire.Ptr(sub.arn(call)), TopicArn: wire.Ptr(call.ARN("sns", sub.Topic)), Owner: wire.Ptr(call.Account),
+		SubscriptionArn: &arn, TopicArn: wire.Ptr(call.ARN("sns", sub.Topic)), Owner: wire.Ptr(call.Account),
 		Protocol: wire.Ptr(sub.Protocol), Endpoint: wire.Ptr(sub.Endpoint),
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"croft/internal/awsapi/sns"
@@ -80,13 +81,13 @@ func (s *Service) update(ctx context.Context, arn string, fn func(ctx context.Co
 
 // CreateTopic makes a topic, or returns the one that is already there with the same attributes and tags.
 func (s *Service) CreateTopic(ctx context.Context, in *sns.CreateTopicInput) (*sns.CreateTopicOutput, error) {
-	if err := checkTopicName(in.Name); err != nil {
+	if err := checkTopicName(in.Name, in.Attributes["FifoTopic"] == "true"); err != nil {
 		return nil, err
 	}
 	if in.DataProtectionPolicy != nil {
 		return nil, notSupported("DataProtectionPolicy")
 	}
-	attributes, err := newAttributes(in.Attributes)
+	attributes, err := newAttributes(in.Name, in.Attributes)
 	if err != nil {
 		return nil, err
 	}
@@ -109,9 +110,13 @@ func (s *Service) CreateTopic(ctx context.Context, in *sns.CreateTopicInput) (*s
 	return &sns.CreateTopicOutput{TopicArn: wire.Ptr(cloud.CallOf(ctx).ARN("sns", in.Name))}, nil
 }
 
-// checkTopicName states the rule for standard topics: 1 to 256 letters, digits, hyphens and underscores.
-func checkTopicName(name string) error {
-	if len(name) < 1 || len(name) > 256 {
+// checkTopicName states the rule: 1 to 256 letters, digits, hyphens and underscores, for FIFO topics with the ending ".fifo" among them.
+func checkTopicName(name string, ordered bool) error {
+	if len(name) < 1 || len(name) > 256 || fifo(name) != ordered {
+		return invalid("Topic Name")
+	}
+	name = strings.TrimSuffix(name, ".fifo")
+	if name == "" {
 		return invalid("Topic Name")
 	}
 	for i := range len(name) {
@@ -149,21 +154,28 @@ func checkSame(existing *topic, attributes map[string]string, tags []sns.Tag) er
 }
 
 // newAttributes checks the attributes of a new topic.
-func newAttributes(in map[string]string) (map[string]string, error) {
+func newAttributes(topicName string, in map[string]string) (map[string]string, error) {
 	out := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(in)) {
 		value := in[name]
-		switch {
-		case name == "FifoTopic" && value == "false":
-		case name == "FifoTopic":
-			return nil, invalid("Attributes Reason: croft does not support FIFO topics (FifoTopic)")
+		switch name {
+		case "FifoTopic":
+			if value != "true" && value != "false" {
+				return nil, invalid("Attributes Reason: FifoTopic")
+			}
 		default:
-			if err := checkAttribute(name, value); err != nil {
+			if err := checkAttribute(topicName, name, value); err != nil {
 				return nil, attributeReason(err)
 			}
-			if value != "" {
-				out[name] = value
-			}
+		}
+		if value != "" && name != "FifoTopic" {
+			out[name] = value
+		}
+	}
+	if fifo(topicName) {
+		out["FifoTopic"] = "true"
+		if out["ContentBasedDeduplication"] == "" {
+			out["ContentBasedDeduplication"] = "false"
 		}
 	}
 	return out, nil
@@ -180,7 +192,7 @@ func attributeReason(err error) error {
 }
 
 // checkAttribute checks an attribute of a topic. What has no effect here is refused, unless the value says that there should be none.
-func checkAttribute(name, value string) error {
+func checkAttribute(topicName, name, value string) error {
 	switch name {
 	case "DisplayName":
 		if len([]rune(value)) > 100 {
@@ -189,12 +201,22 @@ func checkAttribute(name, value string) error {
 		return nil
 	case "Policy":
 		return checkPolicy(value)
+	case "ContentBasedDeduplication", "FifoThroughputScope":
+		return checkOrder(topicName, name, value)
 	case "TracingConfig":
 		if value == "PassThrough" || value == "" {
 			return nil
 		}
 		return notSupported(name)
-	case "KmsMasterKeyId", "DeliveryPolicy", "ArchivePolicy", "SignatureVersion",
+	case "SignatureVersion":
+		if value == "" || value == "1" || value == "2" {
+			return nil
+		}
+		return invalid("SignatureVersion")
+	case "DeliveryPolicy":
+		_, err := readTopicPolicy(value)
+		return err
+	case "KmsMasterKeyId", "ArchivePolicy",
 		"HTTPSuccessFeedbackRoleArn", "HTTPSuccessFeedbackSampleRate", "HTTPFailureFeedbackRoleArn",
 		"FirehoseSuccessFeedbackRoleArn", "FirehoseSuccessFeedbackSampleRate", "FirehoseFailureFeedbackRoleArn",
 		"LambdaSuccessFeedbackRoleArn", "LambdaSuccessFeedbackSampleRate", "LambdaFailureFeedbackRoleArn",
@@ -225,7 +247,7 @@ func checkPolicy(value string) error {
 func (s *Service) SetTopicAttributes(ctx context.Context, in *sns.SetTopicAttributesInput) (*sns.SetTopicAttributesOutput, error) {
 	value := wire.Value(in.AttributeValue)
 	err := s.update(ctx, in.TopicArn, func(_ context.Context, tx kv.Tx, name string, t *topic) error {
-		if err := checkAttribute(in.AttributeName, value); err != nil {
+		if err := checkAttribute(name, in.AttributeName, value); err != nil {
 			return err
 		}
 		if t.Attributes == nil {
@@ -243,10 +265,10 @@ func (s *Service) SetTopicAttributes(ctx context.Context, in *sns.SetTopicAttrib
 	return &sns.SetTopicAttributesOutput{}, nil
 }
 
-// deliveryPolicy is what topics without a delivery policy of their own report.
-const deliveryPolicy = `{"http":{"defaultHealthyRetryPolicy":{"minDelayTarget":20,"maxDelayTarget":20,"numRetries":3,"numMaxDelayRetries":0,` +
-	`"numNoDelayRetries":0,"numMinDelayRetries":0,"backoffFunction":"linear"},"disableSubscriptionOverrides":false,` +
-	`"defaultRequestPolicy":{"headerContentType":"text/plain; charset=UTF-8"}}}`
+// fan begins the delivery to all subscriptions.
+func (t *topic) fan(name string) fan {
+	return fan{Topic: t.ID, Name: name, Sign: t.Attributes["SignatureVersion"], Policy: t.Attributes["DeliveryPolicy"]}
+}
 
 // defaultPolicy is the policy of topics that were given none: all actions for the account that owns the topic.
 func defaultPolicy(owner, arn string) string {
@@ -260,18 +282,33 @@ func defaultPolicy(owner, arn string) string {
 func (s *Service) GetTopicAttributes(ctx context.Context, in *sns.GetTopicAttributesInput) (*sns.GetTopicAttributesOutput, error) {
 	call, out := cloud.CallOf(ctx), map[string]string{}
 	err := s.view(ctx, in.TopicArn, func(r kv.Reader, name string, t *topic) error {
-		arn, confirmed := call.ARN("sns", name), 0
-		for _, err := range r.Scan(membersAfter(t.ID, nil), kv.ScanOptions{}) {
+		arn, confirmed, pending := call.ARN("sns", name), 0, 0
+		for e, err := range r.Scan(membersAfter(t.ID, nil), kv.ScanOptions{}) {
 			if err != nil {
 				return err
 			}
-			confirmed++
+			sub, err := decodeSubscription(e.Value)
+			if err != nil {
+				return err
+			}
+			if sub.Pending {
+				pending++
+			} else {
+				confirmed++
+			}
+		}
+		policy, err := readTopicPolicy(t.Attributes["DeliveryPolicy"])
+		if err != nil {
+			return err
 		}
 		out["TopicArn"], out["Owner"] = arn, call.Account
-		out["DisplayName"], out["Policy"], out["EffectiveDeliveryPolicy"] = "", defaultPolicy(call.Account, arn), deliveryPolicy
-		out["SubscriptionsConfirmed"], out["SubscriptionsDeleted"], out["SubscriptionsPending"] = strconv.Itoa(confirmed), "0", "0"
+		out["DisplayName"], out["Policy"], out["EffectiveDeliveryPolicy"] = "", defaultPolicy(call.Account, arn), text(policy.effective())
+		out["SubscriptionsConfirmed"], out["SubscriptionsDeleted"], out["SubscriptionsPending"] = strconv.Itoa(confirmed), "0", strconv.Itoa(pending)
 		for name, value := range t.Attributes {
 			out[name] = value
+		}
+		if out["DeliveryPolicy"] != "" {
+			out["DeliveryPolicy"] = text(policy)
 		}
 		return nil
 	})
@@ -347,6 +384,9 @@ func (s *Service) forget(ctx context.Context, t timer.Timer) error {
 		return fmt.Errorf("sns: timer %q: %w", t.ID, err)
 	}
 	return s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+		if err := forgetOrder(tx, id); err != nil {
+			return err
+		}
 		removed := 0
 		for e, err := range tx.Scan(membersAfter(id, nil), kv.ScanOptions{Limit: forgetBatch}) {
 			if err != nil {
