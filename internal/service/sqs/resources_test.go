@@ -47,8 +47,8 @@ func TestQueueResource(t *testing.T) {
 		_, err := queue.Create(ctx, request, first)
 		return err
 	}))
-	if err := queue.Check(map[string]any{"RedrivePolicy": map[string]any{}}); err == nil {
-		t.Error("RedrivePolicy was accepted")
+	if err := queue.Check(map[string]any{"KmsMasterKeyId": "alias/aws/sqs"}); err == nil {
+		t.Error("KmsMasterKeyId was accepted")
 	}
 	if !queue.Replaces(map[string]any{"QueueName": "a"}, map[string]any{"QueueName": "b"}) {
 		t.Error("another name does not replace the queue")
