@@ -217,7 +217,7 @@ func regroup(tx kv.Tx, q *queue, name string, now time.Time) error {
 
 // sendFIFO puts a message into a FIFO queue, unless one with its deduplication id was sent less than five minutes ago: then the draft becomes that one.
 func (s *Service) sendFIFO(tx kv.Tx, q *queue, d *draft, delay time.Duration, now time.Time) error {
-	r := d.record
+	r := *d.record
 	if r.dedup == "" {
 		sum := sha256.Sum256([]byte(r.body))
 		r.dedup = hex.EncodeToString(sum[:])

@@ -16,7 +16,7 @@ type draft struct {
 	row []byte
 	id  messageID
 	// record is what row was made of.
-	record record
+	record *record
 	// sequence is set when the message has been put into a FIFO queue.
 	sequence uint64
 	// size is what counts against the limits: the body and the attributes, without system attributes.
@@ -58,7 +58,7 @@ func compose(call *cloud.Call, in *sendFields) (*draft, error) {
 	if !validText(in.body) {
 		return nil, invalidContents()
 	}
-	r := record{id: newMessageID(), sent: call.Now, sender: senderID(call), body: in.body, group: wire.Value(in.group), dedup: wire.Value(in.dedup)}
+	r := &record{id: newMessageID(), sent: call.Now, sender: senderID(call), body: in.body, group: wire.Value(in.group), dedup: wire.Value(in.dedup)}
 	d := &draft{id: r.id, delay: in.delay, size: len(in.body)}
 	var err error
 	if r.attributes, err = userAttributes(in.attributes); err != nil {
