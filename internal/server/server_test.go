@@ -130,7 +130,7 @@ func TestBadRequestsGetTheVendorsErrors(t *testing.T) {
 		"unknown service":       {call{body: "{}", service: "glue"}, 501, "glue"},
 		"unknown target":        {call{target: "Glue.GetJobs", body: "{}", service: "glue"}, 501, "glue"},
 		"unknown operation":     {call{target: "AmazonSQS.Frobnicate", body: "{}"}, 400, "Frobnicate"},
-		"operation not built":   {call{target: "AmazonSQS.StartMessageMoveTask", body: "{}"}, 501, "sqs:StartMessageMoveTask"},
+		"operation not built":   {call{service: "sns", body: "Action=CreateSMSSandboxPhoneNumber&Version=2010-03-31&PhoneNumber=%2B1", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}, 501, "sns:CreateSMSSandboxPhoneNumber"},
 		"unknown action":        {call{service: "sns", body: "Action=Frobnicate&Version=2010-03-31", header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}, 400, "InvalidAction"},
 		"malformed JSON":        {call{target: list, body: `{"QueueNamePrefix": `}, 400, "SerializationException"},
 		"wrong type":            {call{target: list, body: `{"QueueNamePrefix": 7}`}, 400, "SerializationException"},

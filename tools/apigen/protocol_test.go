@@ -117,7 +117,7 @@ func TestRequests(t *testing.T) {
 		{"documents nest", request{svc: ddbAPI, op: "PutItem", body: `{"TableName":"tab","Item":{"a":{"M":{"b":{"L":[{"N":"1"},{"NULL":true},{"BS":["AQ=="]}]}}}}}`}, `'BS':['AQ==']`},
 
 		{"unknown operation", request{svc: sqsAPI, op: "Nonsense", body: `{}`}, `400 X-Amzn-Query-Error: UnknownOperationException;Sender {"__type":"com.amazon.coral.service#UnknownOperationException","Message":"\"AmazonSQS.Nonsense\" in the header X-Amz-Target is no operation of sqs."}`},
-		{"operation not there", request{svc: sqsAPI, op: "AddPermission", body: `{}`}, `501 X-Amzn-Query-Error: NotImplemented;Receiver {"__type":"com.amazonaws.sqs#NotImplemented","message":"croft does not implement sqs:AddPermission."}`},
+		{"operation not there", request{svc: logsAPI, op: "CreateDelivery", body: `{}`}, `croft does not implement logs:CreateDelivery.`},
 		{"query, unknown operation", request{svc: iamAPI, form: true, body: "Action=Nonsense&Version=2010-05-08"}, `<Code>InvalidAction</Code><Message>Could not find operation Nonsense for version 2010-05-08</Message>`},
 		{"query, wrong version", request{svc: iamAPI, form: true, body: "Action=GetRole"}, `<Code>InvalidAction</Code><Message>Could not find operation GetRole for version NO_VERSION_SPECIFIED</Message>`},
 		{"query, no action", request{svc: iamAPI, form: true}, `400 <ErrorResponse xmlns="https://iam.amazonaws.com/doc/2010-05-08/"><Error><Type>Sender</Type><Code>MissingAction</Code>`},

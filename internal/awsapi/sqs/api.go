@@ -7,6 +7,8 @@ import "croft/internal/wire"
 
 // API is the service: one method per operation.
 type API interface {
+	AddPermission(context.Context, *AddPermissionInput) (*AddPermissionOutput, error)
+	CancelMessageMoveTask(context.Context, *CancelMessageMoveTaskInput) (*CancelMessageMoveTaskOutput, error)
 	ChangeMessageVisibility(context.Context, *ChangeMessageVisibilityInput) (*ChangeMessageVisibilityOutput, error)
 	ChangeMessageVisibilityBatch(context.Context, *ChangeMessageVisibilityBatchInput) (*ChangeMessageVisibilityBatchOutput, error)
 	CreateQueue(context.Context, *CreateQueueInput) (*CreateQueueOutput, error)
@@ -15,13 +17,17 @@ type API interface {
 	DeleteQueue(context.Context, *DeleteQueueInput) (*DeleteQueueOutput, error)
 	GetQueueAttributes(context.Context, *GetQueueAttributesInput) (*GetQueueAttributesOutput, error)
 	GetQueueUrl(context.Context, *GetQueueUrlInput) (*GetQueueUrlOutput, error)
+	ListDeadLetterSourceQueues(context.Context, *ListDeadLetterSourceQueuesInput) (*ListDeadLetterSourceQueuesOutput, error)
+	ListMessageMoveTasks(context.Context, *ListMessageMoveTasksInput) (*ListMessageMoveTasksOutput, error)
 	ListQueueTags(context.Context, *ListQueueTagsInput) (*ListQueueTagsOutput, error)
 	ListQueues(context.Context, *ListQueuesInput) (*ListQueuesOutput, error)
 	PurgeQueue(context.Context, *PurgeQueueInput) (*PurgeQueueOutput, error)
 	ReceiveMessage(context.Context, *ReceiveMessageInput) (*ReceiveMessageOutput, error)
+	RemovePermission(context.Context, *RemovePermissionInput) (*RemovePermissionOutput, error)
 	SendMessage(context.Context, *SendMessageInput) (*SendMessageOutput, error)
 	SendMessageBatch(context.Context, *SendMessageBatchInput) (*SendMessageBatchOutput, error)
 	SetQueueAttributes(context.Context, *SetQueueAttributesInput) (*SetQueueAttributesOutput, error)
+	StartMessageMoveTask(context.Context, *StartMessageMoveTaskInput) (*StartMessageMoveTaskOutput, error)
 	TagQueue(context.Context, *TagQueueInput) (*TagQueueOutput, error)
 	UntagQueue(context.Context, *UntagQueueInput) (*UntagQueueOutput, error)
 }
@@ -31,6 +37,16 @@ type API interface {
 type Unimplemented struct{}
 
 var _ API = Unimplemented{}
+
+// AddPermission answers NotImplemented.
+func (Unimplemented) AddPermission(context.Context, *AddPermissionInput) (*AddPermissionOutput, error) {
+	return nil, wire.NotImplemented("sqs", "AddPermission")
+}
+
+// CancelMessageMoveTask answers NotImplemented.
+func (Unimplemented) CancelMessageMoveTask(context.Context, *CancelMessageMoveTaskInput) (*CancelMessageMoveTaskOutput, error) {
+	return nil, wire.NotImplemented("sqs", "CancelMessageMoveTask")
+}
 
 // ChangeMessageVisibility answers NotImplemented.
 func (Unimplemented) ChangeMessageVisibility(context.Context, *ChangeMessageVisibilityInput) (*ChangeMessageVisibilityOutput, error) {
@@ -72,6 +88,16 @@ func (Unimplemented) GetQueueUrl(context.Context, *GetQueueUrlInput) (*GetQueueU
 	return nil, wire.NotImplemented("sqs", "GetQueueUrl")
 }
 
+// ListDeadLetterSourceQueues answers NotImplemented.
+func (Unimplemented) ListDeadLetterSourceQueues(context.Context, *ListDeadLetterSourceQueuesInput) (*ListDeadLetterSourceQueuesOutput, error) {
+	return nil, wire.NotImplemented("sqs", "ListDeadLetterSourceQueues")
+}
+
+// ListMessageMoveTasks answers NotImplemented.
+func (Unimplemented) ListMessageMoveTasks(context.Context, *ListMessageMoveTasksInput) (*ListMessageMoveTasksOutput, error) {
+	return nil, wire.NotImplemented("sqs", "ListMessageMoveTasks")
+}
+
 // ListQueueTags answers NotImplemented.
 func (Unimplemented) ListQueueTags(context.Context, *ListQueueTagsInput) (*ListQueueTagsOutput, error) {
 	return nil, wire.NotImplemented("sqs", "ListQueueTags")
@@ -92,6 +118,11 @@ func (Unimplemented) ReceiveMessage(context.Context, *ReceiveMessageInput) (*Rec
 	return nil, wire.NotImplemented("sqs", "ReceiveMessage")
 }
 
+// RemovePermission answers NotImplemented.
+func (Unimplemented) RemovePermission(context.Context, *RemovePermissionInput) (*RemovePermissionOutput, error) {
+	return nil, wire.NotImplemented("sqs", "RemovePermission")
+}
+
 // SendMessage answers NotImplemented.
 func (Unimplemented) SendMessage(context.Context, *SendMessageInput) (*SendMessageOutput, error) {
 	return nil, wire.NotImplemented("sqs", "SendMessage")
@@ -105,6 +136,11 @@ func (Unimplemented) SendMessageBatch(context.Context, *SendMessageBatchInput) (
 // SetQueueAttributes answers NotImplemented.
 func (Unimplemented) SetQueueAttributes(context.Context, *SetQueueAttributesInput) (*SetQueueAttributesOutput, error) {
 	return nil, wire.NotImplemented("sqs", "SetQueueAttributes")
+}
+
+// StartMessageMoveTask answers NotImplemented.
+func (Unimplemented) StartMessageMoveTask(context.Context, *StartMessageMoveTaskInput) (*StartMessageMoveTaskOutput, error) {
+	return nil, wire.NotImplemented("sqs", "StartMessageMoveTask")
 }
 
 // TagQueue answers NotImplemented.

@@ -11,6 +11,16 @@ type Client struct{ caller wire.Caller }
 // NewClient returns a client whose calls go through caller.
 func NewClient(caller wire.Caller) Client { return Client{caller} }
 
+// AddPermission calls the operation of that name.
+func (c Client) AddPermission(ctx context.Context, in *AddPermissionInput) (*AddPermissionOutput, error) {
+	return wire.Call[AddPermissionOutput](ctx, c.caller, &service, &opAddPermission, in)
+}
+
+// CancelMessageMoveTask calls the operation of that name.
+func (c Client) CancelMessageMoveTask(ctx context.Context, in *CancelMessageMoveTaskInput) (*CancelMessageMoveTaskOutput, error) {
+	return wire.Call[CancelMessageMoveTaskOutput](ctx, c.caller, &service, &opCancelMessageMoveTask, in)
+}
+
 // ChangeMessageVisibility calls the operation of that name.
 func (c Client) ChangeMessageVisibility(ctx context.Context, in *ChangeMessageVisibilityInput) (*ChangeMessageVisibilityOutput, error) {
 	return wire.Call[ChangeMessageVisibilityOutput](ctx, c.caller, &service, &opChangeMessageVisibility, in)
@@ -51,6 +61,16 @@ func (c Client) GetQueueUrl(ctx context.Context, in *GetQueueUrlInput) (*GetQueu
 	return wire.Call[GetQueueUrlOutput](ctx, c.caller, &service, &opGetQueueUrl, in)
 }
 
+// ListDeadLetterSourceQueues calls the operation of that name.
+func (c Client) ListDeadLetterSourceQueues(ctx context.Context, in *ListDeadLetterSourceQueuesInput) (*ListDeadLetterSourceQueuesOutput, error) {
+	return wire.Call[ListDeadLetterSourceQueuesOutput](ctx, c.caller, &service, &opListDeadLetterSourceQueues, in)
+}
+
+// ListMessageMoveTasks calls the operation of that name.
+func (c Client) ListMessageMoveTasks(ctx context.Context, in *ListMessageMoveTasksInput) (*ListMessageMoveTasksOutput, error) {
+	return wire.Call[ListMessageMoveTasksOutput](ctx, c.caller, &service, &opListMessageMoveTasks, in)
+}
+
 // ListQueueTags calls the operation of that name.
 func (c Client) ListQueueTags(ctx context.Context, in *ListQueueTagsInput) (*ListQueueTagsOutput, error) {
 	return wire.Call[ListQueueTagsOutput](ctx, c.caller, &service, &opListQueueTags, in)
@@ -71,6 +91,11 @@ func (c Client) ReceiveMessage(ctx context.Context, in *ReceiveMessageInput) (*R
 	return wire.Call[ReceiveMessageOutput](ctx, c.caller, &service, &opReceiveMessage, in)
 }
 
+// RemovePermission calls the operation of that name.
+func (c Client) RemovePermission(ctx context.Context, in *RemovePermissionInput) (*RemovePermissionOutput, error) {
+	return wire.Call[RemovePermissionOutput](ctx, c.caller, &service, &opRemovePermission, in)
+}
+
 // SendMessage calls the operation of that name.
 func (c Client) SendMessage(ctx context.Context, in *SendMessageInput) (*SendMessageOutput, error) {
 	return wire.Call[SendMessageOutput](ctx, c.caller, &service, &opSendMessage, in)
@@ -84,6 +109,11 @@ func (c Client) SendMessageBatch(ctx context.Context, in *SendMessageBatchInput)
 // SetQueueAttributes calls the operation of that name.
 func (c Client) SetQueueAttributes(ctx context.Context, in *SetQueueAttributesInput) (*SetQueueAttributesOutput, error) {
 	return wire.Call[SetQueueAttributesOutput](ctx, c.caller, &service, &opSetQueueAttributes, in)
+}
+
+// StartMessageMoveTask calls the operation of that name.
+func (c Client) StartMessageMoveTask(ctx context.Context, in *StartMessageMoveTaskInput) (*StartMessageMoveTaskOutput, error) {
+	return wire.Call[StartMessageMoveTaskOutput](ctx, c.caller, &service, &opStartMessageMoveTask, in)
 }
 
 // TagQueue calls the operation of that name.

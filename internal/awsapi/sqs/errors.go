@@ -180,6 +180,13 @@ func NewRequestThrottled(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorRequestThrottled, format, args)
 }
 
+var errorResourceNotFoundException = wire.ErrorTrait{Code: "ResourceNotFoundException", QueryCode: "ResourceNotFoundException", Status: 404}
+
+// NewResourceNotFoundException returns the error ResourceNotFoundException, of HTTP status 404.
+func NewResourceNotFoundException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorResourceNotFoundException, format, args)
+}
+
 var errorTooManyEntriesInBatchRequest = wire.ErrorTrait{Code: "TooManyEntriesInBatchRequest", QueryCode: "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", Status: 400}
 
 // NewTooManyEntriesInBatchRequest returns the error TooManyEntriesInBatchRequest, of HTTP status 400.

@@ -5,9 +5,35 @@ package sqs
 import "context"
 import "croft/internal/wire"
 
+var opAddPermission = wire.Operation{
+	Name: "AddPermission", Status: 200, Route: wire.Route{},
+	Input: 3, Output: 0, Schema: &schema,
+	New: func() any { return new(AddPermissionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).AddPermission(ctx, in.(*AddPermissionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opCancelMessageMoveTask = wire.Operation{
+	Name: "CancelMessageMoveTask", Status: 200, Route: wire.Route{},
+	Input: 13, Output: 14, Schema: &schema,
+	New: func() any { return new(CancelMessageMoveTaskInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).CancelMessageMoveTask(ctx, in.(*CancelMessageMoveTaskInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opChangeMessageVisibility = wire.Operation{
 	Name: "ChangeMessageVisibility", Status: 200, Route: wire.Route{},
-	Input: 16, Output: 0, Schema: &schema,
+	Input: 21, Output: 0, Schema: &schema,
 	New: func() any { return new(ChangeMessageVisibilityInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ChangeMessageVisibility(ctx, in.(*ChangeMessageVisibilityInput))
@@ -20,7 +46,7 @@ var opChangeMessageVisibility = wire.Operation{
 
 var opChangeMessageVisibilityBatch = wire.Operation{
 	Name: "ChangeMessageVisibilityBatch", Status: 200, Route: wire.Route{},
-	Input: 10, Output: 13, Schema: &schema,
+	Input: 15, Output: 18, Schema: &schema,
 	New: func() any { return new(ChangeMessageVisibilityBatchInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ChangeMessageVisibilityBatch(ctx, in.(*ChangeMessageVisibilityBatchInput))
@@ -33,7 +59,7 @@ var opChangeMessageVisibilityBatch = wire.Operation{
 
 var opCreateQueue = wire.Operation{
 	Name: "CreateQueue", Status: 200, Route: wire.Route{},
-	Input: 17, Output: 18, Schema: &schema,
+	Input: 22, Output: 23, Schema: &schema,
 	New: func() any { return new(CreateQueueInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateQueue(ctx, in.(*CreateQueueInput))
@@ -46,7 +72,7 @@ var opCreateQueue = wire.Operation{
 
 var opDeleteMessage = wire.Operation{
 	Name: "DeleteMessage", Status: 200, Route: wire.Route{},
-	Input: 25, Output: 0, Schema: &schema,
+	Input: 30, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteMessageInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteMessage(ctx, in.(*DeleteMessageInput))
@@ -59,7 +85,7 @@ var opDeleteMessage = wire.Operation{
 
 var opDeleteMessageBatch = wire.Operation{
 	Name: "DeleteMessageBatch", Status: 200, Route: wire.Route{},
-	Input: 19, Output: 22, Schema: &schema,
+	Input: 24, Output: 27, Schema: &schema,
 	New: func() any { return new(DeleteMessageBatchInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteMessageBatch(ctx, in.(*DeleteMessageBatchInput))
@@ -72,7 +98,7 @@ var opDeleteMessageBatch = wire.Operation{
 
 var opDeleteQueue = wire.Operation{
 	Name: "DeleteQueue", Status: 200, Route: wire.Route{},
-	Input: 26, Output: 0, Schema: &schema,
+	Input: 31, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteQueueInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteQueue(ctx, in.(*DeleteQueueInput))
@@ -85,7 +111,7 @@ var opDeleteQueue = wire.Operation{
 
 var opGetQueueAttributes = wire.Operation{
 	Name: "GetQueueAttributes", Status: 200, Route: wire.Route{},
-	Input: 29, Output: 30, Schema: &schema,
+	Input: 34, Output: 35, Schema: &schema,
 	New: func() any { return new(GetQueueAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetQueueAttributes(ctx, in.(*GetQueueAttributesInput))
@@ -98,7 +124,7 @@ var opGetQueueAttributes = wire.Operation{
 
 var opGetQueueUrl = wire.Operation{
 	Name: "GetQueueUrl", Status: 200, Route: wire.Route{},
-	Input: 31, Output: 32, Schema: &schema,
+	Input: 36, Output: 37, Schema: &schema,
 	New: func() any { return new(GetQueueUrlInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetQueueUrl(ctx, in.(*GetQueueUrlInput))
@@ -109,9 +135,35 @@ var opGetQueueUrl = wire.Operation{
 	},
 }
 
+var opListDeadLetterSourceQueues = wire.Operation{
+	Name: "ListDeadLetterSourceQueues", Status: 200, Route: wire.Route{},
+	Input: 52, Output: 53, Schema: &schema,
+	New: func() any { return new(ListDeadLetterSourceQueuesInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListDeadLetterSourceQueues(ctx, in.(*ListDeadLetterSourceQueuesInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opListMessageMoveTasks = wire.Operation{
+	Name: "ListMessageMoveTasks", Status: 200, Route: wire.Route{},
+	Input: 54, Output: 55, Schema: &schema,
+	New: func() any { return new(ListMessageMoveTasksInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListMessageMoveTasks(ctx, in.(*ListMessageMoveTasksInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListQueueTags = wire.Operation{
 	Name: "ListQueueTags", Status: 200, Route: wire.Route{},
-	Input: 47, Output: 48, Schema: &schema,
+	Input: 58, Output: 59, Schema: &schema,
 	New: func() any { return new(ListQueueTagsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListQueueTags(ctx, in.(*ListQueueTagsInput))
@@ -124,7 +176,7 @@ var opListQueueTags = wire.Operation{
 
 var opListQueues = wire.Operation{
 	Name: "ListQueues", Status: 200, Route: wire.Route{},
-	Input: 49, Output: 50, Schema: &schema,
+	Input: 60, Output: 61, Schema: &schema,
 	New: func() any { return new(ListQueuesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListQueues(ctx, in.(*ListQueuesInput))
@@ -137,7 +189,7 @@ var opListQueues = wire.Operation{
 
 var opPurgeQueue = wire.Operation{
 	Name: "PurgeQueue", Status: 200, Route: wire.Route{},
-	Input: 67, Output: 0, Schema: &schema,
+	Input: 80, Output: 0, Schema: &schema,
 	New: func() any { return new(PurgeQueueInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PurgeQueue(ctx, in.(*PurgeQueueInput))
@@ -150,7 +202,7 @@ var opPurgeQueue = wire.Operation{
 
 var opReceiveMessage = wire.Operation{
 	Name: "ReceiveMessage", Status: 200, Route: wire.Route{},
-	Input: 75, Output: 76, Schema: &schema,
+	Input: 88, Output: 89, Schema: &schema,
 	New: func() any { return new(ReceiveMessageInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ReceiveMessage(ctx, in.(*ReceiveMessageInput))
@@ -161,9 +213,22 @@ var opReceiveMessage = wire.Operation{
 	},
 }
 
+var opRemovePermission = wire.Operation{
+	Name: "RemovePermission", Status: 200, Route: wire.Route{},
+	Input: 90, Output: 0, Schema: &schema,
+	New: func() any { return new(RemovePermissionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).RemovePermission(ctx, in.(*RemovePermissionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opSendMessage = wire.Operation{
 	Name: "SendMessage", Status: 200, Route: wire.Route{},
-	Input: 84, Output: 85, Schema: &schema,
+	Input: 99, Output: 100, Schema: &schema,
 	New: func() any { return new(SendMessageInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SendMessage(ctx, in.(*SendMessageInput))
@@ -176,7 +241,7 @@ var opSendMessage = wire.Operation{
 
 var opSendMessageBatch = wire.Operation{
 	Name: "SendMessageBatch", Status: 200, Route: wire.Route{},
-	Input: 78, Output: 81, Schema: &schema,
+	Input: 93, Output: 96, Schema: &schema,
 	New: func() any { return new(SendMessageBatchInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SendMessageBatch(ctx, in.(*SendMessageBatchInput))
@@ -189,7 +254,7 @@ var opSendMessageBatch = wire.Operation{
 
 var opSetQueueAttributes = wire.Operation{
 	Name: "SetQueueAttributes", Status: 200, Route: wire.Route{},
-	Input: 86, Output: 0, Schema: &schema,
+	Input: 101, Output: 0, Schema: &schema,
 	New: func() any { return new(SetQueueAttributesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).SetQueueAttributes(ctx, in.(*SetQueueAttributesInput))
@@ -200,9 +265,22 @@ var opSetQueueAttributes = wire.Operation{
 	},
 }
 
+var opStartMessageMoveTask = wire.Operation{
+	Name: "StartMessageMoveTask", Status: 200, Route: wire.Route{},
+	Input: 102, Output: 103, Schema: &schema,
+	New: func() any { return new(StartMessageMoveTaskInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).StartMessageMoveTask(ctx, in.(*StartMessageMoveTaskInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opTagQueue = wire.Operation{
 	Name: "TagQueue", Status: 200, Route: wire.Route{},
-	Input: 92, Output: 0, Schema: &schema,
+	Input: 109, Output: 0, Schema: &schema,
 	New: func() any { return new(TagQueueInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TagQueue(ctx, in.(*TagQueueInput))
@@ -215,7 +293,7 @@ var opTagQueue = wire.Operation{
 
 var opUntagQueue = wire.Operation{
 	Name: "UntagQueue", Status: 200, Route: wire.Route{},
-	Input: 97, Output: 0, Schema: &schema,
+	Input: 114, Output: 0, Schema: &schema,
 	New: func() any { return new(UntagQueueInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UntagQueue(ctx, in.(*UntagQueueInput))

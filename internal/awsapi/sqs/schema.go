@@ -8,293 +8,352 @@ var schema = wire.Schema{
 	Validation: wire.Validation{Code: "InvalidParameterValueException", QueryCode: "InvalidParameterValue", HideValues: false, Missing: "MissingRequiredParameterException", MissingQuery: "MissingParameter", MissingFormat: "The request must contain the parameter %s.", Off: []string{"enum", "length", "range", "pattern"}},
 	Shapes: []wire.Shape{
 		{},
-		1: {Name: "AttributeNameList", Kind: wire.List, Elem: 69, ElemName: "AttributeName", Flat: true, Checked: true},
-		2: {Name: "BatchEntryIdsNotDistinct", Kind: wire.Structure, Error: &errorBatchEntryIdsNotDistinct, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		1: {Name: "AWSAccountIdList", Kind: wire.List, Elem: 104, ElemName: "", Flat: true},
+		2: {Name: "ActionNameList", Kind: wire.List, Elem: 104, ElemName: "", Flat: true},
+		3: {Name: "AddPermissionRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "Label", Wire: "Label", Shape: 104, Required: true},
+			{Name: "AWSAccountIds", Wire: "AWSAccountIds", Shape: 1, Required: true, Flat: true},
+			{Name: "Actions", Wire: "Actions", Shape: 2, Required: true, Flat: true},
 		}},
-		3: {Name: "BatchRequestTooLong", Kind: wire.Structure, Error: &errorBatchRequestTooLong, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		4: {Name: "AttributeNameList", Kind: wire.List, Elem: 82, ElemName: "AttributeName", Flat: true, Checked: true},
+		5: {Name: "BatchEntryIdsNotDistinct", Kind: wire.Structure, Error: &errorBatchEntryIdsNotDistinct, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		4: {Name: "BatchResultErrorEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
-			{Name: "SenderFault", Wire: "SenderFault", Shape: 8, Required: true},
-			{Name: "Code", Wire: "Code", Shape: 87, Required: true},
-			{Name: "Message", Wire: "Message", Shape: 87},
+		6: {Name: "BatchRequestTooLong", Kind: wire.Structure, Error: &errorBatchRequestTooLong, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		5: {Name: "BatchResultErrorEntryList", Kind: wire.List, Elem: 4, ElemName: "BatchResultErrorEntry", Flat: true, Checked: true},
-		6: {Name: "Binary", Kind: wire.Blob},
-		7: {Name: "BinaryList", Kind: wire.List, Elem: 6, ElemName: "BinaryListValue"},
-		8: {Name: "Boolean", Kind: wire.Boolean},
-		9: {Name: "BoxedInteger", Kind: wire.Integer},
-		10: {Name: "ChangeMessageVisibilityBatchRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
-			{Name: "Entries", Wire: "Entries", Shape: 12, Required: true, Flat: true},
+		7: {Name: "BatchResultErrorEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 104, Required: true},
+			{Name: "SenderFault", Wire: "SenderFault", Shape: 11, Required: true},
+			{Name: "Code", Wire: "Code", Shape: 104, Required: true},
+			{Name: "Message", Wire: "Message", Shape: 104},
 		}},
-		11: {Name: "ChangeMessageVisibilityBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
-			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 87, Required: true},
-			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 64},
+		8:  {Name: "BatchResultErrorEntryList", Kind: wire.List, Elem: 7, ElemName: "BatchResultErrorEntry", Flat: true, Checked: true},
+		9:  {Name: "Binary", Kind: wire.Blob},
+		10: {Name: "BinaryList", Kind: wire.List, Elem: 9, ElemName: "BinaryListValue"},
+		11: {Name: "Boolean", Kind: wire.Boolean},
+		12: {Name: "BoxedInteger", Kind: wire.Integer},
+		13: {Name: "CancelMessageMoveTaskRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "TaskHandle", Wire: "TaskHandle", Shape: 104, Required: true},
 		}},
-		12: {Name: "ChangeMessageVisibilityBatchRequestEntryList", Kind: wire.List, Elem: 11, ElemName: "ChangeMessageVisibilityBatchRequestEntry", Flat: true, Checked: true},
-		13: {Name: "ChangeMessageVisibilityBatchResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Successful", Wire: "Successful", Shape: 15, Required: true, Flat: true},
-			{Name: "Failed", Wire: "Failed", Shape: 5, Required: true, Flat: true},
+		14: {Name: "CancelMessageMoveTaskResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "ApproximateNumberOfMessagesMoved", Wire: "ApproximateNumberOfMessagesMoved", Shape: 62},
 		}},
-		14: {Name: "ChangeMessageVisibilityBatchResultEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
+		15: {Name: "ChangeMessageVisibilityBatchRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "Entries", Wire: "Entries", Shape: 17, Required: true, Flat: true},
 		}},
-		15: {Name: "ChangeMessageVisibilityBatchResultEntryList", Kind: wire.List, Elem: 14, ElemName: "ChangeMessageVisibilityBatchResultEntry", Flat: true, Checked: true},
-		16: {Name: "ChangeMessageVisibilityRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
-			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 87, Required: true},
-			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 64, Required: true},
+		16: {Name: "ChangeMessageVisibilityBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 104, Required: true},
+			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 104, Required: true},
+			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 76},
 		}},
-		17: {Name: "CreateQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueName", Wire: "QueueName", Shape: 87, Required: true},
-			{Name: "Attributes", Wire: "Attribute", Shape: 68, Flat: true},
-			{Name: "tags", Wire: "Tag", Shape: 91, Flat: true},
+		17: {Name: "ChangeMessageVisibilityBatchRequestEntryList", Kind: wire.List, Elem: 16, ElemName: "ChangeMessageVisibilityBatchRequestEntry", Flat: true, Checked: true},
+		18: {Name: "ChangeMessageVisibilityBatchResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Successful", Wire: "Successful", Shape: 20, Required: true, Flat: true},
+			{Name: "Failed", Wire: "Failed", Shape: 8, Required: true, Flat: true},
 		}},
-		18: {Name: "CreateQueueResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87},
+		19: {Name: "ChangeMessageVisibilityBatchResultEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 104, Required: true},
 		}},
-		19: {Name: "DeleteMessageBatchRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
-			{Name: "Entries", Wire: "Entries", Shape: 21, Required: true, Flat: true},
+		20: {Name: "ChangeMessageVisibilityBatchResultEntryList", Kind: wire.List, Elem: 19, ElemName: "ChangeMessageVisibilityBatchResultEntry", Flat: true, Checked: true},
+		21: {Name: "ChangeMessageVisibilityRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 104, Required: true},
+			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 76, Required: true},
 		}},
-		20: {Name: "DeleteMessageBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
-			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 87, Required: true},
+		22: {Name: "CreateQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueName", Wire: "QueueName", Shape: 104, Required: true},
+			{Name: "Attributes", Wire: "Attribute", Shape: 81, Flat: true},
+			{Name: "tags", Wire: "Tag", Shape: 108, Flat: true},
 		}},
-		21: {Name: "DeleteMessageBatchRequestEntryList", Kind: wire.List, Elem: 20, ElemName: "DeleteMessageBatchRequestEntry", Flat: true, Checked: true},
-		22: {Name: "DeleteMessageBatchResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Successful", Wire: "Successful", Shape: 24, Required: true, Flat: true},
-			{Name: "Failed", Wire: "Failed", Shape: 5, Required: true, Flat: true},
+		23: {Name: "CreateQueueResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104},
 		}},
-		23: {Name: "DeleteMessageBatchResultEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
+		24: {Name: "DeleteMessageBatchRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "Entries", Wire: "Entries", Shape: 26, Required: true, Flat: true},
 		}},
-		24: {Name: "DeleteMessageBatchResultEntryList", Kind: wire.List, Elem: 23, ElemName: "DeleteMessageBatchResultEntry", Flat: true, Checked: true},
-		25: {Name: "DeleteMessageRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
-			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 87, Required: true},
+		25: {Name: "DeleteMessageBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 104, Required: true},
+			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 104, Required: true},
 		}},
-		26: {Name: "DeleteQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
+		26: {Name: "DeleteMessageBatchRequestEntryList", Kind: wire.List, Elem: 25, ElemName: "DeleteMessageBatchRequestEntry", Flat: true, Checked: true},
+		27: {Name: "DeleteMessageBatchResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Successful", Wire: "Successful", Shape: 29, Required: true, Flat: true},
+			{Name: "Failed", Wire: "Failed", Shape: 8, Required: true, Flat: true},
 		}},
-		27: {Name: "EmptyBatchRequest", Kind: wire.Structure, Error: &errorEmptyBatchRequest, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		28: {Name: "DeleteMessageBatchResultEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 104, Required: true},
 		}},
-		28: {Name: "ExceptionMessage", Kind: wire.String},
-		29: {Name: "GetQueueAttributesRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
-			{Name: "AttributeNames", Wire: "AttributeNames", Shape: 1, Flat: true},
+		29: {Name: "DeleteMessageBatchResultEntryList", Kind: wire.List, Elem: 28, ElemName: "DeleteMessageBatchResultEntry", Flat: true, Checked: true},
+		30: {Name: "DeleteMessageRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 104, Required: true},
 		}},
-		30: {Name: "GetQueueAttributesResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Attributes", Wire: "Attribute", Shape: 68, Flat: true},
+		31: {Name: "DeleteQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
 		}},
-		31: {Name: "GetQueueUrlRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueName", Wire: "QueueName", Shape: 87, Required: true},
-			{Name: "QueueOwnerAWSAccountId", Wire: "QueueOwnerAWSAccountId", Shape: 87},
+		32: {Name: "EmptyBatchRequest", Kind: wire.Structure, Error: &errorEmptyBatchRequest, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		32: {Name: "GetQueueUrlResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87},
+		33: {Name: "ExceptionMessage", Kind: wire.String},
+		34: {Name: "GetQueueAttributesRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "AttributeNames", Wire: "AttributeNames", Shape: 4, Flat: true},
 		}},
-		33: {Name: "InvalidAddress", Kind: wire.Structure, Error: &errorInvalidAddress, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		35: {Name: "GetQueueAttributesResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Attributes", Wire: "Attribute", Shape: 81, Flat: true},
 		}},
-		34: {Name: "InvalidAttributeName", Kind: wire.Structure, Error: &errorInvalidAttributeName, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		36: {Name: "GetQueueUrlRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueName", Wire: "QueueName", Shape: 104, Required: true},
+			{Name: "QueueOwnerAWSAccountId", Wire: "QueueOwnerAWSAccountId", Shape: 104},
 		}},
-		35: {Name: "InvalidAttributeValue", Kind: wire.Structure, Error: &errorInvalidAttributeValue, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		37: {Name: "GetQueueUrlResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104},
 		}},
-		36: {Name: "InvalidBatchEntryId", Kind: wire.Structure, Error: &errorInvalidBatchEntryId, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		38: {Name: "InvalidAddress", Kind: wire.Structure, Error: &errorInvalidAddress, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		37: {Name: "InvalidIdFormat", Kind: wire.Structure, Error: &errorInvalidIdFormat},
-		38: {Name: "InvalidMessageContents", Kind: wire.Structure, Error: &errorInvalidMessageContents, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		39: {Name: "InvalidAttributeName", Kind: wire.Structure, Error: &errorInvalidAttributeName, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		39: {Name: "InvalidSecurity", Kind: wire.Structure, Error: &errorInvalidSecurity, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		40: {Name: "InvalidAttributeValue", Kind: wire.Structure, Error: &errorInvalidAttributeValue, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		40: {Name: "KmsAccessDenied", Kind: wire.Structure, Error: &errorKmsAccessDenied, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		41: {Name: "InvalidBatchEntryId", Kind: wire.Structure, Error: &errorInvalidBatchEntryId, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		41: {Name: "KmsDisabled", Kind: wire.Structure, Error: &errorKmsDisabled, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		42: {Name: "InvalidIdFormat", Kind: wire.Structure, Error: &errorInvalidIdFormat},
+		43: {Name: "InvalidMessageContents", Kind: wire.Structure, Error: &errorInvalidMessageContents, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		42: {Name: "KmsInvalidKeyUsage", Kind: wire.Structure, Error: &errorKmsInvalidKeyUsage, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		44: {Name: "InvalidSecurity", Kind: wire.Structure, Error: &errorInvalidSecurity, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		43: {Name: "KmsInvalidState", Kind: wire.Structure, Error: &errorKmsInvalidState, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		45: {Name: "KmsAccessDenied", Kind: wire.Structure, Error: &errorKmsAccessDenied, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		44: {Name: "KmsNotFound", Kind: wire.Structure, Error: &errorKmsNotFound, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		46: {Name: "KmsDisabled", Kind: wire.Structure, Error: &errorKmsDisabled, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		45: {Name: "KmsOptInRequired", Kind: wire.Structure, Error: &errorKmsOptInRequired, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		47: {Name: "KmsInvalidKeyUsage", Kind: wire.Structure, Error: &errorKmsInvalidKeyUsage, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		46: {Name: "KmsThrottled", Kind: wire.Structure, Error: &errorKmsThrottled, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		48: {Name: "KmsInvalidState", Kind: wire.Structure, Error: &errorKmsInvalidState, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		47: {Name: "ListQueueTagsRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
+		49: {Name: "KmsNotFound", Kind: wire.Structure, Error: &errorKmsNotFound, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		48: {Name: "ListQueueTagsResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "Tags", Wire: "Tag", Shape: 91, Flat: true},
+		50: {Name: "KmsOptInRequired", Kind: wire.Structure, Error: &errorKmsOptInRequired, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		49: {Name: "ListQueuesRequest", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueNamePrefix", Wire: "QueueNamePrefix", Shape: 87},
-			{Name: "NextToken", Wire: "NextToken", Shape: 94},
-			{Name: "MaxResults", Wire: "MaxResults", Shape: 9},
+		51: {Name: "KmsThrottled", Kind: wire.Structure, Error: &errorKmsThrottled, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		50: {Name: "ListQueuesResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "QueueUrls", Wire: "QueueUrls", Shape: 73, Flat: true},
-			{Name: "NextToken", Wire: "NextToken", Shape: 94},
+		52: {Name: "ListDeadLetterSourceQueuesRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "NextToken", Wire: "NextToken", Shape: 111},
+			{Name: "MaxResults", Wire: "MaxResults", Shape: 12},
 		}},
-		51: {Name: "Message", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "MessageId", Wire: "MessageId", Shape: 87},
-			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 87},
-			{Name: "MD5OfBody", Wire: "MD5OfBody", Shape: 87},
-			{Name: "Body", Wire: "Body", Shape: 87},
-			{Name: "Attributes", Wire: "Attribute", Shape: 60, Flat: true},
-			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 87},
-			{Name: "MessageAttributes", Wire: "MessageAttribute", Shape: 55, Flat: true},
+		53: {Name: "ListDeadLetterSourceQueuesResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "queueUrls", Wire: "queueUrls", Shape: 86, Required: true, Flat: true},
+			{Name: "NextToken", Wire: "NextToken", Shape: 111},
 		}},
-		52: {Name: "MessageAttributeName", Kind: wire.String},
-		53: {Name: "MessageAttributeNameList", Kind: wire.List, Elem: 52, ElemName: "MessageAttributeName", Flat: true},
-		54: {Name: "MessageAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "StringValue", Wire: "StringValue", Shape: 87},
-			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 6},
-			{Name: "StringListValues", Wire: "StringListValues", Shape: 88, Flat: true},
-			{Name: "BinaryListValues", Wire: "BinaryListValues", Shape: 7, Flat: true},
-			{Name: "DataType", Wire: "DataType", Shape: 87, Required: true},
+		54: {Name: "ListMessageMoveTasksRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SourceArn", Wire: "SourceArn", Shape: 104, Required: true},
+			{Name: "MaxResults", Wire: "MaxResults", Shape: 76},
 		}},
-		55: {Name: "MessageBodyAttributeMap", Kind: wire.Map, Elem: 54, ElemName: "Value", Key: 87, KeyName: "Name", Flat: true, Checked: true},
-		56: {Name: "MessageBodySystemAttributeMap", Kind: wire.Map, Elem: 63, ElemName: "Value", Key: 62, KeyName: "Name", Flat: true, Checked: true},
-		57: {Name: "MessageList", Kind: wire.List, Elem: 51, ElemName: "Message", Flat: true, Checked: true},
-		58: {Name: "MessageNotInflight", Kind: wire.Structure, Error: &errorMessageNotInflight},
-		59: {Name: "MessageSystemAttributeList", Kind: wire.List, Elem: 61, ElemName: "MessageSystemAttributeName", Flat: true, Checked: true},
-		60: {Name: "MessageSystemAttributeMap", Kind: wire.Map, Elem: 87, ElemName: "Value", Key: 61, KeyName: "Name", Flat: true, Checked: true},
-		61: {Name: "MessageSystemAttributeName", Kind: wire.String, Checked: true, Enum: []string{"All", "SenderId", "SentTimestamp", "ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp", "SequenceNumber", "MessageDeduplicationId", "MessageGroupId", "AWSTraceHeader", "DeadLetterQueueSourceArn"}},
-		62: {Name: "MessageSystemAttributeNameForSends", Kind: wire.String, Checked: true, Enum: []string{"AWSTraceHeader"}},
-		63: {Name: "MessageSystemAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "StringValue", Wire: "StringValue", Shape: 87},
-			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 6},
-			{Name: "StringListValues", Wire: "StringListValues", Shape: 88, Flat: true},
-			{Name: "BinaryListValues", Wire: "BinaryListValues", Shape: 7, Flat: true},
-			{Name: "DataType", Wire: "DataType", Shape: 87, Required: true},
+		55: {Name: "ListMessageMoveTasksResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Results", Wire: "Results", Shape: 57, Flat: true},
 		}},
-		64: {Name: "NullableInteger", Kind: wire.Integer},
-		65: {Name: "OverLimit", Kind: wire.Structure, Error: &errorOverLimit, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		56: {Name: "ListMessageMoveTasksResultEntry", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "TaskHandle", Wire: "TaskHandle", Shape: 104},
+			{Name: "Status", Wire: "Status", Shape: 104},
+			{Name: "SourceArn", Wire: "SourceArn", Shape: 104},
+			{Name: "DestinationArn", Wire: "DestinationArn", Shape: 104},
+			{Name: "MaxNumberOfMessagesPerSecond", Wire: "MaxNumberOfMessagesPerSecond", Shape: 76},
+			{Name: "ApproximateNumberOfMessagesMoved", Wire: "ApproximateNumberOfMessagesMoved", Shape: 62},
+			{Name: "ApproximateNumberOfMessagesToMove", Wire: "ApproximateNumberOfMessagesToMove", Shape: 77},
+			{Name: "FailureReason", Wire: "FailureReason", Shape: 104},
+			{Name: "StartedTimestamp", Wire: "StartedTimestamp", Shape: 62},
 		}},
-		66: {Name: "PurgeQueueInProgress", Kind: wire.Structure, Error: &errorPurgeQueueInProgress, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		57: {Name: "ListMessageMoveTasksResultEntryList", Kind: wire.List, Elem: 56, ElemName: "", Flat: true},
+		58: {Name: "ListQueueTagsRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
 		}},
-		67: {Name: "PurgeQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
+		59: {Name: "ListQueueTagsResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "Tags", Wire: "Tag", Shape: 108, Flat: true},
 		}},
-		68: {Name: "QueueAttributeMap", Kind: wire.Map, Elem: 87, ElemName: "Value", Key: 69, KeyName: "Name", Flat: true, Checked: true},
-		69: {Name: "QueueAttributeName", Kind: wire.String, Checked: true, Enum: []string{"All", "Policy", "VisibilityTimeout", "MaximumMessageSize", "MessageRetentionPeriod", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "CreatedTimestamp", "LastModifiedTimestamp", "QueueArn", "ApproximateNumberOfMessagesDelayed", "DelaySeconds", "ReceiveMessageWaitTimeSeconds", "RedrivePolicy", "FifoQueue", "ContentBasedDeduplication", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "DeduplicationScope", "FifoThroughputLimit", "RedriveAllowPolicy", "SqsManagedSseEnabled"}},
-		70: {Name: "QueueDeletedRecently", Kind: wire.Structure, Error: &errorQueueDeletedRecently, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		60: {Name: "ListQueuesRequest", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "QueueNamePrefix", Wire: "QueueNamePrefix", Shape: 104},
+			{Name: "NextToken", Wire: "NextToken", Shape: 111},
+			{Name: "MaxResults", Wire: "MaxResults", Shape: 12},
 		}},
-		71: {Name: "QueueDoesNotExist", Kind: wire.Structure, Error: &errorQueueDoesNotExist, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		61: {Name: "ListQueuesResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "QueueUrls", Wire: "QueueUrls", Shape: 86, Flat: true},
+			{Name: "NextToken", Wire: "NextToken", Shape: 111},
 		}},
-		72: {Name: "QueueNameExists", Kind: wire.Structure, Error: &errorQueueNameExists, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		62: {Name: "Long", Kind: wire.Long},
+		63: {Name: "Message", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "MessageId", Wire: "MessageId", Shape: 104},
+			{Name: "ReceiptHandle", Wire: "ReceiptHandle", Shape: 104},
+			{Name: "MD5OfBody", Wire: "MD5OfBody", Shape: 104},
+			{Name: "Body", Wire: "Body", Shape: 104},
+			{Name: "Attributes", Wire: "Attribute", Shape: 72, Flat: true},
+			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 104},
+			{Name: "MessageAttributes", Wire: "MessageAttribute", Shape: 67, Flat: true},
 		}},
-		73: {Name: "QueueUrlList", Kind: wire.List, Elem: 87, ElemName: "QueueUrl", Flat: true},
-		74: {Name: "ReceiptHandleIsInvalid", Kind: wire.Structure, Error: &errorReceiptHandleIsInvalid, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		64: {Name: "MessageAttributeName", Kind: wire.String},
+		65: {Name: "MessageAttributeNameList", Kind: wire.List, Elem: 64, ElemName: "MessageAttributeName", Flat: true},
+		66: {Name: "MessageAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "StringValue", Wire: "StringValue", Shape: 104},
+			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 9},
+			{Name: "StringListValues", Wire: "StringListValues", Shape: 105, Flat: true},
+			{Name: "BinaryListValues", Wire: "BinaryListValues", Shape: 10, Flat: true},
+			{Name: "DataType", Wire: "DataType", Shape: 104, Required: true},
 		}},
-		75: {Name: "ReceiveMessageRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
-			{Name: "AttributeNames", Wire: "AttributeNames", Shape: 1, Flat: true},
-			{Name: "MessageSystemAttributeNames", Wire: "MessageSystemAttributeNames", Shape: 59, Flat: true},
-			{Name: "MessageAttributeNames", Wire: "MessageAttributeNames", Shape: 53, Flat: true},
-			{Name: "MaxNumberOfMessages", Wire: "MaxNumberOfMessages", Shape: 64},
-			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 64},
-			{Name: "WaitTimeSeconds", Wire: "WaitTimeSeconds", Shape: 64},
-			{Name: "ReceiveRequestAttemptId", Wire: "ReceiveRequestAttemptId", Shape: 87},
+		67: {Name: "MessageBodyAttributeMap", Kind: wire.Map, Elem: 66, ElemName: "Value", Key: 104, KeyName: "Name", Flat: true, Checked: true},
+		68: {Name: "MessageBodySystemAttributeMap", Kind: wire.Map, Elem: 75, ElemName: "Value", Key: 74, KeyName: "Name", Flat: true, Checked: true},
+		69: {Name: "MessageList", Kind: wire.List, Elem: 63, ElemName: "Message", Flat: true, Checked: true},
+		70: {Name: "MessageNotInflight", Kind: wire.Structure, Error: &errorMessageNotInflight},
+		71: {Name: "MessageSystemAttributeList", Kind: wire.List, Elem: 73, ElemName: "MessageSystemAttributeName", Flat: true, Checked: true},
+		72: {Name: "MessageSystemAttributeMap", Kind: wire.Map, Elem: 104, ElemName: "Value", Key: 73, KeyName: "Name", Flat: true, Checked: true},
+		73: {Name: "MessageSystemAttributeName", Kind: wire.String, Checked: true, Enum: []string{"All", "SenderId", "SentTimestamp", "ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp", "SequenceNumber", "MessageDeduplicationId", "MessageGroupId", "AWSTraceHeader", "DeadLetterQueueSourceArn"}},
+		74: {Name: "MessageSystemAttributeNameForSends", Kind: wire.String, Checked: true, Enum: []string{"AWSTraceHeader"}},
+		75: {Name: "MessageSystemAttributeValue", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "StringValue", Wire: "StringValue", Shape: 104},
+			{Name: "BinaryValue", Wire: "BinaryValue", Shape: 9},
+			{Name: "StringListValues", Wire: "StringListValues", Shape: 105, Flat: true},
+			{Name: "BinaryListValues", Wire: "BinaryListValues", Shape: 10, Flat: true},
+			{Name: "DataType", Wire: "DataType", Shape: 104, Required: true},
 		}},
-		76: {Name: "ReceiveMessageResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Messages", Wire: "Messages", Shape: 57, Flat: true},
+		76: {Name: "NullableInteger", Kind: wire.Integer},
+		77: {Name: "NullableLong", Kind: wire.Long},
+		78: {Name: "OverLimit", Kind: wire.Structure, Error: &errorOverLimit, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		77: {Name: "RequestThrottled", Kind: wire.Structure, Error: &errorRequestThrottled, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		79: {Name: "PurgeQueueInProgress", Kind: wire.Structure, Error: &errorPurgeQueueInProgress, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		78: {Name: "SendMessageBatchRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
-			{Name: "Entries", Wire: "Entries", Shape: 80, Required: true, Flat: true},
+		80: {Name: "PurgeQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
 		}},
-		79: {Name: "SendMessageBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
-			{Name: "MessageBody", Wire: "MessageBody", Shape: 87, Required: true},
-			{Name: "DelaySeconds", Wire: "DelaySeconds", Shape: 64},
-			{Name: "MessageAttributes", Wire: "MessageAttribute", Shape: 55, Flat: true},
-			{Name: "MessageSystemAttributes", Wire: "MessageSystemAttribute", Shape: 56, Flat: true},
-			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 87},
-			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 87},
+		81: {Name: "QueueAttributeMap", Kind: wire.Map, Elem: 104, ElemName: "Value", Key: 82, KeyName: "Name", Flat: true, Checked: true},
+		82: {Name: "QueueAttributeName", Kind: wire.String, Checked: true, Enum: []string{"All", "Policy", "VisibilityTimeout", "MaximumMessageSize", "MessageRetentionPeriod", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "CreatedTimestamp", "LastModifiedTimestamp", "QueueArn", "ApproximateNumberOfMessagesDelayed", "DelaySeconds", "ReceiveMessageWaitTimeSeconds", "RedrivePolicy", "FifoQueue", "ContentBasedDeduplication", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds", "DeduplicationScope", "FifoThroughputLimit", "RedriveAllowPolicy", "SqsManagedSseEnabled"}},
+		83: {Name: "QueueDeletedRecently", Kind: wire.Structure, Error: &errorQueueDeletedRecently, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		80: {Name: "SendMessageBatchRequestEntryList", Kind: wire.List, Elem: 79, ElemName: "SendMessageBatchRequestEntry", Flat: true, Checked: true},
-		81: {Name: "SendMessageBatchResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Successful", Wire: "Successful", Shape: 83, Required: true, Flat: true},
-			{Name: "Failed", Wire: "Failed", Shape: 5, Required: true, Flat: true},
+		84: {Name: "QueueDoesNotExist", Kind: wire.Structure, Error: &errorQueueDoesNotExist, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		82: {Name: "SendMessageBatchResultEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "Id", Wire: "Id", Shape: 87, Required: true},
-			{Name: "MessageId", Wire: "MessageId", Shape: 87, Required: true},
-			{Name: "MD5OfMessageBody", Wire: "MD5OfMessageBody", Shape: 87, Required: true},
-			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 87},
-			{Name: "MD5OfMessageSystemAttributes", Wire: "MD5OfMessageSystemAttributes", Shape: 87},
-			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 87},
+		85: {Name: "QueueNameExists", Kind: wire.Structure, Error: &errorQueueNameExists, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		83: {Name: "SendMessageBatchResultEntryList", Kind: wire.List, Elem: 82, ElemName: "SendMessageBatchResultEntry", Flat: true, Checked: true},
-		84: {Name: "SendMessageRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
-			{Name: "MessageBody", Wire: "MessageBody", Shape: 87, Required: true},
-			{Name: "DelaySeconds", Wire: "DelaySeconds", Shape: 64},
-			{Name: "MessageAttributes", Wire: "MessageAttribute", Shape: 55, Flat: true},
-			{Name: "MessageSystemAttributes", Wire: "MessageSystemAttribute", Shape: 56, Flat: true},
-			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 87},
-			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 87},
+		86: {Name: "QueueUrlList", Kind: wire.List, Elem: 104, ElemName: "QueueUrl", Flat: true},
+		87: {Name: "ReceiptHandleIsInvalid", Kind: wire.Structure, Error: &errorReceiptHandleIsInvalid, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		85: {Name: "SendMessageResult", Kind: wire.Structure, Members: []wire.Member{
-			{Name: "MD5OfMessageBody", Wire: "MD5OfMessageBody", Shape: 87},
-			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 87},
-			{Name: "MD5OfMessageSystemAttributes", Wire: "MD5OfMessageSystemAttributes", Shape: 87},
-			{Name: "MessageId", Wire: "MessageId", Shape: 87},
-			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 87},
+		88: {Name: "ReceiveMessageRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "AttributeNames", Wire: "AttributeNames", Shape: 4, Flat: true},
+			{Name: "MessageSystemAttributeNames", Wire: "MessageSystemAttributeNames", Shape: 71, Flat: true},
+			{Name: "MessageAttributeNames", Wire: "MessageAttributeNames", Shape: 65, Flat: true},
+			{Name: "MaxNumberOfMessages", Wire: "MaxNumberOfMessages", Shape: 76},
+			{Name: "VisibilityTimeout", Wire: "VisibilityTimeout", Shape: 76},
+			{Name: "WaitTimeSeconds", Wire: "WaitTimeSeconds", Shape: 76},
+			{Name: "ReceiveRequestAttemptId", Wire: "ReceiveRequestAttemptId", Shape: 104},
 		}},
-		86: {Name: "SetQueueAttributesRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
-			{Name: "Attributes", Wire: "Attribute", Shape: 68, Required: true, Flat: true},
+		89: {Name: "ReceiveMessageResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Messages", Wire: "Messages", Shape: 69, Flat: true},
 		}},
-		87: {Name: "String", Kind: wire.String},
-		88: {Name: "StringList", Kind: wire.List, Elem: 87, ElemName: "StringListValue"},
-		89: {Name: "TagKey", Kind: wire.String},
-		90: {Name: "TagKeyList", Kind: wire.List, Elem: 89, ElemName: "TagKey", Flat: true},
-		91: {Name: "TagMap", Kind: wire.Map, Elem: 93, ElemName: "Value", Key: 89, KeyName: "Key", Flat: true},
-		92: {Name: "TagQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
-			{Name: "Tags", Wire: "Tag", Shape: 91, Required: true, Flat: true},
+		90: {Name: "RemovePermissionRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "Label", Wire: "Label", Shape: 104, Required: true},
 		}},
-		93: {Name: "TagValue", Kind: wire.String},
-		94: {Name: "Token", Kind: wire.String},
-		95: {Name: "TooManyEntriesInBatchRequest", Kind: wire.Structure, Error: &errorTooManyEntriesInBatchRequest, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		91: {Name: "RequestThrottled", Kind: wire.Structure, Error: &errorRequestThrottled, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		96: {Name: "UnsupportedOperation", Kind: wire.Structure, Error: &errorUnsupportedOperation, Members: []wire.Member{
-			{Name: "message", Wire: "message", Shape: 28},
+		92: {Name: "ResourceNotFoundException", Kind: wire.Structure, Error: &errorResourceNotFoundException, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
 		}},
-		97: {Name: "UntagQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 87, Required: true},
-			{Name: "TagKeys", Wire: "TagKeys", Shape: 90, Required: true, Flat: true},
+		93: {Name: "SendMessageBatchRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "Entries", Wire: "Entries", Shape: 95, Required: true, Flat: true},
+		}},
+		94: {Name: "SendMessageBatchRequestEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 104, Required: true},
+			{Name: "MessageBody", Wire: "MessageBody", Shape: 104, Required: true},
+			{Name: "DelaySeconds", Wire: "DelaySeconds", Shape: 76},
+			{Name: "MessageAttributes", Wire: "MessageAttribute", Shape: 67, Flat: true},
+			{Name: "MessageSystemAttributes", Wire: "MessageSystemAttribute", Shape: 68, Flat: true},
+			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 104},
+			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 104},
+		}},
+		95: {Name: "SendMessageBatchRequestEntryList", Kind: wire.List, Elem: 94, ElemName: "SendMessageBatchRequestEntry", Flat: true, Checked: true},
+		96: {Name: "SendMessageBatchResult", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Successful", Wire: "Successful", Shape: 98, Required: true, Flat: true},
+			{Name: "Failed", Wire: "Failed", Shape: 8, Required: true, Flat: true},
+		}},
+		97: {Name: "SendMessageBatchResultEntry", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "Id", Wire: "Id", Shape: 104, Required: true},
+			{Name: "MessageId", Wire: "MessageId", Shape: 104, Required: true},
+			{Name: "MD5OfMessageBody", Wire: "MD5OfMessageBody", Shape: 104, Required: true},
+			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 104},
+			{Name: "MD5OfMessageSystemAttributes", Wire: "MD5OfMessageSystemAttributes", Shape: 104},
+			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 104},
+		}},
+		98: {Name: "SendMessageBatchResultEntryList", Kind: wire.List, Elem: 97, ElemName: "SendMessageBatchResultEntry", Flat: true, Checked: true},
+		99: {Name: "SendMessageRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "MessageBody", Wire: "MessageBody", Shape: 104, Required: true},
+			{Name: "DelaySeconds", Wire: "DelaySeconds", Shape: 76},
+			{Name: "MessageAttributes", Wire: "MessageAttribute", Shape: 67, Flat: true},
+			{Name: "MessageSystemAttributes", Wire: "MessageSystemAttribute", Shape: 68, Flat: true},
+			{Name: "MessageDeduplicationId", Wire: "MessageDeduplicationId", Shape: 104},
+			{Name: "MessageGroupId", Wire: "MessageGroupId", Shape: 104},
+		}},
+		100: {Name: "SendMessageResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "MD5OfMessageBody", Wire: "MD5OfMessageBody", Shape: 104},
+			{Name: "MD5OfMessageAttributes", Wire: "MD5OfMessageAttributes", Shape: 104},
+			{Name: "MD5OfMessageSystemAttributes", Wire: "MD5OfMessageSystemAttributes", Shape: 104},
+			{Name: "MessageId", Wire: "MessageId", Shape: 104},
+			{Name: "SequenceNumber", Wire: "SequenceNumber", Shape: 104},
+		}},
+		101: {Name: "SetQueueAttributesRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "Attributes", Wire: "Attribute", Shape: 81, Required: true, Flat: true},
+		}},
+		102: {Name: "StartMessageMoveTaskRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "SourceArn", Wire: "SourceArn", Shape: 104, Required: true},
+			{Name: "DestinationArn", Wire: "DestinationArn", Shape: 104},
+			{Name: "MaxNumberOfMessagesPerSecond", Wire: "MaxNumberOfMessagesPerSecond", Shape: 76},
+		}},
+		103: {Name: "StartMessageMoveTaskResult", Kind: wire.Structure, Members: []wire.Member{
+			{Name: "TaskHandle", Wire: "TaskHandle", Shape: 104},
+		}},
+		104: {Name: "String", Kind: wire.String},
+		105: {Name: "StringList", Kind: wire.List, Elem: 104, ElemName: "StringListValue"},
+		106: {Name: "TagKey", Kind: wire.String},
+		107: {Name: "TagKeyList", Kind: wire.List, Elem: 106, ElemName: "TagKey", Flat: true},
+		108: {Name: "TagMap", Kind: wire.Map, Elem: 110, ElemName: "Value", Key: 106, KeyName: "Key", Flat: true},
+		109: {Name: "TagQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "Tags", Wire: "Tag", Shape: 108, Required: true, Flat: true},
+		}},
+		110: {Name: "TagValue", Kind: wire.String},
+		111: {Name: "Token", Kind: wire.String},
+		112: {Name: "TooManyEntriesInBatchRequest", Kind: wire.Structure, Error: &errorTooManyEntriesInBatchRequest, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
+		}},
+		113: {Name: "UnsupportedOperation", Kind: wire.Structure, Error: &errorUnsupportedOperation, Members: []wire.Member{
+			{Name: "message", Wire: "message", Shape: 33},
+		}},
+		114: {Name: "UntagQueueRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+			{Name: "QueueUrl", Wire: "QueueUrl", Shape: 104, Required: true},
+			{Name: "TagKeys", Wire: "TagKeys", Shape: 107, Required: true, Flat: true},
 		}},
 	},
 }

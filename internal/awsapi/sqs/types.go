@@ -2,12 +2,30 @@
 
 package sqs
 
+// AddPermissionInput is the model's AddPermissionRequest.
+type AddPermissionInput struct {
+	QueueUrl      string
+	Label         string
+	AWSAccountIds []string // required
+	Actions       []string // required
+}
+
 // BatchResultErrorEntry is the model's BatchResultErrorEntry.
 type BatchResultErrorEntry struct {
 	Id          string
 	SenderFault bool
 	Code        string
 	Message     *string
+}
+
+// CancelMessageMoveTaskInput is the model's CancelMessageMoveTaskRequest.
+type CancelMessageMoveTaskInput struct {
+	TaskHandle string
+}
+
+// CancelMessageMoveTaskOutput is the model's CancelMessageMoveTaskResult.
+type CancelMessageMoveTaskOutput struct {
+	ApproximateNumberOfMessagesMoved *int64
 }
 
 // ChangeMessageVisibilityBatchInput is the model's ChangeMessageVisibilityBatchRequest.
@@ -109,6 +127,43 @@ type GetQueueUrlOutput struct {
 	QueueUrl *string
 }
 
+// ListDeadLetterSourceQueuesInput is the model's ListDeadLetterSourceQueuesRequest.
+type ListDeadLetterSourceQueuesInput struct {
+	QueueUrl   string
+	NextToken  *string
+	MaxResults *int32
+}
+
+// ListDeadLetterSourceQueuesOutput is the model's ListDeadLetterSourceQueuesResult.
+type ListDeadLetterSourceQueuesOutput struct {
+	QueueUrls []string // required
+	NextToken *string
+}
+
+// ListMessageMoveTasksInput is the model's ListMessageMoveTasksRequest.
+type ListMessageMoveTasksInput struct {
+	SourceArn  string
+	MaxResults *int32
+}
+
+// ListMessageMoveTasksOutput is the model's ListMessageMoveTasksResult.
+type ListMessageMoveTasksOutput struct {
+	Results []ListMessageMoveTasksResultEntry
+}
+
+// ListMessageMoveTasksResultEntry is the model's ListMessageMoveTasksResultEntry.
+type ListMessageMoveTasksResultEntry struct {
+	TaskHandle                        *string
+	Status                            *string
+	SourceArn                         *string
+	DestinationArn                    *string
+	MaxNumberOfMessagesPerSecond      *int32
+	ApproximateNumberOfMessagesMoved  *int64
+	ApproximateNumberOfMessagesToMove *int64
+	FailureReason                     *string
+	StartedTimestamp                  *int64
+}
+
 // ListQueueTagsInput is the model's ListQueueTagsRequest.
 type ListQueueTagsInput struct {
 	QueueUrl string
@@ -183,6 +238,12 @@ type ReceiveMessageOutput struct {
 	Messages []Message
 }
 
+// RemovePermissionInput is the model's RemovePermissionRequest.
+type RemovePermissionInput struct {
+	QueueUrl string
+	Label    string
+}
+
 // SendMessageBatchInput is the model's SendMessageBatchRequest.
 type SendMessageBatchInput struct {
 	QueueUrl string
@@ -242,6 +303,18 @@ type SetQueueAttributesInput struct {
 	Attributes map[string]string // required
 }
 
+// StartMessageMoveTaskInput is the model's StartMessageMoveTaskRequest.
+type StartMessageMoveTaskInput struct {
+	SourceArn                    string
+	DestinationArn               *string
+	MaxNumberOfMessagesPerSecond *int32
+}
+
+// StartMessageMoveTaskOutput is the model's StartMessageMoveTaskResult.
+type StartMessageMoveTaskOutput struct {
+	TaskHandle *string
+}
+
 // TagQueueInput is the model's TagQueueRequest.
 type TagQueueInput struct {
 	QueueUrl string
@@ -254,6 +327,9 @@ type UntagQueueInput struct {
 	TagKeys  []string // required
 }
 
+// AddPermissionOutput is the output of AddPermission.
+type AddPermissionOutput struct{}
+
 // ChangeMessageVisibilityOutput is the output of ChangeMessageVisibility.
 type ChangeMessageVisibilityOutput struct{}
 
@@ -265,6 +341,9 @@ type DeleteQueueOutput struct{}
 
 // PurgeQueueOutput is the output of PurgeQueue.
 type PurgeQueueOutput struct{}
+
+// RemovePermissionOutput is the output of RemovePermission.
+type RemovePermissionOutput struct{}
 
 // SetQueueAttributesOutput is the output of SetQueueAttributes.
 type SetQueueAttributesOutput struct{}

@@ -53,7 +53,7 @@ func (rc *receiver) attempt(ctx context.Context, now time.Time) (*attempt, error
 	a := &attempt{}
 	defer func() { rc.s.claims.release(a.claimed) }()
 	again := false
-	err := rc.s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
+	err := rc.s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		rc.s.claims.release(a.claimed)
 		*a = attempt{}
 		if again {
@@ -64,16 +64,9 @@ func (rc *receiver) attempt(ctx context.Context, now time.Time) (*attempt, error
 		if a.queue, err = rc.s.queue(tx, rc.name); err != nil {
 			return err
 		}
-		found, err := rc.candidates(tx, a, now)
-		if err != nil {
+		if err := rc.fill(ctx, tx, a, now); err != nil {
 			return err
 		}
-		for _, c := range found {
-			if err := rc.take(tx, a, c, now); err != nil {
-				return err
-			}
-		}
-		a.again = a.again || len(found) > 0 && len(a.taken) == 0
 		if len(a.taken) > 0 || a.again {
 			return nil
 		}
@@ -82,15 +75,37 @@ func (rc *receiver) attempt(ctx context.Context, now time.Time) (*attempt, error
 	return a, err
 }
 
+// fill takes what the queue has for this receiver.
+func (rc *receiver) fill(ctx context.Context, tx kv.Tx, a *attempt, now time.Time) error {
+	if a.queue.Settings.FIFO {
+		return rc.fillFIFO(ctx, tx, a, now)
+	}
+	if rc.retry != nil {
+		return notForType(*rc.retry, "ReceiveRequestAttemptId")
+	}
+	found, err := rc.candidates(tx, a, now)
+	if err != nil {
+		return err
+	}
+	for _, c := range found {
+		if err := rc.take(ctx, tx, a, c, now); err != nil {
+			return err
+		}
+	}
+	a.again = a.again || len(found) > 0 && len(a.taken) == 0
+	return nil
+}
+
 // findNext looks for the next flight that becomes visible.
 func (a *attempt) findNext(tx kv.Tx, now time.Time) error {
 	for e, err := range tx.Loose().Scan(visibleAfter(a.queue.ID, now), kv.ScanOptions{Limit: 1}) {
 		if err != nil {
 			return err
 		}
-		o, err := parseOrder(a.queue.ID, e.Key)
-		a.next = o.visible
-		return err
+		// Whatever it is that waits there, a flight or a group, it begins with the time.
+		r := kv.ReadKey(e.Key, orderPrefix(a.queue.ID))
+		a.next = r.Time()
+		return r.Err()
 	}
 	return nil
 }
@@ -219,7 +234,7 @@ func (rc *receiver) claim(a *attempt, key []byte) bool {
 }
 
 // take receives a message, if it is still what it was.
-func (rc *receiver) take(tx kv.Tx, a *attempt, c candidate, now time.Time) error {
+func (rc *receiver) take(ctx context.Context, tx kv.Tx, a *attempt, c candidate, now time.Time) error {
 	key := c.key
 	if c.order != nil {
 		key = flightKey(a.queue.ID, c.order.id)
@@ -239,6 +254,11 @@ func (rc *receiver) take(tx kv.Tx, a *attempt, c candidate, now time.Time) error
 	if err != nil || !f.visible.Equal(c.visible) {
 		return err
 	}
+	if a.queue.Settings.exhausted(&f) {
+		if buried, err := rc.s.bury(ctx, tx, rc.name, a.queue, f, record, now); err != nil || buried {
+			return err
+		}
+	}
 	return rc.launch(tx, a, f, record, now)
 }
 
@@ -247,15 +267,7 @@ func (rc *receiver) launch(tx kv.Tx, a *attempt, f flight, record []byte, now ti
 	if len(record) < recordHead {
 		return errMalformed
 	}
-	timeout := a.queue.Settings.VisibilityTimeout
-	if rc.visibility != nil {
-		timeout = int(*rc.visibility)
-	}
-	if f.receives == 0 {
-		f.first = now
-	}
-	f.visible, f.nonce, f.last = now.Add(seconds(timeout)), randomUint64(), now
-	f.receives++
+	rc.depart(a, &f, now)
 	id := idOf(record)
 	row := f.with(record)
 	if err := putFlight(tx, a.queue, id, &f, row); err != nil {
@@ -263,4 +275,22 @@ func (rc *receiver) launch(tx kv.Tx, a *attempt, f flight, record []byte, now ti
 	}
 	a.taken = append(a.taken, taken{handle{a.queue.ID, id, f.nonce}, f, row[flightHead:]})
 	return nil
+}
+
+// depart counts a receive and begins the visibility timeout.
+func (rc *receiver) depart(a *attempt, f *flight, now time.Time) {
+	if f.receives == 0 {
+		f.first = now
+	}
+	f.visible, f.nonce, f.last = now.Add(rc.timeout(a)), randomUint64(), now
+	f.receives++
+}
+
+// timeout is the visibility timeout of what this receiver takes.
+func (rc *receiver) timeout(a *attempt) time.Duration {
+	timeout := a.queue.Settings.VisibilityTimeout
+	if rc.visibility != nil {
+		timeout = int(*rc.visibility)
+	}
+	return seconds(timeout)
 }

@@ -3,7 +3,6 @@ package sqs
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -22,6 +21,17 @@ type attributes struct {
 	DelaySeconds                  int    `json:"d"`
 	ReceiveMessageWaitTimeSeconds int    `json:"w"`
 	Policy                        string `json:"p,omitempty"`
+	// DeadLetter is the ARN of the dead-letter queue, empty for none; MaxReceives is how often a message is received before it goes there.
+	DeadLetter  string `json:"dl,omitempty"`
+	MaxReceives int    `json:"mr,omitempty"`
+	// RedriveAllow is the RedriveAllowPolicy as it was given.
+	RedriveAllow string `json:"ra,omitempty"`
+	// FIFO never changes. The others belong to FIFO queues: deduplication by content, by group instead of by queue, and the limit of
+	// throughput by group.
+	FIFO         bool `json:"f,omitempty"`
+	ContentDedup bool `json:"cd,omitempty"`
+	GroupScope   bool `json:"gs,omitempty"`
+	GroupLimit   bool `json:"gl,omitempty"`
 }
 
 // Limits of the service. Source: Amazon SQS Developer Guide, "Amazon SQS message quotas"; the sizes as recorded in August 2025.
@@ -71,16 +81,24 @@ func (a *attributes) set(name, value string) error {
 		*n.field(a) = v
 		return nil
 	}
-	if name == "Policy" {
+	switch name {
+	case "Policy":
 		return a.setPolicy(value)
+	case "RedrivePolicy":
+		return a.setRedrive(value)
+	case "RedriveAllowPolicy":
+		return a.setRedriveAllow(value)
+	case "FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit":
+		return a.setFIFO(name, value)
 	}
 	return refuseAttribute(name, value)
 }
 
 func (a *attributes) setPolicy(value string) error {
-	var document map[string]json.RawMessage
-	if value != "" && (len(value) > maxPolicy || json.Unmarshal([]byte(value), &document) != nil) {
-		return invalidAttributeValue("Policy")
+	if value != "" {
+		if err := checkPolicy(value); err != nil {
+			return err
+		}
 	}
 	a.Policy = value
 	return nil
@@ -89,7 +107,7 @@ func (a *attributes) setPolicy(value string) error {
 // refuseAttribute answers for attributes that have no effect here, unless the value says that there should be none.
 func refuseAttribute(name, value string) error {
 	switch name {
-	case "RedrivePolicy", "RedriveAllowPolicy", "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds":
+	case "KmsMasterKeyId", "KmsDataKeyReusePeriodSeconds":
 		if value == "" {
 			return nil
 		}
@@ -102,12 +120,6 @@ func refuseAttribute(name, value string) error {
 			return notSupported(name)
 		}
 		return invalidAttributeValue(name)
-	case "FifoQueue":
-		if value == "true" {
-			return notSupported(name)
-		}
-	case "DeduplicationScope", "FifoThroughputLimit":
-		return sqs.NewInvalidAttributeName("You can specify the %s only when FifoQueue is set to true.", name)
 	}
 	return unknownAttribute(clip(name))
 }
@@ -122,15 +134,16 @@ func invalidAttributeValue(name string) error {
 
 // setAll changes several attributes, in the order of their names, so that the first refusal is always the same.
 func (a *attributes) setAll(values map[string]string) error {
-	// A FIFO queue is refused as such, not for its other attributes.
-	if values["FifoQueue"] == "true" {
-		return notSupported("FifoQueue")
-	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		if err := a.set(name, values[name]); err != nil {
 			return err
 		}
 	}
+	if _, given := values["FifoThroughputLimit"]; given && a.GroupLimit && !a.GroupScope {
+		return invalidParameter("The perMessageGroupId value is allowed only when the value for DeduplicationScope is messageGroup")
+	}
+	// Without the one the other has no meaning.
+	a.GroupLimit = a.GroupLimit && a.GroupScope
 	return nil
 }
 
@@ -154,6 +167,15 @@ func (a *attributes) values() map[string]string {
 	if a.Policy != "" {
 		out["Policy"] = a.Policy
 	}
+	if a.DeadLetter != "" {
+		out["RedrivePolicy"] = a.redrivePolicy()
+	}
+	if a.RedriveAllow != "" {
+		out["RedriveAllowPolicy"] = a.RedriveAllow
+	}
+	if a.FIFO {
+		a.fifoValues(out)
+	}
 	return out
 }
 
@@ -162,10 +184,6 @@ func (s *Service) SetQueueAttributes(ctx context.Context, in *sqs.SetQueueAttrib
 	if len(in.Attributes) == 0 {
 		return nil, missingParameter("Attributes")
 	}
-	if _, given := in.Attributes["FifoQueue"]; given {
-		// The type of a queue is decided when it is created.
-		return nil, unknownAttribute("FifoQueue")
-	}
 	err := s.update(ctx, in.QueueUrl, func(ctx context.Context, tx kv.Tx, name string, q *queue) error {
 		changed := *q
 		if err := changed.Settings.setAll(in.Attributes); err != nil {
@@ -173,6 +191,14 @@ func (s *Service) SetQueueAttributes(ctx context.Context, in *sqs.SetQueueAttrib
 		}
 		if changed.Settings == q.Settings {
 			return nil
+		}
+		if given := in.Attributes["RedrivePolicy"]; given != "" {
+			if err := s.checkDeadLetter(ctx, tx, name, &changed.Settings, given); err != nil {
+				return err
+			}
+		}
+		if err := linkDeadLetter(tx, name, &q.Settings, &changed.Settings); err != nil {
+			return err
 		}
 		changed.Modified = cloud.CallOf(ctx).Now.Unix()
 		return s.putQueue(ctx, tx, name, &changed)
@@ -265,6 +291,9 @@ type counts struct{ visible, flying, delayed int }
 // count walks the queue. What becomes visible as time passes cannot be kept in a counter.
 func count(ctx context.Context, r kv.Reader, q *queue, now time.Time) (n counts, err error) {
 	oldest := now.Add(-q.Settings.retention())
+	if q.Settings.FIFO {
+		return countFIFO(ctx, r, q, oldest, now)
+	}
 	for e, err := range r.Scan(kv.PrefixRange(waitingLog(q.ID)), kv.ScanOptions{}) {
 		sent, err := firstError(err, ctx.Err(), e.Value, sentTime)
 		if err != nil {

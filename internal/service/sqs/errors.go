@@ -21,8 +21,8 @@ func invalidValue(value any, parameter, reason string) *cloud.Error {
 	return invalidParameter("Value %v for parameter %s is invalid. Reason: %s", value, parameter, reason)
 }
 
-// notForStandard refuses a parameter that belongs to FIFO queues.
-func notForStandard(value, parameter string) *cloud.Error {
+// notForType refuses a parameter that belongs to the other type of queue.
+func notForType(value, parameter string) *cloud.Error {
 	return invalidValue(value, parameter, "The request include parameter that is not valid for this queue type.")
 }
 

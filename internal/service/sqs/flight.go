@@ -81,10 +81,24 @@ func flying(tx kv.Tx, q *queue, receipt string) (h handle, f flight, row []byte,
 }
 
 // deleteMessage removes a message. One that is gone is no error; with the handle of an earlier receive nothing happens, as on AWS.
-func deleteMessage(tx kv.Tx, q *queue, receipt string) error {
-	h, f, _, ok, err := flying(tx, q, receipt)
-	if err != nil || !ok {
+// A FIFO queue refuses the handle of a message that has become visible: another receiver may have it already.
+func deleteMessage(tx kv.Tx, q *queue, receipt string, now time.Time) error {
+	h, f, row, ok, err := flying(tx, q, receipt)
+	if err != nil {
 		return err
+	}
+	if q.Settings.FIFO && row != nil {
+		if !ok || !f.visible.After(now) {
+			return invalidValue(clip(receipt), "ReceiptHandle", "The receipt handle has expired.")
+		}
+		r, err := decodeRecord(row[flightHead:])
+		if err != nil {
+			return err
+		}
+		return removeMember(tx, q, r, now)
+	}
+	if !ok {
+		return nil
 	}
 	if err := tx.Delete(flightKey(q.ID, h.id)); err != nil {
 		return err
@@ -94,8 +108,9 @@ func deleteMessage(tx kv.Tx, q *queue, receipt string) error {
 
 // DeleteMessage removes a message that has been received.
 func (s *Service) DeleteMessage(ctx context.Context, in *sqs.DeleteMessageInput) (*sqs.DeleteMessageOutput, error) {
+	now := cloud.CallOf(ctx).Now
 	err := s.update(ctx, in.QueueUrl, func(_ context.Context, tx kv.Tx, _ string, q *queue) error {
-		return deleteMessage(tx, q, in.ReceiptHandle)
+		return deleteMessage(tx, q, in.ReceiptHandle, now)
 	})
 	if err != nil {
 		return nil, err
@@ -108,11 +123,12 @@ func (s *Service) DeleteMessageBatch(ctx context.Context, in *sqs.DeleteMessageB
 	if err := checkBatch("DeleteMessageBatchRequestEntry", in.Entries, func(e *sqs.DeleteMessageBatchRequestEntry) string { return e.Id }); err != nil {
 		return nil, err
 	}
+	now := cloud.CallOf(ctx).Now
 	out := new(sqs.DeleteMessageBatchOutput)
 	err := s.update(ctx, in.QueueUrl, func(_ context.Context, tx kv.Tx, _ string, q *queue) error {
 		*out = sqs.DeleteMessageBatchOutput{}
 		return eachEntry(in.Entries, &out.Failed, func(_ int, e *sqs.DeleteMessageBatchRequestEntry) (string, error) {
-			if err := deleteMessage(tx, q, e.ReceiptHandle); err != nil {
+			if err := deleteMessage(tx, q, e.ReceiptHandle, now); err != nil {
 				return e.Id, err
 			}
 			out.Successful = append(out.Successful, sqs.DeleteMessageBatchResultEntry{Id: e.Id})
@@ -142,6 +158,17 @@ func changeVisibility(tx kv.Tx, q *queue, receipt string, timeout int32, now tim
 		return sqs.NewMessageNotInflight("The specified message isn't in flight.")
 	case visible.After(f.last.Add(seconds(maxVisibility))):
 		return invalidValue(timeout, "VisibilityTimeout", "Total VisibilityTimeout for the message is beyond the limit [43200 seconds].")
+	}
+	if q.Settings.FIFO {
+		f.visible = visible
+		r, err := decodeRecord(row[flightHead:])
+		if err != nil {
+			return err
+		}
+		if err := putMember(tx, q, r, &f, f.with(row[flightHead:])); err != nil {
+			return err
+		}
+		return regroup(tx, q, r.group, now)
 	}
 	if err := tx.Delete(orderKey(q.ID, order{f.visible, h.id})); err != nil {
 		return err

@@ -105,6 +105,7 @@ func TestRecord(t *testing.T) {
 
 func FuzzRecord(f *testing.F) {
 	f.Add((&record{body: "x", attributes: []attribute{{"a", "String", false, "1"}}}).encode())
+	f.Add((&record{body: "x", group: "g", dedup: "d", sequence: 1 << 63, source: "arn"}).encode())
 	f.Add((&flight{nonce: 1}).with([]byte{1}))
 	f.Fuzz(func(t *testing.T, row []byte) {
 		if r, err := decodeRecord(row); err == nil {

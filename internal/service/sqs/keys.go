@@ -35,6 +35,37 @@ func flightPrefix(queue uint64) kv.Key { return kv.Key{'f'}.Uint(queue) }
 
 func flightKey(queue uint64, id messageID) kv.Key { return flightPrefix(queue).Raw(id[:]...) }
 
+// sourcesPrefix is where the queues stand that give messages up to the dead-letter queue of that name.
+func sourcesPrefix(deadLetter string) kv.Key     { return kv.Key{'s'}.Str(deadLetter) }
+func sourceKey(deadLetter, source string) kv.Key { return sourcesPrefix(deadLetter).Str(source) }
+
+// A FIFO queue has its groups, and the messages of each in the order of their sequence numbers.
+func groupsPrefix(queue uint64) kv.Key  { return kv.Key{'g'}.Uint(queue) }
+func membersPrefix(queue uint64) kv.Key { return kv.Key{'n'}.Uint(queue) }
+
+func groupKey(queue uint64, group string) kv.Key  { return groupsPrefix(queue).Str(group) }
+func membersOf(queue uint64, group string) kv.Key { return membersPrefix(queue).Str(group) }
+func groupOrderKey(queue uint64, next time.Time, group string) kv.Key {
+	return orderPrefix(queue).Time(next).Raw([]byte(group)...)
+}
+
+func memberKey(queue uint64, group string, sequence uint64) kv.Key {
+	return membersOf(queue, group).Uint(sequence)
+}
+
+// Tokens are what is remembered for five minutes: deduplication ids ('d') and receive attempts ('r'). Expiries say when which of them goes.
+func tokensPrefix(queue uint64) kv.Key   { return kv.Key{'e'}.Uint(queue) }
+func expiriesPrefix(queue uint64) kv.Key { return kv.Key{'x'}.Uint(queue) }
+
+// dedupKey is where a deduplication id is remembered: for a group, or with an empty group for the queue.
+func dedupKey(queue uint64, group, id string) kv.Key {
+	return tokensPrefix(queue).Raw('d').Str(group).Str(id)
+}
+func retryKey(queue uint64, id string) kv.Key { return tokensPrefix(queue).Raw('r').Str(id) }
+
+// tasksPrefix is where the move tasks out of a queue stand, by when they began.
+func tasksPrefix(queue uint64) kv.Key { return kv.Key{'k'}.Uint(queue) }
+
 // order is the place of a flight among the others of its queue.
 type order struct {
 	visible time.Time

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"croft/internal/awsapi/sqs"
@@ -22,13 +23,11 @@ const cooldown = time.Minute
 
 // CreateQueue makes a queue, or returns the one that is already there with the same attributes.
 func (s *Service) CreateQueue(ctx context.Context, in *sqs.CreateQueueInput) (*sqs.CreateQueueOutput, error) {
-	if err := checkQueueName(in.QueueName); err != nil {
+	settings := defaultAttributes()
+	settings.FIFO = in.Attributes["FifoQueue"] == "true"
+	if err := checkQueueName(in.QueueName, settings.FIFO); err != nil {
 		return nil, err
 	}
-	if v, given := in.Attributes["FifoQueue"]; given && v != "true" {
-		return nil, unknownAttribute("FifoQueue")
-	}
-	settings := defaultAttributes()
 	if err := settings.setAll(in.Attributes); err != nil {
 		return nil, err
 	}
@@ -53,6 +52,14 @@ func (s *Service) CreateQueue(ctx context.Context, in *sqs.CreateQueueInput) (*s
 
 func (s *Service) createQueue(ctx context.Context, tx kv.Tx, in *sqs.CreateQueueInput, settings attributes) error {
 	now := cloud.CallOf(ctx).Now
+	if given := in.Attributes["RedrivePolicy"]; given != "" {
+		if err := s.checkDeadLetter(ctx, tx, in.QueueName, &settings, given); err != nil {
+			return err
+		}
+	}
+	if err := linkDeadLetter(tx, in.QueueName, &attributes{}, &settings); err != nil {
+		return err
+	}
 	deleted, err := getTime(tx, tombstoneKey(in.QueueName))
 	if err != nil {
 		return err
@@ -102,10 +109,18 @@ func checkSame(r kv.Reader, in *sqs.CreateQueueInput, existing *queue, settings 
 	return nil
 }
 
-// checkQueueName states the rule for standard queues: 1 to 80 letters, digits, hyphens and underscores.
-func checkQueueName(name string) error {
+// checkQueueName states the rule for names: 1 to 80 letters, digits, hyphens and underscores; those of FIFO queues end in ".fifo".
+func checkQueueName(name string, fifo bool) error {
 	if name == "" {
 		return missingParameter("QueueName")
+	}
+	if fifo {
+		base, ok := strings.CutSuffix(name, ".fifo")
+		if !ok || base == "" || len(name) > 80 || !allOf(base, isNameByte) {
+			return invalidParameter("The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, " +
+				"must end with .fifo suffix and be 1 to 80 in length")
+		}
+		return nil
 	}
 	if len(name) > 80 || !allOf(name, isNameByte) {
 		return invalidParameter("Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
@@ -150,28 +165,39 @@ func (s *Service) GetQueueUrl(ctx context.Context, in *sqs.GetQueueUrlInput) (*s
 // maxListed bounds a page of ListQueues.
 const maxListed = 1000
 
-// ListQueues returns queues in the order of their names. As on AWS, there is a next token only where MaxResults was given.
-func (s *Service) ListQueues(ctx context.Context, in *sqs.ListQueuesInput) (*sqs.ListQueuesOutput, error) {
-	limit := maxListed
-	if in.MaxResults != nil {
-		if limit = int(*in.MaxResults); limit < 1 || limit > maxListed {
-			return nil, invalidValue(*in.MaxResults, "MaxResults", "MaxResults must be an integer between 1 and 1000.")
+// page reads what the lists of queues are asked for: how many, and after which name.
+func page(most *int32, token *string) (limit int, after string, err error) {
+	limit = maxListed
+	if most != nil {
+		if limit = int(*most); limit < 1 || limit > maxListed {
+			return 0, "", invalidValue(*most, "MaxResults", "MaxResults must be an integer between 1 and 1000.")
 		}
 	}
-	after, err := base64.RawURLEncoding.DecodeString(wire.Value(in.NextToken))
+	name, err := base64.RawURLEncoding.DecodeString(wire.Value(token))
 	if err != nil {
-		return nil, invalidParameter("Invalid or expired next token.")
+		return 0, "", invalidParameter("Invalid or expired next token.")
+	}
+	return limit, string(name), nil
+}
+
+func nextToken(last string) string { return base64.RawURLEncoding.EncodeToString([]byte(last)) }
+
+// ListQueues returns queues in the order of their names. As on AWS, there is a next token only where MaxResults was given.
+func (s *Service) ListQueues(ctx context.Context, in *sqs.ListQueuesInput) (*sqs.ListQueuesOutput, error) {
+	limit, after, err := page(in.MaxResults, in.NextToken)
+	if err != nil {
+		return nil, err
 	}
 	call, out := cloud.CallOf(ctx), &sqs.ListQueuesOutput{}
 	err = s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) error {
 		last := ""
-		for e, err := range r.Scan(queuesFrom(wire.Value(in.QueueNamePrefix), string(after)), kv.ScanOptions{Limit: limit + 1}) {
+		for e, err := range r.Scan(queuesFrom(wire.Value(in.QueueNamePrefix), after), kv.ScanOptions{Limit: limit + 1}) {
 			if err != nil {
 				return err
 			}
 			if len(out.QueueUrls) == limit {
 				if in.MaxResults != nil {
-					out.NextToken = wire.Ptr(base64.RawURLEncoding.EncodeToString([]byte(last)))
+					out.NextToken = wire.Ptr(nextToken(last))
 				}
 				return nil
 			}
@@ -196,8 +222,16 @@ func (s *Service) DeleteQueue(ctx context.Context, in *sqs.DeleteQueueInput) (*s
 				return err
 			}
 		}
+		if err := linkDeadLetter(tx, name, &q.Settings, &attributes{}); err != nil {
+			return err
+		}
 		if err := clearMessages(tx, q); err != nil {
 			return err
+		}
+		for _, rows := range []kv.Key{tokensPrefix(q.ID), expiriesPrefix(q.ID), tasksPrefix(q.ID)} {
+			if err := tx.DeleteRange(kv.PrefixRange(rows)); err != nil {
+				return err
+			}
 		}
 		now := cloud.CallOf(ctx).Now
 		if err := putTime(tx, tombstoneKey(name), now); err != nil {
@@ -234,10 +268,12 @@ func (s *Service) PurgeQueue(ctx context.Context, in *sqs.PurgeQueueInput) (*sqs
 }
 
 func clearMessages(tx kv.Tx, q *queue) error {
-	if err := tx.DeleteRange(kv.PrefixRange(messagesPrefix(q.ID))); err != nil {
-		return err
+	for _, rows := range []kv.Key{messagesPrefix(q.ID), flightPrefix(q.ID), groupsPrefix(q.ID), membersPrefix(q.ID)} {
+		if err := tx.DeleteRange(kv.PrefixRange(rows)); err != nil {
+			return err
+		}
 	}
-	return tx.DeleteRange(kv.PrefixRange(flightPrefix(q.ID)))
+	return nil
 }
 
 // getTime reads a time; one that is not there is the zero time.

@@ -25,6 +25,8 @@ type receiver struct {
 	// system names the wanted system attributes, user the wanted message attributes; both may hold "All".
 	system []string
 	user   []string
+	// retry is the ReceiveRequestAttemptId, nil for none.
+	retry *string
 }
 
 // ReceiveMessage hands out messages and hides them for a while. With a wait, it answers as soon as there is a message.
@@ -66,8 +68,10 @@ func (s *Service) newReceiver(ctx context.Context, in *sqs.ReceiveMessageInput) 
 	if n := in.WaitTimeSeconds; n != nil && (*n < 0 || *n > maxWait) {
 		return nil, invalidValue(*n, "WaitTimeSeconds", "Must be >= 0 and <= 20, if provided.")
 	}
-	if id := in.ReceiveRequestAttemptId; id != nil {
-		return nil, notForStandard(clip(*id), "ReceiveRequestAttemptId")
+	if rc.retry = in.ReceiveRequestAttemptId; rc.retry != nil {
+		if err := checkToken("ReceiveRequestAttemptId", *rc.retry); err != nil {
+			return nil, err
+		}
 	}
 	rc.system = append(slices.Clone(in.AttributeNames), in.MessageSystemAttributeNames...)
 	if len(rc.system) > 0 {
@@ -214,6 +218,10 @@ func systemValues(r *record, f *flight) map[string]string {
 		sqs.MessageSystemAttributeNameApproximateReceiveCount:          strconv.FormatUint(uint64(f.receives), 10),
 		sqs.MessageSystemAttributeNameApproximateFirstReceiveTimestamp: millis(f.first),
 		sqs.MessageSystemAttributeNameAWSTraceHeader:                   r.trace,
+		sqs.MessageSystemAttributeNameMessageGroupId:                   r.group,
+		sqs.MessageSystemAttributeNameMessageDeduplicationId:           r.dedup,
+		sqs.MessageSystemAttributeNameSequenceNumber:                   sequenceNumber(r.sequence),
+		sqs.MessageSystemAttributeNameDeadLetterQueueSourceArn:         r.source,
 	}
 }
 

@@ -35,8 +35,13 @@ type record struct {
 	sent time.Time
 	// sender is the principal's user id, trace the AWSTraceHeader.
 	sender, trace string
-	attributes    []attribute
-	body          string
+	// group is the MessageGroupId; dedup and sequence are those of a FIFO queue.
+	group, dedup string
+	sequence     uint64
+	// source is the ARN of the queue that gave the message up to this one.
+	source     string
+	attributes []attribute
+	body       string
 }
 
 // attribute is one message attribute. Records keep them sorted by name.
@@ -48,6 +53,8 @@ type attribute struct {
 
 const (
 	recordV1 = 1
+	// recordV2 has group, dedup, sequence and source behind the head; records without any of them stay short.
+	recordV2 = 2
 	// sentOffset is where the time of sending, in milliseconds since 1970, stands in a record.
 	sentOffset = 1 + len(messageID{})
 	// recordHead is the length of a record's fixed part.
@@ -59,14 +66,24 @@ var errMalformed = errors.New("sqs: malformed record")
 // encode writes the form's number, the id, the time in milliseconds, then sender, trace, and the attributes, each string after its
 // length, and the body as the rest.
 func (r *record) encode() []byte {
-	size := recordHead + 8 + len(r.sender) + len(r.trace) + len(r.body)
+	size := recordHead + 24 + len(r.sender) + len(r.trace) + len(r.body) + len(r.group) + len(r.dedup) + len(r.source)
 	for _, a := range r.attributes {
 		size += 8 + len(a.name) + len(a.dataType) + len(a.value)
 	}
 	out := make([]byte, 0, size)
-	out = append(out, recordV1)
+	version := byte(recordV1)
+	if r.group != "" || r.dedup != "" || r.sequence != 0 || r.source != "" {
+		version = recordV2
+	}
+	out = append(out, version)
 	out = append(out, r.id[:]...)
 	out = binary.BigEndian.AppendUint64(out, uint64(r.sent.UnixMilli()))
+	if version == recordV2 {
+		out = appendString(out, r.group)
+		out = appendString(out, r.dedup)
+		out = binary.AppendUvarint(out, r.sequence)
+		out = appendString(out, r.source)
+	}
 	out = appendString(out, r.sender)
 	out = appendString(out, r.trace)
 	out = binary.AppendUvarint(out, uint64(len(r.attributes)))
@@ -90,7 +107,7 @@ func appendString(out []byte, s string) []byte {
 
 // sentTime returns when an encoded record was sent, without decoding the rest.
 func sentTime(row []byte) (time.Time, error) {
-	if len(row) < recordHead || row[0] != recordV1 {
+	if len(row) < recordHead || row[0] != recordV1 && row[0] != recordV2 {
 		return time.Time{}, errMalformed
 	}
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(row[sentOffset:]))), nil
@@ -106,7 +123,11 @@ func decodeRecord(row []byte) (*record, error) {
 		return nil, err
 	}
 	d := decoder{rest: row[recordHead:]}
-	r := &record{id: idOf(row), sent: sent, sender: d.str(), trace: d.str()}
+	r := &record{id: idOf(row), sent: sent}
+	if row[0] == recordV2 {
+		r.group, r.dedup, r.sequence, r.source = d.str(), d.str(), d.uint(), d.str()
+	}
+	r.sender, r.trace = d.str(), d.str()
 	count := d.uint()
 	if count > maxAttributes {
 		return nil, errMalformed

@@ -19,6 +19,12 @@ type queueProperties struct {
 	MessageRetentionPeriod        *int      `cfn:"MessageRetentionPeriod"`
 	ReceiveMessageWaitTimeSeconds *int      `cfn:"ReceiveMessageWaitTimeSeconds"`
 	VisibilityTimeout             *int      `cfn:"VisibilityTimeout"`
+	RedrivePolicy                 cfn.JSON  `cfn:"RedrivePolicy"`
+	RedriveAllowPolicy            cfn.JSON  `cfn:"RedriveAllowPolicy"`
+	FifoQueue                     bool      `cfn:"FifoQueue,replace"`
+	ContentBasedDeduplication     bool      `cfn:"ContentBasedDeduplication"`
+	DeduplicationScope            string    `cfn:"DeduplicationScope"`
+	FifoThroughputLimit           string    `cfn:"FifoThroughputLimit"`
 	Tags                          []cfn.Tag `cfn:"Tags"`
 }
 
@@ -37,7 +43,40 @@ func (p *queueProperties) attributes() map[string]string {
 		}
 		out[n.name] = strconv.Itoa(value)
 	}
+	for name, policy := range map[string]cfn.JSON{"RedrivePolicy": p.RedrivePolicy, "RedriveAllowPolicy": p.RedriveAllowPolicy} {
+		// Templates write an empty object for none.
+		if out[name] = string(policy); policy == "{}" {
+			out[name] = ""
+		}
+	}
+	p.fifoAttributes(out)
 	return out
+}
+
+// fifoAttributes adds those of FIFO queues. A queue that is none is refused with them by the service.
+func (p *queueProperties) fifoAttributes(out map[string]string) {
+	if p.FifoQueue {
+		out["FifoQueue"] = "true"
+		out["DeduplicationScope"], out["FifoThroughputLimit"] = "queue", "perQueue"
+	}
+	if p.FifoQueue || p.ContentBasedDeduplication {
+		out["ContentBasedDeduplication"] = strconv.FormatBool(p.ContentBasedDeduplication)
+	}
+	for name, value := range map[string]string{"DeduplicationScope": p.DeduplicationScope, "FifoThroughputLimit": p.FifoThroughputLimit} {
+		if value != "" {
+			out[name] = value
+		}
+	}
+}
+
+// inlinePolicyProperties are those of AWS::SQS::QueueInlinePolicy.
+type inlinePolicyProperties struct {
+	PolicyDocument cfn.JSON `cfn:"PolicyDocument,required"`
+	Queue          string   `cfn:"Queue,required,replace"`
+}
+
+func (p *inlinePolicyProperties) many() *policyProperties {
+	return &policyProperties{PolicyDocument: p.PolicyDocument, Queues: []string{p.Queue}}
 }
 
 // policyProperties are those of AWS::SQS::QueuePolicy.
@@ -51,6 +90,21 @@ func (s *Service) resources() []cfn.ResourceType {
 	return []cfn.ResourceType{
 		cfn.Resource("AWS::SQS::Queue", cfn.Spec[queueProperties]{Create: r.createQueue, Update: r.updateQueue, Delete: r.deleteQueue}),
 		cfn.Resource("AWS::SQS::QueuePolicy", cfn.Spec[policyProperties]{Create: r.createPolicy, Update: r.updatePolicy, Delete: r.deletePolicy}),
+		cfn.Resource("AWS::SQS::QueueInlinePolicy", cfn.Spec[inlinePolicyProperties]{
+			Create: func(ctx context.Context, req *cfn.Request, p *inlinePolicyProperties) (*cfn.Result, error) {
+				if err := r.setPolicy(ctx, []string{p.Queue}, string(p.PolicyDocument)); err != nil {
+					return nil, err
+				}
+				// A queue has one such policy: its URL names it.
+				return &cfn.Result{PhysicalID: p.Queue}, nil
+			},
+			Update: func(ctx context.Context, req *cfn.Request, old, new *inlinePolicyProperties) (*cfn.Result, error) {
+				return r.updatePolicy(ctx, req, old.many(), new.many())
+			},
+			Delete: func(ctx context.Context, req *cfn.Request, p *inlinePolicyProperties) error {
+				return r.deletePolicy(ctx, req, p.many())
+			},
+		}),
 	}
 }
 
@@ -63,7 +117,11 @@ type resources struct {
 func (r resources) createQueue(ctx context.Context, req *cfn.Request, p *queueProperties) (*cfn.Result, error) {
 	name := p.QueueName
 	if name == "" {
-		name = req.GeneratedName
+		if name = req.GeneratedName; p.FifoQueue {
+			// The suffix counts: the end of the name, which makes it unique, stays.
+			const suffix = ".fifo"
+			name = name[max(0, len(name)+len(suffix)-80):] + suffix
+		}
 	}
 	out, err := r.client.CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: name, Attributes: p.attributes(), Tags: cfn.TagMap(req.Tags, p.Tags)})
 	if err != nil {

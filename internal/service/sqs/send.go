@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"croft/internal/awsapi/sqs"
@@ -14,6 +15,10 @@ import (
 type draft struct {
 	row []byte
 	id  messageID
+	// record is what row was made of.
+	record *record
+	// sequence is set when the message has been put into a FIFO queue.
+	sequence uint64
 	// size is what counts against the limits: the body and the attributes, without system attributes.
 	size int
 	// delay is in seconds; nil means the queue's.
@@ -40,16 +45,20 @@ func compose(call *cloud.Call, in *sendFields) (*draft, error) {
 	case in.delay != nil && (*in.delay < 0 || *in.delay > maxDelay):
 		return nil, invalidValue(*in.delay, "DelaySeconds", "DelaySeconds must be >= 0 and <= 900.")
 	}
-	if err := refuseFIFO("MessageGroupId", in.group); err != nil {
-		return nil, err
+	if in.group != nil {
+		if err := checkToken("MessageGroupId", *in.group); err != nil {
+			return nil, err
+		}
 	}
-	if err := refuseFIFO("MessageDeduplicationId", in.dedup); err != nil {
-		return nil, err
+	if in.dedup != nil {
+		if err := checkToken("MessageDeduplicationId", *in.dedup); err != nil {
+			return nil, err
+		}
 	}
 	if !validText(in.body) {
 		return nil, invalidContents()
 	}
-	r := record{id: newMessageID(), sent: call.Now, sender: senderID(call), body: in.body}
+	r := &record{id: newMessageID(), sent: call.Now, sender: senderID(call), body: in.body, group: wire.Value(in.group), dedup: wire.Value(in.dedup)}
 	d := &draft{id: r.id, delay: in.delay, size: len(in.body)}
 	var err error
 	if r.attributes, err = userAttributes(in.attributes); err != nil {
@@ -67,22 +76,17 @@ func compose(call *cloud.Call, in *sendFields) (*draft, error) {
 	for _, a := range r.attributes {
 		d.size += len(a.name) + len(a.dataType) + len(a.value)
 	}
-	d.row = r.encode()
+	d.row, d.record = r.encode(), r
 	d.bodyMD5 = hexMD5(d.row[len(d.row)-len(in.body):])
 	return d, nil
 }
 
-// refuseFIFO refuses a parameter of FIFO queues: first for its form, as the service does, then for itself. Standard queues use a group
-// to share themselves out fairly, which is not done here.
-func refuseFIFO(name string, value *string) error {
-	if value == nil {
-		return nil
+// checkToken checks the form of the ids that FIFO queues take.
+func checkToken(name, value string) error {
+	if n := len(value); n < 1 || n > 128 || !allOf(value, func(b byte) bool { return b > ' ' && b < 0x7f }) {
+		return invalidValue(clip(value), name, name+" can only include alphanumeric and punctuation characters. 1 to 128 in length.")
 	}
-	const reason = " can only include alphanumeric and punctuation characters. 1 to 128 in length."
-	if n := len(*value); n < 1 || n > 128 || !allOf(*value, func(b byte) bool { return b > ' ' && b < 0x7f }) {
-		return invalidValue(clip(*value), name, name+reason)
-	}
-	return notForStandard(*value, name)
+	return nil
 }
 
 // senderID is what receivers see as SenderId.
@@ -96,13 +100,31 @@ func senderID(call *cloud.Call) string {
 	return call.Account
 }
 
-// put writes the message into the queue: into its log, or as a flight if it is delayed.
-func put(tx kv.Tx, q *queue, d *draft, now time.Time) error {
-	if d.size > q.Settings.MaximumMessageSize {
-		return invalidParameter("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", q.Settings.MaximumMessageSize)
+// checkKind checks what a message must and must not have in a queue of this type. On AWS one message without it fails a whole batch.
+func checkKind(q *queue, d *draft) error {
+	switch {
+	case !q.Settings.FIFO:
+	case d.record.group == "":
+		return missingParameter("MessageGroupId")
+	case d.record.dedup == "" && !q.Settings.ContentDedup:
+		return invalidParameter("The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly")
 	}
+	return nil
+}
+
+// put writes the message into the queue: into its log, as a flight if it is delayed, or into its group.
+func (s *Service) put(tx kv.Tx, q *queue, d *draft, now time.Time) error {
 	delay := q.Settings.DelaySeconds
-	if d.delay != nil {
+	switch {
+	case q.Settings.FIFO && wire.Value(d.delay) != 0:
+		return notForType(strconv.Itoa(int(*d.delay)), "DelaySeconds")
+	case !q.Settings.FIFO && d.record.dedup != "":
+		return notForType(d.record.dedup, "MessageDeduplicationId")
+	case d.size > q.Settings.MaximumMessageSize:
+		return invalidParameter("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", q.Settings.MaximumMessageSize)
+	case q.Settings.FIFO:
+		return s.sendFIFO(tx, q, d, seconds(delay), now)
+	case d.delay != nil:
 		delay = int(*d.delay)
 	}
 	if delay == 0 {
@@ -122,14 +144,17 @@ func (s *Service) SendMessage(ctx context.Context, in *sqs.SendMessageInput) (*s
 		return nil, err
 	}
 	err = s.update(ctx, in.QueueUrl, func(_ context.Context, tx kv.Tx, _ string, q *queue) error {
-		return put(tx, q, d, call.Now)
+		if err := checkKind(q, d); err != nil {
+			return err
+		}
+		return s.put(tx, q, d, call.Now)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &sqs.SendMessageOutput{
 		MD5OfMessageBody: &d.bodyMD5, MD5OfMessageAttributes: d.userMD5, MD5OfMessageSystemAttributes: d.systemMD5,
-		MessageId: wire.Ptr(d.id.String()),
+		MessageId: wire.Ptr(d.id.String()), SequenceNumber: optional(sequenceNumber(d.sequence)),
 	}, nil
 }
 
@@ -159,16 +184,25 @@ func (s *Service) SendMessageBatch(ctx context.Context, in *sqs.SendMessageBatch
 	out := new(sqs.SendMessageBatchOutput)
 	err := s.update(ctx, in.QueueUrl, func(_ context.Context, tx kv.Tx, _ string, q *queue) error {
 		*out = sqs.SendMessageBatchOutput{}
+		for i, d := range drafts {
+			if refused[i] != nil {
+				continue
+			}
+			if err := checkKind(q, d); err != nil {
+				return err
+			}
+		}
 		return eachEntry(in.Entries, &out.Failed, func(i int, e *sqs.SendMessageBatchRequestEntry) (string, error) {
 			d := drafts[i]
 			if refused[i] != nil {
 				return e.Id, refused[i]
 			}
-			if err := put(tx, q, d, call.Now); err != nil {
+			if err := s.put(tx, q, d, call.Now); err != nil {
 				return e.Id, err
 			}
 			out.Successful = append(out.Successful, sqs.SendMessageBatchResultEntry{
 				Id: e.Id, MessageId: d.id.String(), MD5OfMessageBody: d.bodyMD5, MD5OfMessageAttributes: d.userMD5, MD5OfMessageSystemAttributes: d.systemMD5,
+				SequenceNumber: optional(sequenceNumber(d.sequence)),
 			})
 			return e.Id, nil
 		})
@@ -177,4 +211,12 @@ func (s *Service) SendMessageBatch(ctx context.Context, in *sqs.SendMessageBatch
 		return nil, err
 	}
 	return out, nil
+}
+
+// optional returns nil for an empty string.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }

@@ -23,6 +23,8 @@ type Service struct {
 	deps   service.Deps
 	claims claims
 	queues queueCache
+	// sequences makes the sequence numbers of FIFO queues.
+	sequences sequences
 }
 
 var _ sqs.API = (*Service)(nil)
@@ -34,7 +36,7 @@ func New(deps service.Deps) *Service { return &Service{deps: deps} }
 func (s *Service) Descriptor() service.Descriptor {
 	return service.Descriptor{
 		API: sqs.Service(), Impl: s,
-		Timers:    map[string]timer.Handler{sweepHandler: s.sweep},
+		Timers:    map[string]timer.Handler{sweepHandler: s.sweep, moveHandler: s.move},
 		Resources: s.resources(),
 	}
 }

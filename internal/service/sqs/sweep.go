@@ -17,7 +17,11 @@ const sweepBatch = 500
 
 // sweepInterval is how long expired messages that nobody meets may lie: they are neither delivered nor counted meanwhile.
 func sweepInterval(q *queue) time.Duration {
-	return min(max(q.Settings.retention()/4, time.Minute), time.Hour)
+	longest := time.Hour
+	if q.Settings.FIFO {
+		longest = remembered // deduplication ids are many
+	}
+	return min(max(q.Settings.retention()/4, time.Minute), longest)
 }
 
 func (s *Service) sweep(ctx context.Context, t timer.Timer) error {
@@ -31,15 +35,18 @@ func (s *Service) sweep(ctx context.Context, t timer.Timer) error {
 			return err
 		}
 		oldest := now.Add(-q.Settings.retention())
-		more, err := sweepLog(tx, q, oldest)
+		var more [2]bool
+		if q.Settings.FIFO {
+			if more[0], err = sweepGroups(tx, q, oldest, now); err == nil {
+				more[1], err = sweepTokens(tx, q, now)
+			}
+		} else if more[0], err = sweepLog(tx, q, oldest); err == nil {
+			more[1], err = sweepFlights(tx, q, oldest)
+		}
 		if err != nil {
 			return err
 		}
-		moreFlights, err := sweepFlights(tx, q, oldest)
-		if err != nil {
-			return err
-		}
-		if more || moreFlights {
+		if more[0] || more[1] {
 			return s.sweepAt(ctx, t.ID, now)
 		}
 		return s.sweepAt(ctx, t.ID, now.Add(sweepInterval(q)))
