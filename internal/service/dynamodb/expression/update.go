@@ -115,28 +115,26 @@ func (p *parser) section(op string, actions []action) ([]action, error) {
 
 // setValue reads an operand, or the sum or difference of two, in parentheses or not.
 func (p *parser) setValue() (*node, error) {
-	start := p.at
-	n, err := p.operand(updateWord)
-	if err != nil && p.tokens[start].text == "(" {
-		// The parentheses may stand around a sum.
-		failed := p.at
-		p.at = start + 1
-		if n, sumErr := p.setValue(); sumErr == nil && p.symbol(")") {
-			n.parens++
-			return n, nil
+	var first *node
+	var err error
+	if p.symbol("(") {
+		if first, err = p.setValue(); err == nil {
+			first.parens++
+			err = p.need(")")
 		}
-		p.at = failed
+	} else {
+		first, err = p.operand(updateWord)
 	}
-	if err != nil {
-		return nil, err
+	if err != nil || first.op == "+" || first.op == "-" {
+		return first, err
 	}
 	for _, op := range []string{"+", "-"} {
 		if p.symbol(op) {
 			second, err := p.operand(updateWord)
-			return &node{op: op, args: []*node{n, second}}, err
+			return &node{op: op, args: []*node{first, second}}, err
 		}
 	}
-	return n, nil
+	return first, nil
 }
 
 // checkUpdate checks in DynamoDB's order: all of the expression for one kind of mistake, then for the next.
