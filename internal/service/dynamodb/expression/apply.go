@@ -1,7 +1,6 @@
 package expression
 
 import (
-	"bytes"
 	"maps"
 	"slices"
 
@@ -116,17 +115,17 @@ func add(old, v *api.AttributeValue) (*api.AttributeValue, error) {
 	case v.N != nil:
 		return sum("+", *old.N, *v.N)
 	case v.SS != nil:
-		return &api.AttributeValue{SS: union(old.SS, v.SS, sameText)}, nil
+		return &api.AttributeValue{SS: union(old.SS, v.SS, textMember)}, nil
 	case v.NS != nil:
-		return &api.AttributeValue{NS: union(old.NS, v.NS, sameNumber)}, nil
+		return &api.AttributeValue{NS: union(old.NS, v.NS, numberMember)}, nil
 	}
-	return &api.AttributeValue{BS: union(old.BS, v.BS, bytes.Equal)}, nil
+	return &api.AttributeValue{BS: union(old.BS, v.BS, binaryMember)}, nil
 }
 
-func union[T any](a, b []T, same func(a, b T) bool) []T {
-	out := slices.Clone(a)
+func union[T any](a, b []T, member func(T) string) []T {
+	out, in := slices.Clone(a), table(a, member)
 	for _, x := range b {
-		if !has(a, x, same) {
+		if !in[member(x)] {
 			out = append(out, x)
 		}
 	}
@@ -140,11 +139,11 @@ func without(old, v *api.AttributeValue) (*api.AttributeValue, error) {
 	case typeOf(old) != typeOf(v):
 		return nil, errOperand()
 	case v.SS != nil:
-		out.SS = minus(old.SS, v.SS, sameText)
+		out.SS = minus(old.SS, v.SS, textMember)
 	case v.NS != nil:
-		out.NS = minus(old.NS, v.NS, sameNumber)
+		out.NS = minus(old.NS, v.NS, numberMember)
 	default:
-		out.BS = minus(old.BS, v.BS, bytes.Equal)
+		out.BS = minus(old.BS, v.BS, binaryMember)
 	}
 	if len(out.SS)+len(out.NS)+len(out.BS) == 0 {
 		return nil, nil
@@ -152,10 +151,11 @@ func without(old, v *api.AttributeValue) (*api.AttributeValue, error) {
 	return out, nil
 }
 
-func minus[T any](a, b []T, same func(a, b T) bool) []T {
+func minus[T any](a, b []T, member func(T) string) []T {
 	var out []T
+	in := table(b, member)
 	for _, x := range a {
-		if !has(b, x, same) {
+		if !in[member(x)] {
 			out = append(out, x)
 		}
 	}

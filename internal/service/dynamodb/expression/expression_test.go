@@ -33,7 +33,7 @@ func values() map[string]api.AttributeValue {
 	return map[string]api.AttributeValue{
 		":five": n("5.0"), ":one": n("1"), ":nine": n("9"), ":hell": s("hell"), ":x": s("x"), ":N": s("N"), ":bad": s("Q"),
 		":yx": {SS: []string{"y", "x"}}, ":z": {SS: []string{"z", "x"}}, ":l": l(s("new")), ":m": m("k", s("v")), ":t": {BOOL: &yes},
-		":big": n("1e125"), ":y": {SS: []string{"x", "y"}},
+		":big": n("1e125"), ":n21": {NS: []string{"2.0", "1"}}, ":y": {SS: []string{"x", "y"}},
 	}
 }
 
@@ -56,7 +56,7 @@ func TestConditions(t *testing.T) {
 		"attribute_not_exists(#dot)": true, "attribute_type(n, :N)": true, "attribute_type(t, :N)": false,
 		"begins_with(t, :hell)": true, "begins_with(n, :hell)": false, "contains(t, :hell)": true, "contains(ss, :x)": true,
 		"contains(ns, :one)": true, "contains(l, :one)": true, "contains(l, :nine)": false, "size(t) = :five": true,
-		"size(n) = :one": false, "size(b) < :five": true, "ss = :yx": true, "yes = :t": true,
+		"size(n) = :one": false, "size(b) < :five": true, "ss = :yx": true, "ss = :z": false, "ns = :n21": true, "contains(ns, :five)": false, "yes = :t": true,
 		"NOT n = :five": false, "NOT (n = :five AND t = :x)": true, "n = :one OR n = :nine OR n = :five": true,
 		"n = :one AND n = :one OR n = :five": true, "n = :one AND (n = :one OR n = :five)": false,
 		"(n) = (:five)": true, "(size(t)) > :one": true, "not not n = :five": true, "n=:five and(t<>:x)": true,

@@ -54,7 +54,27 @@ func sameNumber(a, b string) bool {
 	return a == b || ok && order == 0
 }
 
-func sameText(a, b string) bool { return a == b }
+// Members of sets have texts that are the same when they are: sets may be large, and are compared through tables of these.
+func textMember(s string) string { return s }
+
+func binaryMember(b []byte) string { return string(b) }
+
+func numberMember(s string) string {
+	d, err := decimal.Parse(s)
+	if err != nil {
+		return s
+	}
+	return string(d.Append(nil))
+}
+
+// table returns the members of a set.
+func table[T any](set []T, member func(T) string) map[string]bool {
+	out := make(map[string]bool, len(set))
+	for _, x := range set {
+		out[member(x)] = true
+	}
+	return out
+}
 
 // equal reports whether two values are of one type and the same. Sets have no order.
 func equal(a, b *api.AttributeValue) bool {
@@ -67,11 +87,11 @@ func equal(a, b *api.AttributeValue) bool {
 	case a.NULL != nil:
 		return true
 	case a.SS != nil:
-		return sameSet(a.SS, b.SS, sameText)
+		return sameSet(a.SS, b.SS, textMember)
 	case a.NS != nil:
-		return sameSet(a.NS, b.NS, sameNumber)
+		return sameSet(a.NS, b.NS, numberMember)
 	case a.BS != nil:
-		return sameSet(a.BS, b.BS, bytes.Equal)
+		return sameSet(a.BS, b.BS, binaryMember)
 	case a.L != nil:
 		return slices.EqualFunc(a.L, b.L, func(x, y api.AttributeValue) bool { return equal(&x, &y) })
 	case a.M != nil:
@@ -81,20 +101,17 @@ func equal(a, b *api.AttributeValue) bool {
 	return ok && order == 0
 }
 
-func sameSet[T any](a, b []T, same func(a, b T) bool) bool {
+func sameSet[T any](a, b []T, member func(T) string) bool {
 	if len(a) != len(b) {
 		return false
 	}
+	in := table(b, member)
 	for _, x := range a {
-		if !has(b, x, same) {
+		if !in[member(x)] {
 			return false
 		}
 	}
 	return true
-}
-
-func has[T any](set []T, x T, same func(a, b T) bool) bool {
-	return slices.ContainsFunc(set, func(y T) bool { return same(x, y) })
 }
 
 func sameMap(a, b map[string]api.AttributeValue) bool {
@@ -120,9 +137,9 @@ func contains(whole, part *api.AttributeValue) bool {
 	case whole.SS != nil && part.S != nil:
 		return slices.Contains(whole.SS, *part.S)
 	case whole.NS != nil && part.N != nil:
-		return has(whole.NS, *part.N, sameNumber)
+		return slices.ContainsFunc(whole.NS, func(x string) bool { return sameNumber(x, *part.N) })
 	case whole.BS != nil && part.B != nil:
-		return has(whole.BS, part.B, bytes.Equal)
+		return slices.ContainsFunc(whole.BS, func(x []byte) bool { return bytes.Equal(x, part.B) })
 	case whole.L != nil:
 		return slices.ContainsFunc(whole.L, func(e api.AttributeValue) bool { return equal(&e, part) })
 	}
