@@ -73,13 +73,17 @@ func parseQuery(in *api.QueryInput) (*query, error) {
 	}
 	q := &query{page: *newPage(in.Limit, in.Select), start: in.ExclusiveStartKey, index: in.IndexName}
 	q.reverse = in.ScanIndexForward != nil && !*in.ScanIndexForward
-	if q.keys, err = set.KeyConditions(*in.KeyConditionExpression); err != nil {
+	keys, err := set.Condition("KeyConditionExpression", *in.KeyConditionExpression)
+	if err != nil {
 		return nil, err
 	}
 	if err := q.parse(set, in.FilterExpression, in.ProjectionExpression); err != nil {
 		return nil, err
 	}
 	if err := set.Unused(); err != nil {
+		return nil, err
+	}
+	if q.keys, err = keys.KeyConditions(); err != nil {
 		return nil, err
 	}
 	if len(q.keys) > 2 {

@@ -282,8 +282,17 @@ func TestBadUpdates(t *testing.T) {
 	}
 }
 
+func keys(t testing.TB, text string) ([]KeyCondition, error) {
+	t.Helper()
+	c, err := set(t).Condition("KeyConditionExpression", text)
+	if err != nil {
+		return nil, err
+	}
+	return c.KeyConditions()
+}
+
 func TestKeyConditions(t *testing.T) {
-	got, err := set(t).KeyConditions("id = :x AND (:one <= #n)")
+	got, err := keys(t, "id = :x AND (:one <= #n)")
 	if want := []KeyCondition{{"id", "=", []api.AttributeValue{s("x")}}, {"n", ">=", []api.AttributeValue{n("1")}}}; err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v (%v)", got, err)
 	}
@@ -300,7 +309,7 @@ func TestKeyConditions(t *testing.T) {
 		"begins_with(:x, t)":   "Invalid condition in KeyConditionExpression: begins_with operator must have the key attribute as its first operand",
 		"id = ":                `Invalid KeyConditionExpression: Syntax error; token: "<EOF>", near: "="`,
 	} {
-		if _, err := set(t).KeyConditions(text); err == nil || err.Error() != "ValidationException: "+want {
+		if _, err := keys(t, text); err == nil || err.Error() != "ValidationException: "+want {
 			t.Errorf("%s: got %v", text, err)
 		}
 	}
@@ -329,7 +338,7 @@ func FuzzExpressions(f *testing.F) {
 				u.Touched().Apply(after)
 			}
 		}
-		_, _ = set(t).KeyConditions(text)
+		_, _ = keys(t, text)
 		if !reflect.DeepEqual(before, item()) {
 			t.Errorf("%q changed its operand", text)
 		}

@@ -14,15 +14,9 @@ type KeyCondition struct {
 	Values []api.AttributeValue
 }
 
-// KeyConditions parses a KeyConditionExpression. What each condition may be, key by key, is the table's to say; here is at least one
-// and no more than one for each attribute.
-func (s *Set) KeyConditions(text string) ([]KeyCondition, error) {
-	c, err := s.Condition("KeyConditionExpression", text)
-	if err != nil {
-		return nil, err
-	}
-	return keyConditions(c.root, nil)
-}
+// KeyConditions returns what a condition asks of each attribute, when it is one that a KeyConditionExpression may be. What each of them
+// may be, key by key, is the table's to say; here is at least one and no more than one for each attribute.
+func (c *Condition) KeyConditions() ([]KeyCondition, error) { return keyConditions(c.root, nil) }
 
 func keyConditions(n *node, out []KeyCondition) ([]KeyCondition, error) {
 	if err := checkKeyOperator(n); err != nil {
