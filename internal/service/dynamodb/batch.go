@@ -76,10 +76,16 @@ func (s *Service) batchGets(ctx context.Context, in *api.BatchGetItemInput) ([]b
 		if err != nil {
 			return nil, err
 		}
+		seen := make(map[string]bool, len(req.Keys))
 		for _, key := range req.Keys {
-			if err := checkValues(key); err != nil {
+			canonical, _, err := encodeItem(key)
+			if err != nil {
 				return nil, err
 			}
+			if seen[string(canonical)] {
+				return nil, errDuplicates()
+			}
+			seen[string(canonical)] = true
 			gets = append(gets, batchGet{get{name, key, projection}, given, req.ConsistentRead})
 			if len(gets) > maxBatchGets {
 				return nil, validation("Too many items requested for the BatchGetItem call")

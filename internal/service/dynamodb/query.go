@@ -97,6 +97,9 @@ func (q *query) rng(t *table) (kv.Range, error) {
 	if q.index != nil {
 		return kv.Range{}, validation("The table does not have the specified index: %s", *q.index)
 	}
+	if err := q.checkStart(t); err != nil {
+		return kv.Range{}, err
+	}
 	partition, sort, err := q.conditions(t)
 	if err != nil {
 		return kv.Range{}, err
@@ -202,8 +205,8 @@ func (t *table) queryRange(partition, sort *expression.KeyCondition) (whole, rng
 // after returns the first key that can follow key: every key of another item is larger or does not follow it.
 func after(key kv.Key) kv.Key { return append(bytes.Clone(key), 0) }
 
-// from narrows rng to what comes after ExclusiveStartKey.
-func (q *query) from(t *table, whole kv.Range, sort *expression.KeyCondition, rng *kv.Range) error {
+// checkStart checks the attributes of ExclusiveStartKey, which comes before the conditions.
+func (q *query) checkStart(t *table) error {
 	if q.start == nil {
 		return nil
 	}
@@ -211,9 +214,21 @@ func (q *query) from(t *table, whole kv.Range, sort *expression.KeyCondition, rn
 		return validation("The provided starting key is invalid")
 	}
 	for _, part := range t.keys() {
-		if _, ok := q.start[part.name]; !ok {
+		v, ok := q.start[part.name]
+		if !ok {
 			return validation("The provided starting key is invalid")
 		}
+		if typeOf(&v) != part.typ {
+			return validation("The provided key element does not match the schema")
+		}
+	}
+	return nil
+}
+
+// from narrows rng to what comes after ExclusiveStartKey.
+func (q *query) from(t *table, whole kv.Range, sort *expression.KeyCondition, rng *kv.Range) error {
+	if q.start == nil {
+		return nil
 	}
 	start, err := t.keyOf(q.start)
 	if err != nil {

@@ -59,7 +59,7 @@ func TestConditions(t *testing.T) {
 		"size(n) = :one": false, "size(b) < :five": true, "ss = :yx": true, "ss = :z": false, "ns = :n21": true, "contains(ns, :five)": false, "yes = :t": true,
 		"NOT n = :five": false, "NOT (n = :five AND t = :x)": true, "n = :one OR n = :nine OR n = :five": true,
 		"n = :one AND n = :one OR n = :five": true, "n = :one AND (n = :one OR n = :five)": false,
-		"(n) = (:five)": true, "(size(t)) > :one": true, "not not n = :five": true, "n=:five and(t<>:x)": true,
+		"(n) = (:five)": true, "(m).a[1].q = :one": false, ":one < (m.a)[1].q": true, "(size(t)) > :one": true, "not not n = :five": true, "n=:five and(t<>:x)": true,
 	} {
 		c, err := set(t).Condition("ConditionExpression", text)
 		if err != nil {

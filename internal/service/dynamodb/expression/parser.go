@@ -88,7 +88,11 @@ func (p *parser) path(words func(string) bool) (*node, error) {
 		return nil, p.syntax()
 	}
 	p.at++
-	n := &node{op: opPath, raw: []rawElement{{token: first}}}
+	return p.elements(&node{op: opPath, raw: []rawElement{{token: first}}}, words)
+}
+
+// elements reads what a path goes on with and appends it to n.
+func (p *parser) elements(n *node, words func(string) bool) (*node, error) {
 	for {
 		switch {
 		case p.symbol("."):
@@ -126,7 +130,10 @@ func (p *parser) operand(words func(string) bool) (*node, error) {
 			return nil, err
 		}
 		n.parens++
-		return n, p.need(")")
+		if err := p.need(")"); err != nil || n.op != opPath {
+			return n, err
+		}
+		return p.elements(n, words)
 	}
 	t := p.peek()
 	if t.kind == kindValue {
@@ -237,6 +244,9 @@ func (p *parser) primary() (*node, error) {
 		if first, err = p.or(); err == nil {
 			first.parens++
 			err = p.need(")")
+		}
+		if err == nil && first.op == opPath {
+			first, err = p.elements(first, conditionWord)
 		}
 	} else {
 		first, err = p.operand(conditionWord)
