@@ -54,8 +54,12 @@ func parseQuery(in *api.QueryInput) (*query, error) {
 		[]param{{projectionParam, in.ProjectionExpression != nil}, {filterParam, in.FilterExpression != nil},
 			{"KeyConditionExpression", in.KeyConditionExpression != nil}},
 		[]param{{"AttributesToGet", in.AttributesToGet != nil}, {"QueryFilter", in.QueryFilter != nil},
-			{"ConditionalOperator", in.ConditionalOperator != nil}, {"KeyConditions", in.KeyConditions != nil}}}
+			{"ConditionalOperator", in.ConditionalOperator != nil}, {"KeyConditions", in.KeyConditions != nil && in.KeyConditionExpression != nil}}}
 	if err := exprs.check("Query"); err != nil {
+		return nil, err
+	}
+	// On AWS these go with the other expressions, which is no conflict to report.
+	if err := refuse("Query", param{"KeyConditions", in.KeyConditions != nil}); err != nil {
 		return nil, err
 	}
 	if err := checkValues(in.ExclusiveStartKey); err != nil {
