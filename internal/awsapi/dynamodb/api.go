@@ -7,6 +7,8 @@ import "croft/internal/wire"
 
 // API is the service: one method per operation.
 type API interface {
+	BatchGetItem(context.Context, *BatchGetItemInput) (*BatchGetItemOutput, error)
+	BatchWriteItem(context.Context, *BatchWriteItemInput) (*BatchWriteItemOutput, error)
 	CreateTable(context.Context, *CreateTableInput) (*CreateTableOutput, error)
 	DeleteItem(context.Context, *DeleteItemInput) (*DeleteItemOutput, error)
 	DeleteTable(context.Context, *DeleteTableInput) (*DeleteTableOutput, error)
@@ -14,7 +16,11 @@ type API interface {
 	GetItem(context.Context, *GetItemInput) (*GetItemOutput, error)
 	ListTables(context.Context, *ListTablesInput) (*ListTablesOutput, error)
 	PutItem(context.Context, *PutItemInput) (*PutItemOutput, error)
+	Query(context.Context, *QueryInput) (*QueryOutput, error)
 	Scan(context.Context, *ScanInput) (*ScanOutput, error)
+	TransactGetItems(context.Context, *TransactGetItemsInput) (*TransactGetItemsOutput, error)
+	TransactWriteItems(context.Context, *TransactWriteItemsInput) (*TransactWriteItemsOutput, error)
+	UpdateItem(context.Context, *UpdateItemInput) (*UpdateItemOutput, error)
 }
 
 // Unimplemented answers every operation with an error that names it. Services embed it, so that an operation without a
@@ -22,6 +28,16 @@ type API interface {
 type Unimplemented struct{}
 
 var _ API = Unimplemented{}
+
+// BatchGetItem answers NotImplemented.
+func (Unimplemented) BatchGetItem(context.Context, *BatchGetItemInput) (*BatchGetItemOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "BatchGetItem")
+}
+
+// BatchWriteItem answers NotImplemented.
+func (Unimplemented) BatchWriteItem(context.Context, *BatchWriteItemInput) (*BatchWriteItemOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "BatchWriteItem")
+}
 
 // CreateTable answers NotImplemented.
 func (Unimplemented) CreateTable(context.Context, *CreateTableInput) (*CreateTableOutput, error) {
@@ -58,7 +74,27 @@ func (Unimplemented) PutItem(context.Context, *PutItemInput) (*PutItemOutput, er
 	return nil, wire.NotImplemented("dynamodb", "PutItem")
 }
 
+// Query answers NotImplemented.
+func (Unimplemented) Query(context.Context, *QueryInput) (*QueryOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "Query")
+}
+
 // Scan answers NotImplemented.
 func (Unimplemented) Scan(context.Context, *ScanInput) (*ScanOutput, error) {
 	return nil, wire.NotImplemented("dynamodb", "Scan")
+}
+
+// TransactGetItems answers NotImplemented.
+func (Unimplemented) TransactGetItems(context.Context, *TransactGetItemsInput) (*TransactGetItemsOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "TransactGetItems")
+}
+
+// TransactWriteItems answers NotImplemented.
+func (Unimplemented) TransactWriteItems(context.Context, *TransactWriteItemsInput) (*TransactWriteItemsOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "TransactWriteItems")
+}
+
+// UpdateItem answers NotImplemented.
+func (Unimplemented) UpdateItem(context.Context, *UpdateItemInput) (*UpdateItemOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "UpdateItem")
 }

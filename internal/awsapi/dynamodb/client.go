@@ -11,6 +11,16 @@ type Client struct{ caller wire.Caller }
 // NewClient returns a client whose calls go through caller.
 func NewClient(caller wire.Caller) Client { return Client{caller} }
 
+// BatchGetItem calls the operation of that name.
+func (c Client) BatchGetItem(ctx context.Context, in *BatchGetItemInput) (*BatchGetItemOutput, error) {
+	return wire.Call[BatchGetItemOutput](ctx, c.caller, &service, &opBatchGetItem, in)
+}
+
+// BatchWriteItem calls the operation of that name.
+func (c Client) BatchWriteItem(ctx context.Context, in *BatchWriteItemInput) (*BatchWriteItemOutput, error) {
+	return wire.Call[BatchWriteItemOutput](ctx, c.caller, &service, &opBatchWriteItem, in)
+}
+
 // CreateTable calls the operation of that name.
 func (c Client) CreateTable(ctx context.Context, in *CreateTableInput) (*CreateTableOutput, error) {
 	return wire.Call[CreateTableOutput](ctx, c.caller, &service, &opCreateTable, in)
@@ -46,7 +56,27 @@ func (c Client) PutItem(ctx context.Context, in *PutItemInput) (*PutItemOutput, 
 	return wire.Call[PutItemOutput](ctx, c.caller, &service, &opPutItem, in)
 }
 
+// Query calls the operation of that name.
+func (c Client) Query(ctx context.Context, in *QueryInput) (*QueryOutput, error) {
+	return wire.Call[QueryOutput](ctx, c.caller, &service, &opQuery, in)
+}
+
 // Scan calls the operation of that name.
 func (c Client) Scan(ctx context.Context, in *ScanInput) (*ScanOutput, error) {
 	return wire.Call[ScanOutput](ctx, c.caller, &service, &opScan, in)
+}
+
+// TransactGetItems calls the operation of that name.
+func (c Client) TransactGetItems(ctx context.Context, in *TransactGetItemsInput) (*TransactGetItemsOutput, error) {
+	return wire.Call[TransactGetItemsOutput](ctx, c.caller, &service, &opTransactGetItems, in)
+}
+
+// TransactWriteItems calls the operation of that name.
+func (c Client) TransactWriteItems(ctx context.Context, in *TransactWriteItemsInput) (*TransactWriteItemsOutput, error) {
+	return wire.Call[TransactWriteItemsOutput](ctx, c.caller, &service, &opTransactWriteItems, in)
+}
+
+// UpdateItem calls the operation of that name.
+func (c Client) UpdateItem(ctx context.Context, in *UpdateItemInput) (*UpdateItemOutput, error) {
+	return wire.Call[UpdateItemOutput](ctx, c.caller, &service, &opUpdateItem, in)
 }

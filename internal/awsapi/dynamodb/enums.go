@@ -2,6 +2,13 @@
 
 package dynamodb
 
+// The values of AttributeAction.
+const (
+	AttributeActionADD    = "ADD"
+	AttributeActionPUT    = "PUT"
+	AttributeActionDELETE = "DELETE"
+)
+
 // The values of BillingMode.
 const (
 	BillingModePROVISIONED   = "PROVISIONED"

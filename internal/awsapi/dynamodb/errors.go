@@ -12,6 +12,13 @@ func NewConditionalCheckFailedException(format string, args ...any) *cloud.Error
 	return wire.NewError(&errorConditionalCheckFailedException, format, args)
 }
 
+var errorIdempotentParameterMismatchException = wire.ErrorTrait{Code: "IdempotentParameterMismatchException", QueryCode: "", Status: 400}
+
+// NewIdempotentParameterMismatchException returns the error IdempotentParameterMismatchException, of HTTP status 400.
+func NewIdempotentParameterMismatchException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorIdempotentParameterMismatchException, format, args)
+}
+
 var errorInternalServerError = wire.ErrorTrait{Code: "InternalServerError", QueryCode: "", Status: 500}
 
 // NewInternalServerError returns the error InternalServerError, of HTTP status 500.
@@ -75,9 +82,23 @@ func NewThrottlingException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorThrottlingException, format, args)
 }
 
+var errorTransactionCanceledException = wire.ErrorTrait{Code: "TransactionCanceledException", QueryCode: "", Status: 400}
+
+// NewTransactionCanceledException returns the error TransactionCanceledException, of HTTP status 400.
+func NewTransactionCanceledException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorTransactionCanceledException, format, args)
+}
+
 var errorTransactionConflictException = wire.ErrorTrait{Code: "TransactionConflictException", QueryCode: "", Status: 400}
 
 // NewTransactionConflictException returns the error TransactionConflictException, of HTTP status 400.
 func NewTransactionConflictException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorTransactionConflictException, format, args)
+}
+
+var errorTransactionInProgressException = wire.ErrorTrait{Code: "TransactionInProgressException", QueryCode: "", Status: 400}
+
+// NewTransactionInProgressException returns the error TransactionInProgressException, of HTTP status 400.
+func NewTransactionInProgressException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorTransactionInProgressException, format, args)
 }

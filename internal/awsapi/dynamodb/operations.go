@@ -5,9 +5,35 @@ package dynamodb
 import "context"
 import "croft/internal/wire"
 
+var opBatchGetItem = wire.Operation{
+	Name: "BatchGetItem", Status: 200, Route: wire.Route{},
+	Input: 16, Output: 17, Schema: &schema,
+	New: func() any { return new(BatchGetItemInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).BatchGetItem(ctx, in.(*BatchGetItemInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opBatchWriteItem = wire.Operation{
+	Name: "BatchWriteItem", Status: 200, Route: wire.Route{},
+	Input: 20, Output: 21, Schema: &schema,
+	New: func() any { return new(BatchWriteItemInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).BatchWriteItem(ctx, in.(*BatchWriteItemInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opCreateTable = wire.Operation{
 	Name: "CreateTable", Status: 200, Route: wire.Route{},
-	Input: 28, Output: 29, Schema: &schema,
+	Input: 44, Output: 45, Schema: &schema,
 	New: func() any { return new(CreateTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateTable(ctx, in.(*CreateTableInput))
@@ -20,7 +46,7 @@ var opCreateTable = wire.Operation{
 
 var opDeleteItem = wire.Operation{
 	Name: "DeleteItem", Status: 200, Route: wire.Route{},
-	Input: 31, Output: 32, Schema: &schema,
+	Input: 48, Output: 49, Schema: &schema,
 	New: func() any { return new(DeleteItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteItem(ctx, in.(*DeleteItemInput))
@@ -33,7 +59,7 @@ var opDeleteItem = wire.Operation{
 
 var opDeleteTable = wire.Operation{
 	Name: "DeleteTable", Status: 200, Route: wire.Route{},
-	Input: 33, Output: 34, Schema: &schema,
+	Input: 51, Output: 52, Schema: &schema,
 	New: func() any { return new(DeleteTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteTable(ctx, in.(*DeleteTableInput))
@@ -46,7 +72,7 @@ var opDeleteTable = wire.Operation{
 
 var opDescribeTable = wire.Operation{
 	Name: "DescribeTable", Status: 200, Route: wire.Route{},
-	Input: 36, Output: 37, Schema: &schema,
+	Input: 54, Output: 55, Schema: &schema,
 	New: func() any { return new(DescribeTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeTable(ctx, in.(*DescribeTableInput))
@@ -59,7 +85,7 @@ var opDescribeTable = wire.Operation{
 
 var opGetItem = wire.Operation{
 	Name: "GetItem", Status: 200, Route: wire.Route{},
-	Input: 46, Output: 47, Schema: &schema,
+	Input: 65, Output: 66, Schema: &schema,
 	New: func() any { return new(GetItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetItem(ctx, in.(*GetItemInput))
@@ -72,7 +98,7 @@ var opGetItem = wire.Operation{
 
 var opListTables = wire.Operation{
 	Name: "ListTables", Status: 200, Route: wire.Route{},
-	Input: 75, Output: 77, Schema: &schema,
+	Input: 103, Output: 105, Schema: &schema,
 	New: func() any { return new(ListTablesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTables(ctx, in.(*ListTablesInput))
@@ -85,7 +111,7 @@ var opListTables = wire.Operation{
 
 var opPutItem = wire.Operation{
 	Name: "PutItem", Status: 200, Route: wire.Route{},
-	Input: 102, Output: 104, Schema: &schema,
+	Input: 131, Output: 133, Schema: &schema,
 	New: func() any { return new(PutItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutItem(ctx, in.(*PutItemInput))
@@ -96,12 +122,64 @@ var opPutItem = wire.Operation{
 	},
 }
 
+var opQuery = wire.Operation{
+	Name: "Query", Status: 200, Route: wire.Route{},
+	Input: 135, Output: 136, Schema: &schema,
+	New: func() any { return new(QueryInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).Query(ctx, in.(*QueryInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opScan = wire.Operation{
 	Name: "Scan", Status: 200, Route: wire.Route{},
-	Input: 132, Output: 133, Schema: &schema,
+	Input: 164, Output: 165, Schema: &schema,
 	New: func() any { return new(ScanInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Scan(ctx, in.(*ScanInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opTransactGetItems = wire.Operation{
+	Name: "TransactGetItems", Status: 200, Route: wire.Route{},
+	Input: 195, Output: 196, Schema: &schema,
+	New: func() any { return new(TransactGetItemsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).TransactGetItems(ctx, in.(*TransactGetItemsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opTransactWriteItems = wire.Operation{
+	Name: "TransactWriteItems", Status: 200, Route: wire.Route{},
+	Input: 199, Output: 200, Schema: &schema,
+	New: func() any { return new(TransactWriteItemsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).TransactWriteItems(ctx, in.(*TransactWriteItemsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opUpdateItem = wire.Operation{
+	Name: "UpdateItem", Status: 200, Route: wire.Route{},
+	Input: 206, Output: 207, Schema: &schema,
+	New: func() any { return new(UpdateItemInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).UpdateItem(ctx, in.(*UpdateItemInput))
 		if err != nil {
 			return nil, err
 		}

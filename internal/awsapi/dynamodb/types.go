@@ -31,10 +31,50 @@ type AttributeValue struct {
 	BOOL *bool
 }
 
+// AttributeValueUpdate is the model's AttributeValueUpdate.
+type AttributeValueUpdate struct {
+	Value  *AttributeValue
+	Action *string
+}
+
+// BatchGetItemInput is the model's BatchGetItemInput.
+type BatchGetItemInput struct {
+	RequestItems           map[string]KeysAndAttributes // required
+	ReturnConsumedCapacity *string
+}
+
+// BatchGetItemOutput is the model's BatchGetItemOutput.
+type BatchGetItemOutput struct {
+	Responses        map[string][]map[string]AttributeValue
+	UnprocessedKeys  map[string]KeysAndAttributes
+	ConsumedCapacity []ConsumedCapacity
+}
+
+// BatchWriteItemInput is the model's BatchWriteItemInput.
+type BatchWriteItemInput struct {
+	RequestItems                map[string][]WriteRequest // required
+	ReturnConsumedCapacity      *string
+	ReturnItemCollectionMetrics *string
+}
+
+// BatchWriteItemOutput is the model's BatchWriteItemOutput.
+type BatchWriteItemOutput struct {
+	UnprocessedItems      map[string][]WriteRequest
+	ItemCollectionMetrics map[string][]ItemCollectionMetrics
+	ConsumedCapacity      []ConsumedCapacity
+}
+
 // BillingModeSummary is the model's BillingModeSummary.
 type BillingModeSummary struct {
 	BillingMode                       *string
 	LastUpdateToPayPerRequestDateTime *time.Time
+}
+
+// CancellationReason is the model's CancellationReason.
+type CancellationReason struct {
+	Item    map[string]AttributeValue
+	Code    *string
+	Message *string
 }
 
 // Capacity is the model's Capacity.
@@ -48,6 +88,16 @@ type Capacity struct {
 type Condition struct {
 	AttributeValueList []AttributeValue
 	ComparisonOperator string
+}
+
+// ConditionCheck is the model's ConditionCheck.
+type ConditionCheck struct {
+	Key                                 map[string]AttributeValue // required
+	TableName                           string
+	ConditionExpression                 string
+	ExpressionAttributeNames            map[string]string
+	ExpressionAttributeValues           map[string]AttributeValue
+	ReturnValuesOnConditionCheckFailure *string
 }
 
 // ConsumedCapacity is the model's ConsumedCapacity.
@@ -87,6 +137,16 @@ type CreateTableOutput struct {
 	TableDescription *TableDescription
 }
 
+// Delete is the model's Delete.
+type Delete struct {
+	Key                                 map[string]AttributeValue // required
+	TableName                           string
+	ConditionExpression                 *string
+	ExpressionAttributeNames            map[string]string
+	ExpressionAttributeValues           map[string]AttributeValue
+	ReturnValuesOnConditionCheckFailure *string
+}
+
 // DeleteItemInput is the model's DeleteItemInput.
 type DeleteItemInput struct {
 	TableName                           string
@@ -107,6 +167,11 @@ type DeleteItemOutput struct {
 	Attributes            map[string]AttributeValue
 	ConsumedCapacity      *ConsumedCapacity
 	ItemCollectionMetrics *ItemCollectionMetrics
+}
+
+// DeleteRequest is the model's DeleteRequest.
+type DeleteRequest struct {
+	Key map[string]AttributeValue // required
 }
 
 // DeleteTableInput is the model's DeleteTableInput.
@@ -135,6 +200,14 @@ type ExpectedAttributeValue struct {
 	Exists             *bool
 	ComparisonOperator *string
 	AttributeValueList []AttributeValue
+}
+
+// Get is the model's Get.
+type Get struct {
+	Key                      map[string]AttributeValue // required
+	TableName                string
+	ProjectionExpression     *string
+	ExpressionAttributeNames map[string]string
 }
 
 // GetItemInput is the model's GetItemInput.
@@ -198,10 +271,24 @@ type ItemCollectionMetrics struct {
 	SizeEstimateRangeGB []float64
 }
 
+// ItemResponse is the model's ItemResponse.
+type ItemResponse struct {
+	Item map[string]AttributeValue
+}
+
 // KeySchemaElement is the model's KeySchemaElement.
 type KeySchemaElement struct {
 	AttributeName string
 	KeyType       string
+}
+
+// KeysAndAttributes is the model's KeysAndAttributes.
+type KeysAndAttributes struct {
+	Keys                     []map[string]AttributeValue // required
+	AttributesToGet          []string
+	ConsistentRead           *bool
+	ProjectionExpression     *string
+	ExpressionAttributeNames map[string]string
 }
 
 // ListTablesInput is the model's ListTablesInput.
@@ -270,6 +357,16 @@ type ProvisionedThroughputOverride struct {
 	ReadCapacityUnits *int64
 }
 
+// Put is the model's Put.
+type Put struct {
+	Item                                map[string]AttributeValue // required
+	TableName                           string
+	ConditionExpression                 *string
+	ExpressionAttributeNames            map[string]string
+	ExpressionAttributeValues           map[string]AttributeValue
+	ReturnValuesOnConditionCheckFailure *string
+}
+
 // PutItemInput is the model's PutItemInput.
 type PutItemInput struct {
 	TableName                           string
@@ -290,6 +387,41 @@ type PutItemOutput struct {
 	Attributes            map[string]AttributeValue
 	ConsumedCapacity      *ConsumedCapacity
 	ItemCollectionMetrics *ItemCollectionMetrics
+}
+
+// PutRequest is the model's PutRequest.
+type PutRequest struct {
+	Item map[string]AttributeValue // required
+}
+
+// QueryInput is the model's QueryInput.
+type QueryInput struct {
+	TableName                 string
+	IndexName                 *string
+	Select                    *string
+	AttributesToGet           []string
+	Limit                     *int32
+	ConsistentRead            *bool
+	KeyConditions             map[string]Condition
+	QueryFilter               map[string]Condition
+	ConditionalOperator       *string
+	ScanIndexForward          *bool
+	ExclusiveStartKey         map[string]AttributeValue
+	ReturnConsumedCapacity    *string
+	ProjectionExpression      *string
+	FilterExpression          *string
+	KeyConditionExpression    *string
+	ExpressionAttributeNames  map[string]string
+	ExpressionAttributeValues map[string]AttributeValue
+}
+
+// QueryOutput is the model's QueryOutput.
+type QueryOutput struct {
+	Items            []map[string]AttributeValue
+	Count            *int32
+	ScannedCount     *int32
+	LastEvaluatedKey map[string]AttributeValue
+	ConsumedCapacity *ConsumedCapacity
 }
 
 // ReplicaDescription is the model's ReplicaDescription.
@@ -432,8 +564,88 @@ type ThrottlingReason struct {
 	Resource *string
 }
 
+// TransactGetItem is the model's TransactGetItem.
+type TransactGetItem struct {
+	Get *Get // required
+}
+
+// TransactGetItemsInput is the model's TransactGetItemsInput.
+type TransactGetItemsInput struct {
+	TransactItems          []TransactGetItem // required
+	ReturnConsumedCapacity *string
+}
+
+// TransactGetItemsOutput is the model's TransactGetItemsOutput.
+type TransactGetItemsOutput struct {
+	ConsumedCapacity []ConsumedCapacity
+	Responses        []ItemResponse
+}
+
+// TransactWriteItem is the model's TransactWriteItem.
+type TransactWriteItem struct {
+	ConditionCheck *ConditionCheck
+	Put            *Put
+	Delete         *Delete
+	Update         *Update
+}
+
+// TransactWriteItemsInput is the model's TransactWriteItemsInput.
+type TransactWriteItemsInput struct {
+	TransactItems               []TransactWriteItem // required
+	ReturnConsumedCapacity      *string
+	ReturnItemCollectionMetrics *string
+	ClientRequestToken          *string
+}
+
+// TransactWriteItemsOutput is the model's TransactWriteItemsOutput.
+type TransactWriteItemsOutput struct {
+	ConsumedCapacity      []ConsumedCapacity
+	ItemCollectionMetrics map[string][]ItemCollectionMetrics
+}
+
+// Update is the model's Update.
+type Update struct {
+	Key                                 map[string]AttributeValue // required
+	UpdateExpression                    string
+	TableName                           string
+	ConditionExpression                 *string
+	ExpressionAttributeNames            map[string]string
+	ExpressionAttributeValues           map[string]AttributeValue
+	ReturnValuesOnConditionCheckFailure *string
+}
+
+// UpdateItemInput is the model's UpdateItemInput.
+type UpdateItemInput struct {
+	TableName                           string
+	Key                                 map[string]AttributeValue // required
+	AttributeUpdates                    map[string]AttributeValueUpdate
+	Expected                            map[string]ExpectedAttributeValue
+	ConditionalOperator                 *string
+	ReturnValues                        *string
+	ReturnConsumedCapacity              *string
+	ReturnItemCollectionMetrics         *string
+	UpdateExpression                    *string
+	ConditionExpression                 *string
+	ExpressionAttributeNames            map[string]string
+	ExpressionAttributeValues           map[string]AttributeValue
+	ReturnValuesOnConditionCheckFailure *string
+}
+
+// UpdateItemOutput is the model's UpdateItemOutput.
+type UpdateItemOutput struct {
+	Attributes            map[string]AttributeValue
+	ConsumedCapacity      *ConsumedCapacity
+	ItemCollectionMetrics *ItemCollectionMetrics
+}
+
 // WarmThroughput is the model's WarmThroughput.
 type WarmThroughput struct {
 	ReadUnitsPerSecond  *int64
 	WriteUnitsPerSecond *int64
+}
+
+// WriteRequest is the model's WriteRequest.
+type WriteRequest struct {
+	PutRequest    *PutRequest
+	DeleteRequest *DeleteRequest
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	api "croft/internal/awsapi/dynamodb"
+	"croft/internal/service/dynamodb/decimal"
 	"croft/internal/wire"
 )
 
@@ -149,15 +150,15 @@ func (d *decoder) bytes() []byte { return append([]byte{}, d.text()...) }
 // number returns a number as it is answered.
 func (d *decoder) number() string {
 	s := d.text()
-	if !strings.Contains(s, compactMark) {
+	if !strings.Contains(s, decimal.CompactMark) {
 		return s
 	}
-	n, err := parseDecimal(s)
+	n, err := decimal.Parse(s)
 	if err != nil {
 		d.fail()
 		return ""
 	}
-	return string(n.append(nil))
+	return string(n.Append(nil))
 }
 
 func (d *decoder) texts() []string {

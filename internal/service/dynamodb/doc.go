@@ -1,14 +1,15 @@
 // Package dynamodb is Amazon DynamoDB: tables with a partition key and an optional sort key, and items in them.
 //
-// What is here: CreateTable, DescribeTable, DeleteTable, ListTables, PutItem, GetItem, DeleteItem and Scan, each with the service's own
-// checks and messages. What is not: indexes, streams, expressions and the legacy conditions, updates, queries, batches,
-// transactions, time to live, backups. A parameter that asks for one of them is refused by name.
+// What is here: tables without indexes, and items: put, get, update, delete, query, scan, batches and transactions, with expressions (package
+// expression) and the service's own checks and messages. What is not: indexes, streams, the parameters from before expressions, time to
+// live, backups, PartiQL. A parameter that asks for one of them is refused by name.
 //
 // Invariants:
 //
 //   - An item is stored in one canonical form: numbers normalised, attributes sorted, its size beside it. Whoever reads an item may rely
 //     on it.
 //   - The count and the size of a table are exact: they are commutative counters that change in the transaction that changes an item.
+//   - Every change of an item goes through write.apply, whichever operation asks for it.
 //   - Items of a deleted table are gone in the transaction that deletes it, and a table made again under its name has another id.
 //
 // Key layout, in the space of account, region and service:
@@ -18,6 +19,9 @@
 //	's' table id (16 bytes)                their size in bytes as AWS counts it, a counter
 //	'i' table id, hash (8 bytes), partition key, sort key (raw)
 //	                                       an item
+//	'c' client request token               what a transaction asked for under it, and until when that counts
+//	'e' end (8 bytes), client request token
+//	                                       the tokens in the order in which they end
 //
 // The hash spreads partitions and orders a Scan; the sort key's bytes have the order of its values.
 package dynamodb

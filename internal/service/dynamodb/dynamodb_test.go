@@ -2,7 +2,9 @@ package dynamodb_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +12,7 @@ import (
 
 	api "croft/internal/awsapi/dynamodb"
 	"croft/internal/cfn"
+	"croft/internal/cloud"
 	"croft/internal/service"
 	"croft/internal/service/dynamodb"
 	"croft/internal/service/servicetest"
@@ -266,5 +269,93 @@ func BenchmarkGetItem(b *testing.B) {
 		if _, err := c.GetItem(ctx, in); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestFailedConditionsSayWhatIsThere(t *testing.T) {
+	e, c := start(t)
+	table(t, e, c, "p:S")
+	item := map[string]api.AttributeValue{"p": text("x"), "v": number("1")}
+	put(t, e, c, item)
+	there := wire.Ptr("attribute_not_exists(p)")
+	_, err := c.PutItem(e.Context(), &api.PutItemInput{TableName: "aaa", Item: item, ConditionExpression: there,
+		ReturnValuesOnConditionCheckFailure: wire.Ptr("ALL_OLD")})
+	var failed *cloud.Error
+	if !errors.As(err, &failed) || !reflect.DeepEqual(failed.Fields["Item"], item) {
+		t.Errorf("got %v with %v", err, failed)
+	}
+	_, err = c.PutItem(e.Context(), &api.PutItemInput{TableName: "aaa", Item: item, ConditionExpression: there})
+	if !errors.As(err, &failed) || failed.Fields["Item"] != nil {
+		t.Errorf("got %v with %v", err, failed)
+	}
+	_, err = c.TransactWriteItems(e.Context(), &api.TransactWriteItemsInput{TransactItems: []api.TransactWriteItem{
+		{Delete: &api.Delete{TableName: "aaa", Key: map[string]api.AttributeValue{"p": text("y")}}},
+		{Put: &api.Put{TableName: "aaa", Item: item, ConditionExpression: there, ReturnValuesOnConditionCheckFailure: wire.Ptr("ALL_OLD")}},
+	}})
+	want := []api.CancellationReason{{Code: wire.Ptr("None")},
+		{Code: wire.Ptr("ConditionalCheckFailed"), Message: wire.Ptr("The conditional request failed"), Item: item}}
+	if !errors.As(err, &failed) || !reflect.DeepEqual(failed.Fields["CancellationReasons"], want) {
+		t.Errorf("got %v with %v", err, failed)
+	}
+}
+
+// TestConcurrentUpdatesAllCount checks that updates of one item do not lose one another, alone and in transactions.
+func TestConcurrentUpdatesAllCount(t *testing.T) {
+	e, c := start(t)
+	table(t, e, c, "p:S")
+	const workers, each = 4, 20
+	key := map[string]api.AttributeValue{"p": text("x")}
+	values := map[string]api.AttributeValue{":one": number("1")}
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for i := range each {
+				var err error
+				if i%2 == 0 {
+					_, err = c.UpdateItem(e.Context(), &api.UpdateItemInput{TableName: "aaa", Key: key,
+						UpdateExpression: wire.Ptr("ADD n :one"), ExpressionAttributeValues: values})
+				} else {
+					_, err = c.TransactWriteItems(e.Context(), &api.TransactWriteItemsInput{TransactItems: []api.TransactWriteItem{
+						{Update: &api.Update{TableName: "aaa", Key: key, UpdateExpression: "ADD n :one", ExpressionAttributeValues: values}}}})
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	out, err := c.GetItem(e.Context(), &api.GetItemInput{TableName: "aaa", Key: key})
+	if err != nil || *out.Item["n"].N != fmt.Sprint(workers*each) {
+		t.Errorf("got %v (%v)", out, err)
+	}
+}
+
+// TestPagesOfQueriesEndAt1MB checks that a page ends with the item that fills it, before the filter, and that pages continue.
+func TestPagesOfQueriesEndAt1MB(t *testing.T) {
+	e, c := start(t)
+	table(t, e, c, "p:S", "s:N")
+	const items = 5
+	for i := range items {
+		put(t, e, c, map[string]api.AttributeValue{"p": text("x"), "s": number(fmt.Sprint(i)), "v": text(strings.Repeat("v", 390<<10))})
+	}
+	var scanned, pages int32
+	in := &api.QueryInput{TableName: "aaa", KeyConditionExpression: wire.Ptr("p = :p"), FilterExpression: wire.Ptr("attribute_not_exists(v)"),
+		ExpressionAttributeValues: map[string]api.AttributeValue{":p": text("x")}}
+	for {
+		out, err := c.Query(e.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages++
+		if scanned += *out.ScannedCount; len(out.Items) != 0 {
+			t.Fatalf("got %d items through the filter", len(out.Items))
+		}
+		if in.ExclusiveStartKey = out.LastEvaluatedKey; out.LastEvaluatedKey == nil {
+			break
+		}
+	}
+	if scanned != items || pages != 2 {
+		t.Errorf("got %d items in %d pages", scanned, pages)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	api "croft/internal/awsapi/dynamodb"
+	"croft/internal/service/dynamodb/decimal"
 )
 
 // Limits of items. Source: DynamoDB Developer Guide, "Constraints in Amazon DynamoDB".
@@ -168,20 +169,20 @@ func (e *encoder) scalar(v *api.AttributeValue) error {
 
 // number writes a number as it is answered, or by digits and exponent where that would be mostly zeros.
 func (e *encoder) number(s string) error {
-	d, err := parseDecimal(s)
+	d, err := decimal.Parse(s)
 	if err != nil {
 		return err
 	}
-	var room [2 * maxDigits]byte
+	var room [2 * decimal.MaxDigits]byte
 	text := room[:0]
-	if d.wide() {
-		text = d.appendCompact(text)
+	if d.Wide() {
+		text = d.AppendCompact(text)
 	} else {
-		text = d.append(text)
+		text = d.Append(text)
 	}
 	e.length(len(text))
 	e.out = append(e.out, text...)
-	e.size += d.size()
+	e.size += d.Size()
 	return nil
 }
 

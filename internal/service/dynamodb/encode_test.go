@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	api "croft/internal/awsapi/dynamodb"
+	"croft/internal/service/dynamodb/decimal"
 	"croft/internal/wire"
 )
 
@@ -129,12 +130,12 @@ func FuzzNumber(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		d, err := parseDecimal(s)
+		d, err := decimal.Parse(s)
 		if err != nil {
 			return
 		}
-		canonical := string(d.append(nil))
-		again, err := parseDecimal(canonical)
+		canonical := string(d.Append(nil))
+		again, err := decimal.Parse(canonical)
 		if err != nil || again != d {
 			t.Fatalf("%q became %s, which is read as %v: %v", s, canonical, again, err)
 		}

@@ -2,14 +2,49 @@ package dynamodb
 
 import (
 	"context"
-	"errors"
 
 	api "croft/internal/awsapi/dynamodb"
 	"croft/internal/kv"
+	"croft/internal/service/dynamodb/expression"
 	"croft/internal/wire"
 )
 
-const returnOld = "ALL_OLD"
+// Values of ReturnValues. ALL_OLD is also one of ReturnValuesOnConditionCheckFailure.
+const (
+	returnOld        = "ALL_OLD"
+	returnUpdatedOld = "UPDATED_OLD"
+	returnNew        = "ALL_NEW"
+	returnUpdatedNew = "UPDATED_NEW"
+)
+
+const conditionParam = "ConditionExpression"
+
+// writeItem does w in a transaction of its own.
+func (s *Service) writeItem(ctx context.Context, w *write) (out written, err error) {
+	err = s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
+		t, err := s.tableForItems(tx, w.table)
+		if err != nil {
+			return err
+		}
+		key, err := w.key(t)
+		if err != nil {
+			return err
+		}
+		if w.update != nil {
+			if err := t.checkPaths(w.update); err != nil {
+				return err
+			}
+		}
+		if w.condition != nil {
+			if err := t.checkPaths(w.condition); err != nil {
+				return err
+			}
+		}
+		out, err = w.apply(tx, t, key)
+		return err
+	})
+	return out, err
+}
 
 // PutItem stores an item in the place of one with the same key.
 func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutItemOutput, error) {
@@ -17,52 +52,37 @@ func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutIt
 	if err != nil {
 		return nil, err
 	}
-	if err := refuse("PutItem",
-		param{"ConditionExpression", in.ConditionExpression != nil},
-		param{"Expected", in.Expected != nil},
-		param{"ConditionalOperator", in.ConditionalOperator != nil},
-	); err != nil {
+	exprs := expressions{in.ExpressionAttributeNames, in.ExpressionAttributeValues,
+		[]param{{conditionParam, in.ConditionExpression != nil}},
+		[]param{{"Expected", in.Expected != nil}, {"ConditionalOperator", in.ConditionalOperator != nil}}}
+	if err := exprs.check("PutItem"); err != nil {
 		return nil, err
 	}
-	if err := checkNoExpression("ConditionExpression", in.ExpressionAttributeNames, in.ExpressionAttributeValues); err != nil {
-		return nil, err
-	}
-	stored, size, err := encodeItem(in.Item)
-	if err != nil {
+	w := &write{kind: writePut, table: name, onFailure: in.ReturnValuesOnConditionCheckFailure, wantOld: wire.Value(in.ReturnValues) == returnOld}
+	if err := w.setItem(in.Item); err != nil {
 		return nil, err
 	}
 	if err := checkReturnOld(in.ReturnValues); err != nil {
 		return nil, err
 	}
-	if size > maxItemBytes {
-		return nil, validation("Item size has exceeded the maximum allowed size")
+	if w.size > maxItemBytes {
+		return nil, errItemSize()
 	}
-	var old previous
-	err = s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
-		t, err := s.tableForItems(tx, name)
-		if err != nil {
-			return err
-		}
-		key, err := t.keyOfItem(in.Item)
-		if err != nil {
-			return err
-		}
-		if old, err = readPrevious(tx, key, in.ReturnValues); err != nil {
-			return err
-		}
-		if err := tx.Put(key, stored); err != nil {
-			return err
-		}
-		return t.count(tx, old, &size)
-	})
+	if w.condition, err = exprs.condition(conditionParam, in.ConditionExpression); err != nil {
+		return nil, err
+	}
+	done, err := s.writeItem(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	return &api.PutItemOutput{
-		Attributes:       old.attributes,
-		ConsumedCapacity: consumed(in.ReturnConsumedCapacity, name, writeUnits(old.size, size)),
-	}, nil
+	out := &api.PutItemOutput{ConsumedCapacity: consumed(in.ReturnConsumedCapacity, name, writeUnits(done.old.size, done.size))}
+	if w.wantOld {
+		out.Attributes = done.old.attributes
+	}
+	return out, nil
 }
+
+func errItemSize() error { return validation("Item size has exceeded the maximum allowed size") }
 
 // DeleteItem removes an item; one that is not there is no error.
 func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api.DeleteItemOutput, error) {
@@ -70,14 +90,10 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	if err := refuse("DeleteItem",
-		param{"ConditionExpression", in.ConditionExpression != nil},
-		param{"Expected", in.Expected != nil},
-		param{"ConditionalOperator", in.ConditionalOperator != nil},
-	); err != nil {
-		return nil, err
-	}
-	if err := checkNoExpression("ConditionExpression", in.ExpressionAttributeNames, in.ExpressionAttributeValues); err != nil {
+	exprs := expressions{in.ExpressionAttributeNames, in.ExpressionAttributeValues,
+		[]param{{conditionParam, in.ConditionExpression != nil}},
+		[]param{{"Expected", in.Expected != nil}, {"ConditionalOperator", in.ConditionalOperator != nil}}}
+	if err := exprs.check("DeleteItem"); err != nil {
 		return nil, err
 	}
 	if err := checkValues(in.Key); err != nil {
@@ -86,31 +102,96 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 	if err := checkReturnOld(in.ReturnValues); err != nil {
 		return nil, err
 	}
-	var old previous
-	err = s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
-		t, err := s.tableForItems(tx, name)
-		if err != nil {
-			return err
-		}
-		key, err := t.keyOf(in.Key)
-		if err != nil {
-			return err
-		}
-		if old, err = readPrevious(tx, key, in.ReturnValues); err != nil || !old.there {
-			return err
-		}
-		if err := tx.Delete(key); err != nil {
-			return err
-		}
-		return t.count(tx, old, nil)
-	})
+	w := &write{kind: writeDelete, table: name, item: in.Key, onFailure: in.ReturnValuesOnConditionCheckFailure,
+		wantOld: wire.Value(in.ReturnValues) == returnOld}
+	if w.condition, err = exprs.condition(conditionParam, in.ConditionExpression); err != nil {
+		return nil, err
+	}
+	done, err := s.writeItem(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	return &api.DeleteItemOutput{
-		Attributes:       old.attributes,
-		ConsumedCapacity: consumed(in.ReturnConsumedCapacity, name, writeUnits(old.size, 0)),
+	out := &api.DeleteItemOutput{ConsumedCapacity: consumed(in.ReturnConsumedCapacity, name, writeUnits(done.old.size, 0))}
+	if w.wantOld {
+		out.Attributes = done.old.attributes
+	}
+	return out, nil
+}
+
+// UpdateItem changes attributes of an item, which it makes where there is none.
+func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api.UpdateItemOutput, error) {
+	name, err := s.tableName(ctx, in.TableName)
+	if err != nil {
+		return nil, err
+	}
+	exprs := expressions{in.ExpressionAttributeNames, in.ExpressionAttributeValues,
+		[]param{{"UpdateExpression", in.UpdateExpression != nil}, {conditionParam, in.ConditionExpression != nil}},
+		[]param{{"AttributeUpdates", in.AttributeUpdates != nil}, {"Expected", in.Expected != nil},
+			{"ConditionalOperator", in.ConditionalOperator != nil}}}
+	if err := exprs.check("UpdateItem"); err != nil {
+		return nil, err
+	}
+	if err := checkValues(in.Key); err != nil {
+		return nil, err
+	}
+	w := &write{kind: writeUpdate, table: name, item: in.Key, onFailure: in.ReturnValuesOnConditionCheckFailure}
+	switch wire.Value(in.ReturnValues) {
+	case returnNew, returnUpdatedNew:
+		w.wantNew = true
+	}
+	if err := w.parseUpdate(&exprs, in.UpdateExpression, in.ConditionExpression); err != nil {
+		return nil, err
+	}
+	done, err := s.writeItem(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	return &api.UpdateItemOutput{
+		Attributes:       w.answer(wire.Value(in.ReturnValues), done),
+		ConsumedCapacity: consumed(in.ReturnConsumedCapacity, name, writeUnits(done.old.size, done.size)),
 	}, nil
+}
+
+// parseUpdate takes over the expressions of an update, neither of which need be there.
+func (w *write) parseUpdate(exprs *expressions, update, condition *string) error {
+	set, err := exprs.set()
+	if err != nil {
+		return err
+	}
+	if update != nil {
+		if w.update, err = set.Update(*update); err != nil {
+			return err
+		}
+	}
+	if condition != nil {
+		if w.condition, err = set.Condition(conditionParam, *condition); err != nil {
+			return err
+		}
+	}
+	return set.Unused()
+}
+
+// answer returns the attributes that ReturnValues asks for, nil when there are none.
+func (w *write) answer(mode string, done written) map[string]api.AttributeValue {
+	touched := new(expression.Projection)
+	if w.update != nil {
+		touched = w.update.Touched()
+	}
+	var out map[string]api.AttributeValue
+	switch mode {
+	case returnOld:
+		out = done.old.attributes
+	case returnNew:
+		out = done.item
+	case returnUpdatedOld:
+		out = touched.Apply(done.old.attributes)
+	case returnUpdatedNew:
+		out = touched.Apply(done.item)
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	return out
 }
 
 // GetItem reads one item. Every read is consistent; ConsistentRead changes the capacity that is reported alone.
@@ -119,16 +200,16 @@ func (s *Service) GetItem(ctx context.Context, in *api.GetItemInput) (*api.GetIt
 	if err != nil {
 		return nil, err
 	}
-	if err := refuse("GetItem",
-		param{"ProjectionExpression", in.ProjectionExpression != nil},
-		param{"AttributesToGet", in.AttributesToGet != nil},
-	); err != nil {
-		return nil, err
-	}
-	if err := checkNoExpression("ProjectionExpression", in.ExpressionAttributeNames, nil); err != nil {
+	exprs := expressions{in.ExpressionAttributeNames, nil, []param{{projectionParam, in.ProjectionExpression != nil}},
+		[]param{{"AttributesToGet", in.AttributesToGet != nil}}}
+	if err := exprs.check("GetItem"); err != nil {
 		return nil, err
 	}
 	if err := checkValues(in.Key); err != nil {
+		return nil, err
+	}
+	g := get{table: name, key: in.Key}
+	if g.projection, err = exprs.projection(in.ProjectionExpression); err != nil {
 		return nil, err
 	}
 	out, size := new(api.GetItemOutput), 0
@@ -137,18 +218,11 @@ func (s *Service) GetItem(ctx context.Context, in *api.GetItemInput) (*api.GetIt
 		if err != nil {
 			return err
 		}
-		key, err := t.keyOf(in.Key)
+		key, err := g.check(t)
 		if err != nil {
 			return err
 		}
-		stored, err := r.Get(key)
-		if errors.Is(err, kv.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		out.Item, size, err = decodeItem(stored)
+		out.Item, size, err = g.read(r, key)
 		return err
 	})
 	if err != nil {
@@ -158,15 +232,29 @@ func (s *Service) GetItem(ctx context.Context, in *api.GetItemInput) (*api.GetIt
 	return out, nil
 }
 
-// checkNoExpression refuses the parts of an expression where there is none.
-func checkNoExpression(expression string, names map[string]string, values map[string]api.AttributeValue) error {
-	if names != nil {
-		return validation("ExpressionAttributeNames can only be specified when using expressions")
+// get is the reading of one item.
+type get struct {
+	table      string
+	key        map[string]api.AttributeValue
+	projection *expression.Projection
+}
+
+// check returns the key that g reads.
+func (g *get) check(t *table) (kv.Key, error) {
+	key, err := t.keyOf(g.key)
+	if err != nil || g.projection == nil {
+		return key, err
 	}
-	if values != nil {
-		return validation("ExpressionAttributeValues can only be specified when using expressions: %s is null", expression)
+	return key, t.checkPaths(g.projection)
+}
+
+// read returns what g asks for, nil when there is no item, and the size of the whole item.
+func (g *get) read(r kv.Reader, key kv.Key) (map[string]api.AttributeValue, int, error) {
+	old, err := readPrevious(r, key, true)
+	if err != nil || !old.there {
+		return nil, 0, err
 	}
-	return nil
+	return g.projection.Apply(old.attributes), old.size, nil
 }
 
 func checkReturnOld(mode *string) error {
@@ -175,50 +263,4 @@ func checkReturnOld(mode *string) error {
 		return nil
 	}
 	return validation("ReturnValues can only be ALL_OLD or NONE")
-}
-
-// previous is what a key held before a write.
-type previous struct {
-	there      bool
-	size       int
-	attributes map[string]api.AttributeValue
-}
-
-// readPrevious reads what key holds; its attributes only where they are to be returned.
-func readPrevious(tx kv.Tx, key kv.Key, returnValues *string) (old previous, err error) {
-	stored, err := tx.Get(key)
-	if errors.Is(err, kv.ErrNotFound) {
-		return old, nil
-	}
-	if err != nil {
-		return old, err
-	}
-	old.there = true
-	if wire.Value(returnValues) == returnOld {
-		old.attributes, old.size, err = decodeItem(stored)
-		return old, err
-	}
-	old.size, err = storedSize(stored)
-	return old, err
-}
-
-// count brings the table's counters up to date for an item that took the place of old; a nil size means that there is none now.
-func (t *table) count(tx kv.Tx, old previous, size *int) error {
-	items, bytes := 0, -old.size
-	if old.there {
-		items--
-	}
-	if size != nil {
-		items++
-		bytes += *size
-	}
-	if items != 0 {
-		if err := tx.Add(t.countKey(), int64(items)); err != nil {
-			return err
-		}
-	}
-	if bytes != 0 {
-		return tx.Add(t.sizeKey(), int64(bytes))
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package dynamodb
 import (
 	api "croft/internal/awsapi/dynamodb"
 	"croft/internal/kv"
+	"croft/internal/service/dynamodb/decimal"
 )
 
 // Limits of key values in bytes. Source: DynamoDB Developer Guide, "Constraints in Amazon DynamoDB".
@@ -111,11 +112,11 @@ func keyBytes(dst []byte, v api.AttributeValue) ([]byte, error) {
 	case v.B != nil:
 		return append(dst, v.B...), nil
 	default:
-		d, err := parseDecimal(*v.N)
+		d, err := decimal.Parse(*v.N)
 		if err != nil {
 			return nil, err
 		}
-		return d.appendKey(dst), nil
+		return d.AppendKey(dst), nil
 	}
 }
 

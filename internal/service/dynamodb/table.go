@@ -201,3 +201,8 @@ func constraints(broken []string) error {
 		return validation("%d validation errors detected: %s", len(broken), strings.Join(broken, "; "))
 	}
 }
+
+// validation returns the error that DynamoDB gives for input that its own code refuses.
+func validation(format string, args ...any) error {
+	return cloud.Errorf("ValidationException", format, args...)
+}

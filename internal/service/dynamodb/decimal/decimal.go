@@ -1,4 +1,6 @@
-package dynamodb
+// Package decimal is DynamoDB's numbers: 38 significant digits, exact, from 1E-130 to 9.99…E+125. Values are immutable once made; every
+// function is safe for concurrent use.
+package decimal
 
 import (
 	"strconv"
@@ -9,14 +11,14 @@ import (
 
 // Limits of numbers. Source: DynamoDB Developer Guide, "Supported data types and naming rules".
 const (
-	maxDigits   = 38
+	MaxDigits   = 38
 	maxExponent = 125
 	minExponent = -130
 )
 
-// decimal is the number d.ddd × 10^exp without leading or trailing zeros; zero has no digits.
-type decimal struct {
-	digits [maxDigits]byte // 0 to 9
+// Number is the number d.ddd × 10^exp without leading or trailing zeros; zero has no digits.
+type Number struct {
+	digits [MaxDigits]byte // 0 to 9
 	n      int
 	exp    int
 	neg    bool
@@ -29,9 +31,9 @@ func notNumeric(s string) error {
 	return validation("The parameter cannot be converted to a numeric value: %s", s)
 }
 
-// parseDecimal reads a number as a client may write it.
-func parseDecimal(s string) (decimal, error) {
-	var d decimal
+// Parse reads a number as a client may write it. Its errors are the ValidationExceptions that DynamoDB gives.
+func Parse(s string) (Number, error) {
+	var d Number
 	mantissa, exp, ok := splitExponent(s)
 	if !ok {
 		return d, notNumeric(s)
@@ -83,7 +85,7 @@ func allDigits(s string) bool {
 }
 
 // set fills d with the number whole.fraction × 10^exp.
-func (d *decimal) set(whole, fraction string, exp int) error {
+func (d *Number) set(whole, fraction string, exp int) error {
 	whole = strings.TrimLeft(whole, "0")
 	fraction = strings.TrimRight(fraction, "0")
 	d.exp = exp + len(whole) - 1
@@ -95,7 +97,7 @@ func (d *decimal) set(whole, fraction string, exp int) error {
 	if fraction == "" {
 		whole = strings.TrimRight(whole, "0")
 	}
-	if len(whole)+len(fraction) > maxDigits {
+	if len(whole)+len(fraction) > MaxDigits {
 		return validation("Attempting to store more than 38 significant digits in a Number")
 	}
 	for _, part := range [2]string{whole, fraction} {
@@ -115,8 +117,8 @@ func (d *decimal) set(whole, fraction string, exp int) error {
 	return nil
 }
 
-// append writes d as DynamoDB answers it: without exponent or superfluous zeros.
-func (d *decimal) append(dst []byte) []byte {
+// Append writes d as DynamoDB answers it: without exponent or superfluous zeros.
+func (d *Number) Append(dst []byte) []byte {
 	if d.n == 0 {
 		return append(dst, '0')
 	}
@@ -142,34 +144,34 @@ func (d *decimal) append(dst []byte) []byte {
 	return dst
 }
 
-// compactMark stands in the stored form of wide numbers alone.
-const compactMark = "E"
+// CompactMark stands in the stored form of wide numbers alone.
+const CompactMark = "E"
 
-// wide reports whether most of d's answered text is zeros that only hold a place.
-func (d *decimal) wide() bool {
+// Wide reports whether most of d's answered text is zeros that only hold a place.
+func (d *Number) Wide() bool {
 	const few = 8
 	return d.n > 0 && (d.exp < -few || d.exp > d.n+few)
 }
 
-// appendCompact writes d by its digits and exponent, in a form that parseDecimal reads.
-func (d *decimal) appendCompact(dst []byte) []byte {
+// AppendCompact writes d by its digits and exponent, in a form that Parse reads.
+func (d *Number) AppendCompact(dst []byte) []byte {
 	if d.neg {
 		dst = append(dst, '-')
 	}
 	for i := range d.n {
 		dst = append(dst, '0'+d.digits[i])
 	}
-	return strconv.AppendInt(append(dst, compactMark...), int64(d.exp-d.n+1), 10)
+	return strconv.AppendInt(append(dst, CompactMark...), int64(d.exp-d.n+1), 10)
 }
 
 // pairs returns how many base-100 digits d has, aligned to the decimal point.
-func (d *decimal) pairs() int { return (d.n + d.lead() + 1) / 2 }
+func (d *Number) pairs() int { return (d.n + d.lead() + 1) / 2 }
 
 // lead is 1 when the first base-100 digit has only one decimal digit.
-func (d *decimal) lead() int { return (d.exp + 1) & 1 }
+func (d *Number) lead() int { return (d.exp + 1) & 1 }
 
-// size is what the number counts for in an item's size.
-func (d *decimal) size() int {
+// Size is what the number counts for in an item's size.
+func (d *Number) Size() int {
 	switch {
 	case d.n == 0:
 		return 1
@@ -183,9 +185,9 @@ func (d *decimal) size() int {
 // maxPairs is where a negative number needs no end mark: nothing longer exists.
 const maxPairs = 20
 
-// appendKey writes d so that the order of bytes is the order of numbers: the exponent to base 100, then base-100 digits plus one. The
+// AppendKey writes d so that the order of bytes is the order of numbers: the exponent to base 100, then base-100 digits plus one. The
 // bytes of a negative number are complements, and 102 ends it, above every digit, so that a longer one sorts below.
-func (d *decimal) appendKey(dst []byte) []byte {
+func (d *Number) AppendKey(dst []byte) []byte {
 	if d.n == 0 {
 		return append(dst, 0x80)
 	}
@@ -210,7 +212,7 @@ func (d *decimal) appendKey(dst []byte) []byte {
 	return dst
 }
 
-func (d *decimal) digit(i int) byte {
+func (d *Number) digit(i int) byte {
 	if i < 0 || i >= d.n {
 		return 0
 	}

@@ -1,4 +1,4 @@
-package dynamodb
+package decimal
 
 import (
 	"bytes"
@@ -17,12 +17,12 @@ func TestNumbersAreNormalised(t *testing.T) {
 		"12345678901234567890123456789012345678": "12345678901234567890123456789012345678",
 		"1" + strings.Repeat("0", 125):           "1" + strings.Repeat("0", 125),
 	} {
-		d, err := parseDecimal(in)
+		d, err := Parse(in)
 		if err != nil {
 			t.Errorf("%s: %v", in, err)
 			continue
 		}
-		if got := string(d.append(nil)); got != want {
+		if got := string(d.Append(nil)); got != want {
 			t.Errorf("%s: got %s, want %s", in, got, want)
 		}
 	}
@@ -46,7 +46,7 @@ func TestBadNumbersAreRefused(t *testing.T) {
 		"123456789012345678901234567890123456789": digits, "-1.23456789012345678901234567890123456789": digits,
 		"1e126": overflow, "-1e126": overflow, "1e-131": underflow, "-1e-131": underflow, "1e999999999": overflow,
 	} {
-		if _, err := parseDecimal(in); err == nil || messageOf(err) != want {
+		if _, err := Parse(in); err == nil || err.Error() != "ValidationException: "+want {
 			t.Errorf("%q: got %v, want %s", in, err, want)
 		}
 	}
@@ -60,11 +60,11 @@ func TestNumberSizes(t *testing.T) {
 		"111111" + strings.Repeat("0", 120):               4,
 		"1111111" + strings.Repeat("0", 119):              5,
 	} {
-		d, err := parseDecimal(in)
+		d, err := Parse(in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := d.size(); got != want {
+		if got := d.Size(); got != want {
 			t.Errorf("%s: got %d, want %d", in, got, want)
 		}
 	}
@@ -81,20 +81,20 @@ func TestKeysOfNumbersHaveTheirOrder(t *testing.T) {
 		var values [2]*big.Rat
 		for i := range keys {
 			text := genNumber(t, "number")
-			d, err := parseDecimal(text)
+			d, err := Parse(text)
 			if err != nil {
 				t.Skip(err)
 			}
 			values[i], _ = new(big.Rat).SetString(text)
-			canonical, _ := new(big.Rat).SetString(string(d.append(nil)))
-			compact, err := parseDecimal(string(d.appendCompact(nil)))
+			canonical, _ := new(big.Rat).SetString(string(d.Append(nil)))
+			compact, err := Parse(string(d.AppendCompact(nil)))
 			if d.n > 0 && (err != nil || compact != d) {
 				t.Fatalf("%s: the compact form is read as %v: %v", text, compact, err)
 			}
 			if canonical.Cmp(values[i]) != 0 {
 				t.Fatalf("%s became %s", text, canonical)
 			}
-			keys[i] = d.appendKey(nil)
+			keys[i] = d.AppendKey(nil)
 		}
 		if got, want := bytes.Compare(keys[0], keys[1]), values[0].Cmp(values[1]); got != want {
 			t.Fatalf("keys of %s and %s compare as %d, not %d", values[0], values[1], got, want)
