@@ -133,6 +133,10 @@ func (s *Service) newSubscription(ctx context.Context, topicName string, in *sns
 	if err := s.checkEndpoint(ctx, sub); err != nil {
 		return nil, err
 	}
+	if sub.web() && cloud.CallOf(ctx).Function != "" {
+		// The server would make the requests, past the relay that keeps functions from the machine's own services.
+		return nil, invalid("Endpoint Reason: croft lets no function subscribe a web endpoint; subscribe it from outside")
+	}
 	for _, name := range slices.Sorted(maps.Keys(in.Attributes)) {
 		if err := sub.set(name, in.Attributes[name]); err != nil {
 			return nil, attributeReason(err)

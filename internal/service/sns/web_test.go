@@ -387,3 +387,22 @@ func TestMail(t *testing.T) {
 		t.Errorf("%d are kept", len(all))
 	}
 }
+
+// TestFunctionsSubscribeNoWebEndpoints: the server can reach what a function's own connections cannot.
+func TestFunctionsSubscribeNoWebEndpoints(t *testing.T) {
+	env := servicetest.New(t, newTopics, newQueues)
+	client, e := api.NewClient(env.Dispatcher), newEndpoint(t)
+	topic, err := client.CreateTopic(env.Context(), &api.CreateTopicInput{Name: "t"})
+	must(t, err)
+	call := *cloud.CallOf(env.Context())
+	call.Function = "arn:aws:lambda:us-east-1:000000000000:function:f"
+	_, err = client.Subscribe(cloud.WithCall(env.Context(), &call), &api.SubscribeInput{TopicArn: *topic.TopicArn, Protocol: "http", Endpoint: wire.Ptr(e.URL)})
+	if cloud.Code(err) != "InvalidParameter" || !strings.Contains(err.Error(), "no function") {
+		t.Errorf("a function's subscription of a web endpoint: %v", err)
+	}
+	env.Settle()
+	if e.mu.Lock(); len(e.got) != 0 {
+		t.Errorf("%d requests", len(e.got))
+	}
+	e.mu.Unlock()
+}
