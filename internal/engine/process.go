@@ -64,6 +64,9 @@ type process struct {
 	// ctx ends with the runtime or an extension; its cause says with which.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	// served is the context of requests, which outlives the runtime: extensions are still to hear that it has ended.
+	served    context.Context
+	endServed context.CancelFunc
 	// gone closes when nothing is left of the process and all that it wrote is logged.
 	gone chan struct{}
 	once sync.Once
@@ -106,6 +109,7 @@ func (env *environment) newProcess(sp *spare, running sandbox.Running, extension
 	e, fn := env.e, env.Function
 	p := &process{Running: running, clock: e.cfg.Clock, log: e.cfg.Log, conn: sp.conn, gone: make(chan struct{}), framesRead: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancelCause(e.ctx)
+	p.served, p.endServed = context.WithCancel(context.WithoutCancel(e.ctx))
 	if sp.out != nil {
 		p.outs = append(p.outs, sp.out)
 	}
@@ -185,7 +189,7 @@ func (p *process) serve(l net.Listener, srv *http.Server) {
 		defer p.serving.Done()
 		h.ServeHTTP(w, r)
 	})
-	srv.BaseContext = func(net.Listener) context.Context { return p.ctx }
+	srv.BaseContext = func(net.Listener) context.Context { return p.served }
 	srv.MaxHeaderBytes = 64 << 10
 	srv.ErrorLog = slog.NewLogLogger(p.log.Handler(), slog.LevelDebug)
 	p.servers = append(p.servers, srv)
@@ -351,6 +355,7 @@ func (p *process) stop(reason string) {
 		p.flushTelemetry()
 		p.Usage() // reads it while there is something to read
 		p.cancel(errExited)
+		p.endServed()
 		p.Kill()
 		<-p.Running.Done()
 		for _, s := range p.servers {
@@ -385,11 +390,11 @@ func (p *process) farewell(reason string) {
 		return
 	}
 	deadline := p.clock.Now().Add(shutdownTime)
+	p.api.Shutdown(reason, deadline)
 	if p.main != nil {
 		// A process that has ended needs no signal.
 		_ = p.main.Signal(int(syscall.SIGTERM))
 	}
-	p.api.Shutdown(reason, deadline)
 	limit := p.clock.NewTimer(shutdownTime)
 	defer limit.Stop()
 	for _, c := range p.extensions {
