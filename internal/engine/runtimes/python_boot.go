@@ -59,6 +59,12 @@ func (f *forkServer) get(ctx context.Context) (*sandbox.Parent, error) {
 	ctx, cancel := clock.WithTimeout(ctx, f.clock, parentStartTime)
 	defer cancel()
 	parent, err := sandbox.StartParent(ctx, f.program)
+	if err == nil {
+		var hello struct{ Modules []string }
+		if err := json.Unmarshal(parent.Hello(), &hello); err == nil {
+			f.started(hello.Modules) // without the lock: boot asks for it with the runtime's own lock held
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err != nil {
@@ -73,10 +79,6 @@ func (f *forkServer) get(ctx context.Context) (*sandbox.Parent, error) {
 		return nil, errClosed
 	}
 	f.parent, f.err = parent, nil
-	var hello struct{ Modules []string }
-	if err := json.Unmarshal(parent.Hello(), &hello); err == nil {
-		f.started(hello.Modules)
-	}
 	return parent, nil
 }
 
