@@ -32,6 +32,11 @@ type connection struct {
 // dialLimit bounds dialling and the handshake with the function. A function that waits longer asks again, as TCP does by itself.
 const dialLimit = 30 * time.Second
 
+// declinePause lets a function fall asleep in poll before it hears that it is not connected. A kernel that works at the answer on one processor while
+// the function begins to poll on the other wakes it (POLLERR, still SYN_SENT) and says 0 when it is asked for SO_ERROR, about once in a thousand times
+// with Linux 6.18: the function then believes that it is connected.
+const declinePause = time.Millisecond
+
 // connect begins a connection, or repeats what is known of one that has begun.
 func (l *Link) connect(p packet) {
 	l.mu.Lock()
@@ -82,7 +87,9 @@ func (l *Link) serve(c *connection) {
 	}
 	host, err := l.reach(ctx, c)
 	if err != nil {
-		l.decline(c, err)
+		if clock.Sleep(ctx, l.relay.clock, declinePause) == nil {
+			l.decline(c, err)
+		}
 		return
 	}
 	defer host.Close()
