@@ -202,15 +202,15 @@ func (u *user) refused(function string, variables func(host string) string, base
 	own := foreign(u.t)
 	u.Args()
 	u.Start()
-	hosts := map[string]string{"localhost": "Connection refused"}
+	hosts := []string{"localhost"}
 	if own == "" {
 		u.t.Log("NOT TESTED: refusals of the machine's own address: it has none but its loopback")
 	} else {
-		hosts[own] = "No route to host"
+		hosts = append(hosts, own)
 	}
-	for host, want := range hosts {
+	for _, host := range hosts {
 		u.aws("lambda update-function-configuration --function-name "+function, "--environment", variables(host))
-		if answer, says := u.invoke(function, `{"requestId":"four","customerId":"c"}`); !strings.Contains(answer, want) || !strings.Contains(says, "Unhandled") {
+		if answer, says := u.invoke(function, `{"requestId":"four","customerId":"c"}`); !strings.Contains(answer, "Connection refused") || !strings.Contains(says, "Unhandled") {
 			u.t.Errorf("with nothing allowed, at %s: %s %s", host, answer, says)
 		}
 	}

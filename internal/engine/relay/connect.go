@@ -32,11 +32,6 @@ type connection struct {
 // dialLimit bounds dialling and the handshake with the function. A function that waits longer asks again, as TCP does by itself.
 const dialLimit = 30 * time.Second
 
-// declinePause lets a function fall asleep in poll before it hears that it is not connected. A kernel that works at the answer on one processor while
-// the function begins to poll on the other wakes it (POLLERR, still SYN_SENT) and says 0 when it is asked for SO_ERROR, about once in a thousand times
-// with Linux 6.18: the function then believes that it is connected.
-const declinePause = time.Millisecond
-
 // connect begins a connection, or repeats what is known of one that has begun.
 func (l *Link) connect(p packet) {
 	l.mu.Lock()
@@ -87,9 +82,7 @@ func (l *Link) serve(c *connection) {
 	}
 	host, err := l.reach(ctx, c)
 	if err != nil {
-		if clock.Sleep(ctx, l.relay.clock, declinePause) == nil {
-			l.decline(c, err)
-		}
+		l.decline(c, err)
 		return
 	}
 	defer host.Close()
@@ -138,7 +131,9 @@ func dialFirst(ctx context.Context, r *Relay, list []netip.AddrPort) (*net.TCPCo
 	return nil, err
 }
 
-// decline tells the function why it is not connected, in the words of a network.
+// decline tells the function why it is not connected, in the words of a network. What the policy refuses is reset, which is the only answer that the
+// function's kernel takes in one step: an ICMP answer it puts into the socket's queue of errors first, and that wakes a poll whose caller may then find
+// SO_ERROR still 0 and take itself for connected (Linux 6.18, up to once in a hundred times).
 func (l *Link) decline(c *connection, err error) {
 	l.mu.Lock()
 	syn := c.syn
@@ -148,13 +143,7 @@ func (l *Link) decline(c *connection, err error) {
 		return
 	}
 	switch {
-	case errors.As(err, new(notAllowed)):
-		why := prohibited
-		if c.to.Addr().Is6() {
-			why = noHost // of which IPv6 makes EHOSTUNREACH
-		}
-		l.answer(unreachable(syn, why))
-	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ECONNRESET):
+	case errors.As(err, new(notAllowed)), errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.ECONNRESET):
 		l.answer(reset(p))
 	case errors.Is(err, unix.ENETUNREACH):
 		l.answer(unreachable(syn, noRoute))

@@ -22,7 +22,7 @@ func TestInARealSandbox(t *testing.T) {
 		{"line", "203.0.113.1:80", "over IPv4", "line: done"},
 		{"line", "[2001:db8::1]:80", "over IPv6", "line: done"},
 		{"connect tcp", "203.0.113.2:80", "203.0.113.2:80: ECONNREFUSED"},
-		{"connect tcp", "100.100.100.200:80", "100.100.100.200:80: EHOSTUNREACH"},
+		{"connect tcp", "100.100.100.200:80", "100.100.100.200:80: ECONNREFUSED"},
 		{"lookup ip", "db.example", "db.example 203.0.113.1 2001:db8::1: done"},
 	} {
 		args := append(strings.Fields(a[0]), a[1])
