@@ -304,6 +304,11 @@ func (s *spares) refill() bool {
 	}
 	ctx, cancel := s.e.bounded(s.e.ctx, s.e.initTime)
 	sp, err := s.make(ctx, launch)
+	if err == nil && !sp.booted {
+		if err = sp.shell.Prefork(ctx); err != nil {
+			sp.discard()
+		}
+	}
 	cancel()
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -97,6 +97,12 @@ func (g *groups) counted() bool {
 	return ok
 }
 
+// boundsProcesses reports whether the kernel bounds the sandbox's processes.
+func (g *groups) boundsProcesses() bool {
+	_, ok := g.dirs["pids"]
+	return ok
+}
+
 // entries opens what a process enters the groups by: files of the first version, to which it writes its number, and the folder of the second.
 func (g *groups) entries() (v1 []*os.File, v2 *os.File, err error) {
 	defer func() {

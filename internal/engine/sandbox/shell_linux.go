@@ -319,6 +319,14 @@ func (s *isolated) Boot(ctx context.Context, p Program) error {
 	return nil
 }
 
+// Prefork implements Shell. A process that waits has no limit of its own on processes, and its limit on data comes with Start.
+func (s *isolated) Prefork(ctx context.Context) error {
+	if !s.groups.boundsProcesses() {
+		return nil
+	}
+	return s.makeWaiters(ctx, request{Count: 1})
+}
+
 // makeWaiters has the first process make children that wait for their programs.
 func (s *isolated) makeWaiters(ctx context.Context, q request) error {
 	q.Op = opFork
@@ -373,15 +381,14 @@ func (s *isolated) Start(ctx context.Context, w Work) (Running, error) {
 	}
 	stop := context.AfterFunc(ctx, s.Kill)
 	defer stop()
-	if err := s.groups.limit(w.Limits, spec.TmpBytes); err != nil {
-		return nil, fmt.Errorf("sandbox: set limits: %w", err)
+	// The kernel takes its time for limits, and the first process for the rest: side by side. Nothing of the function's runs before both are done.
+	limited := make(chan error, 1)
+	go func() { limited <- s.groups.limit(w.Limits, spec.TmpBytes) }()
+	err = s.bring(ctx, w, spec)
+	if l := <-limited; l != nil {
+		return nil, fmt.Errorf("sandbox: set limits: %w", l)
 	}
-	if w.Programs > 0 {
-		if err := s.makeWaiters(ctx, request{Count: w.Programs, Processes: w.Limits.Processes, Data: spec.Data}); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := s.control.call(ctx, request{Op: opStart, Work: &spec}); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -391,6 +398,20 @@ func (s *isolated) Start(ctx context.Context, w Work) (Running, error) {
 		go s.sampler()
 	}
 	return s, nil
+}
+
+// bring has the first process make the waiters that the work wants, and then make the sandbox the work's.
+func (s *isolated) bring(ctx context.Context, w Work, spec workSpec) error {
+	s.mu.Lock()
+	missing := w.Programs - len(s.waiting)
+	s.mu.Unlock()
+	if missing > 0 {
+		if err := s.makeWaiters(ctx, request{Count: missing, Processes: w.Limits.Processes, Data: spec.Data}); err != nil {
+			return err
+		}
+	}
+	_, err := s.control.call(ctx, request{Op: opStart, Work: &spec})
+	return err
 }
 
 // workSpec makes the sources of binds relative to the stock.

@@ -173,6 +173,46 @@ func TestChildren(t *testing.T) {
 	}
 }
 
+// TestPrefork: a process that waited before there was a function becomes the function's program, sees its files, and is one of the programs that were
+// asked for.
+func TestPrefork(t *testing.T) {
+	s := prepared(t, stocked(t))
+	if err := s.Prefork(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Start(t.Context(), Work{Programs: 2, Binds: []Bind{{Source: filepath.Join(s.(*isolated).base.Stock, "code", "mine"), Target: "/var/task"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		lines, out := pipe(t)
+		told, tell, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(tell, "go on\n"); err != nil {
+			t.Fatal(err)
+		}
+		tell.Close()
+		p := probing(out, "wait", "/var/task/text", stockPath+"/code/others/text")
+		p.Files = []*os.File{told}
+		child, err := r.Run(t.Context(), p)
+		told.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"waiting: done", "/var/task/text: mine", stockPath + "/code/others/text: no such file or directory"} {
+			if got := line(t, lines); got != want {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		}
+		<-child.Done()
+	}
+	if _, err := r.Run(t.Context(), probing(os.Stderr, "read")); !errors.Is(err, errNoPrograms) {
+		t.Errorf("a program too many: %v", err)
+	}
+}
+
 // TestForeignPrograms are files that the kernel does not execute.
 func TestForeignPrograms(t *testing.T) {
 	base := stocked(t)
