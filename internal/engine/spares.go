@@ -304,8 +304,8 @@ func (s *spares) refill() bool {
 	}
 	ctx, cancel := s.e.bounded(s.e.ctx, s.e.initTime)
 	sp, err := s.make(ctx, launch)
-	if err == nil && !sp.booted {
-		if err = sp.shell.Prefork(ctx); err != nil {
+	if err == nil {
+		if err = sp.shell.Ready(ctx); err != nil {
 			sp.discard()
 		}
 	}

@@ -141,8 +141,8 @@ func (s *plain) Packets() []net.PacketConn { return s.packets }
 func (s *plain) Tunnel() *os.File { return nil }
 
 // Boot implements Shell. What p is told over its Files later is not translated as its Args and Env are.
-// Prefork implements Shell: nothing can wait.
-func (s *plain) Prefork(context.Context) error { return nil }
+// Ready implements Shell: nothing takes long.
+func (s *plain) Ready(context.Context) error { return nil }
 
 // Boot implements Shell.
 func (s *plain) Boot(ctx context.Context, p Program) error {

@@ -96,9 +96,9 @@ type Shell interface {
 	Boot(ctx context.Context, p Program) error
 	// Fork is Boot with a child of parent in p's place. Of p, Files and Output alone count.
 	Fork(ctx context.Context, parent *Parent, p Program) error
-	// Prefork has a process wait for its program before the work is known, where that takes nothing from its limits; elsewhere it does nothing. It comes
-	// in place of Boot or Fork, and saves the first Run of the work most of its time.
-	Prefork(ctx context.Context) error
+	// Ready does ahead what would otherwise take its time from the work: without Boot or Fork before it, a process waits for its program, where that takes
+	// nothing from its limits. It is called at most once, after them.
+	Ready(ctx context.Context) error
 	// Start makes the sandbox the work's. It returns when the binds are there and the limits hold. From then on the first process has no rights any more.
 	Start(ctx context.Context, w Work) (Running, error)
 	// Done closes when nothing of the sandbox is left.

@@ -319,12 +319,19 @@ func (s *isolated) Boot(ctx context.Context, p Program) error {
 	return nil
 }
 
-// Prefork implements Shell. A process that waits has no limit of its own on processes, and its limit on data comes with Start.
-func (s *isolated) Prefork(ctx context.Context) error {
-	if !s.groups.boundsProcesses() {
-		return nil
+// Ready implements Shell. A process that waits has no limit of its own on processes, and its limit on data comes with Start. Which processes there are,
+// Usage need not find out then.
+func (s *isolated) Ready(ctx context.Context) error {
+	if s.booted == nil && s.groups.boundsProcesses() {
+		if err := s.makeWaiters(ctx, request{Count: 1}); err != nil {
+			return err
+		}
 	}
-	return s.makeWaiters(ctx, request{Count: 1})
+	pids := processes(s.cmd.Process.Pid)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pids = pids
+	return nil
 }
 
 // makeWaiters has the first process make children that wait for their programs.
@@ -370,6 +377,7 @@ func (s *isolated) newChild(pid int) *Child {
 		return err
 	}
 	s.children[pid] = c
+	s.pids = nil
 	return c
 }
 

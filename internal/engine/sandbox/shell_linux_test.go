@@ -173,11 +173,11 @@ func TestChildren(t *testing.T) {
 	}
 }
 
-// TestPrefork: a process that waited before there was a function becomes the function's program, sees its files, and is one of the programs that were
+// TestReady: a process that waited before there was a function becomes the function's program, sees its files, and is one of the programs that were
 // asked for.
-func TestPrefork(t *testing.T) {
+func TestReady(t *testing.T) {
 	s := prepared(t, stocked(t))
-	if err := s.Prefork(t.Context()); err != nil {
+	if err := s.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	r, err := s.Start(t.Context(), Work{Programs: 2, Binds: []Bind{{Source: filepath.Join(s.(*isolated).base.Stock, "code", "mine"), Target: "/var/task"}}})
