@@ -97,12 +97,18 @@ func (env *environment) start(ctx context.Context, phase string) error {
 	env.process = p
 	first := env.initStart(phase)
 	p.api.Telemetry().Platform(p.clock.Now(), first.kind, first.record) // logged already, when there were no subscribers yet
-	p.serveAll(env, sp)
-	if err := env.startPrograms(ctx, sp, names); err != nil {
-		p.stop("failure")
-		return err
+	if len(names) > 0 {
+		p.serveAll(env, sp)
+		err = env.startPrograms(ctx, sp, names)
+	} else {
+		// A runtime takes its time until it asks for something, and the listeners keep what it asks for.
+		err = env.startPrograms(ctx, sp, names)
+		p.serveAll(env, sp)
 	}
-	return nil
+	if err != nil {
+		p.stop("failure")
+	}
+	return err
 }
 
 func (env *environment) newProcess(sp *spare, running sandbox.Running, extensions []string) *process {

@@ -27,6 +27,9 @@ func (f *first) becomeInit(id int) error {
 // executeInit gives up the rights of this thread alone and executes the program anew, which ends the other threads. Programs that contain C need it.
 func executeInit(id int, known map[int]bool) error {
 	runtime.LockOSThread()
+	if err := forbidNewPrivileges(onThisThread); err != nil {
+		return err
+	}
 	if err := giveUpRights(onThisThread); err != nil {
 		return err
 	}

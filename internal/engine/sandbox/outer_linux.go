@@ -169,6 +169,7 @@ func (f *first) build(q request) (string, error) {
 		{"assemble the root folder", func() error { return assembleRoot(f.spec, answer.Tunnel) }},
 		{"yield memory", yieldMemory},
 		{"prepare the start of programs", f.prepareFork},
+		{"give up groups and new privileges", f.giveUpEarly},
 	} {
 		if err := step.do(); err != nil {
 			return step.name, err
@@ -193,6 +194,20 @@ func (f *first) makeTunnel(files []*os.File, answer *reply) []*os.File {
 	}
 	answer.Tunnel = true
 	return append(files, tunnel)
+}
+
+// giveUpEarly gives up what nothing needs once the root is there. Each call is made by every thread, which takes its time: here nobody waits for it.
+func (f *first) giveUpEarly() error {
+	if f.spec.DropGroups {
+		if err := syscall.Setgroups(nil); err != nil {
+			return err
+		}
+	}
+	err := forbidNewPrivileges(onAllThreads)
+	if errors.Is(err, syscall.ENOTSUP) {
+		return nil // executeInit does it
+	}
+	return err
 }
 
 func (f *first) prepareFork() error {
@@ -326,11 +341,6 @@ func (f *first) start(q request) (string, error) {
 		unix.Close(fd)
 	}
 	const step = "give up privileges"
-	if f.spec.DropGroups {
-		if err := syscall.Setgroups(nil); err != nil {
-			return step, err
-		}
-	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return step, err
 	}
