@@ -7,8 +7,9 @@ export CGO_ENABLED = 0
 FUZZTIME ?= 30s
 KILLS ?= 50
 LEAKS ?= 10000
+ROUNDS ?= 1000
 
-.PHONY: all build dist install test vet fmt bench crash leaks fuzz generate audit ci clean
+.PHONY: all build dist install test vet fmt bench linear crash leaks fuzz generate audit ci clean
 
 all: build
 
@@ -59,6 +60,9 @@ bench: build ## figures against a floor measured in the same run; use a quiet ma
 
 crash: build ## kills under load; KILLS=n
 	CROFT_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 30m ./test/crash/...
+
+linear: ## ROUNDS histories of each kind of concurrent clients, judged by a model checker
+	CROFT_LINEAR=$(ROUNDS) $(GO) test -count=1 -v -timeout 60m ./test/linear
 
 leaks: ## LEAKS cold starts and ends of every kind, and nothing may be left of them
 	CROFT_LEAKS=$(LEAKS) $(GO) test -count=1 -v -timeout 60m -run TestLeaks ./internal/engine
