@@ -8,6 +8,7 @@ FUZZTIME ?= 30s
 KILLS ?= 50
 LEAKS ?= 10000
 ROUNDS ?= 1000
+LOADED ?= 10000000
 
 .PHONY: all build dist install test vet fmt bench linear crash leaks fuzz generate audit ci clean
 
@@ -54,7 +55,7 @@ ci: test ## what CI runs
 
 bench: build ## figures against a floor measured in the same run; use a quiet machine
 	$(GO) build -o bin/bench ./test/bench
-	bin/bench -croft bin/croft
+	bin/bench -croft bin/croft -loaded $(LOADED)
 	GOMAXPROCS=1 $(GO) test -run '^$$' -bench Exchange -benchmem ./tools/apigen
 	$(GO) test -run '^$$' -bench Send -benchmem ./internal/kv/pgkv
 

@@ -79,7 +79,7 @@ func (b *bench) data(ctx context.Context, rounds int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, subject.stop()) }()
-	canned, err := b.recordFloor(ctx, subject, dataCases()[0])
+	canned, err := b.cannedSend(ctx)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,22 @@ func (b *bench) data(ctx context.Context, rounds int) (err error) {
 			fmt.Printf("%-40s not measured: %.200v\n", c.name, err)
 		}
 	}
-	return b.fanOutTime(ctx, subject)
+	err = b.fanOutTime(ctx, subject)
+	if err != nil && b.endpoint != "" {
+		fmt.Printf("the time until the third queue has a message: not measured: %.200v\n", err)
+		return nil
+	}
+	return err
+}
+
+// cannedSend starts the floor that answers as croft answers SendMessage: the same one for croft and for its peers, which may have no queues.
+func (b *bench) cannedSend(ctx context.Context) (_ *server, err error) {
+	s, err := b.startCroft(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	return b.recordFloor(ctx, s, dataCases()[0])
 }
 
 // recordFloor asks the subject for one answer of a case and starts a floor that repeats it.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -43,9 +45,9 @@ type target struct {
 // newTarget returns clients of a server; wrap, when not nil, stands between them and the connections.
 func newTarget(endpoint string, wrap func(http.RoundTripper) http.RoundTripper) *target {
 	tr := transport()
-	var rt http.RoundTripper = tr
+	var rt http.RoundTripper = ownBody{tr}
 	if wrap != nil {
-		rt = wrap(tr)
+		rt = wrap(rt)
 	}
 	h := &http.Client{Transport: rt}
 	keys := credentials.NewStaticCredentialsProvider("test", "test", "")
@@ -56,6 +58,24 @@ func newTarget(endpoint string, wrap func(http.RoundTripper) http.RoundTripper) 
 		sns: sns.New(sns.Options{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: keys, HTTPClient: h, RetryMaxAttempts: 1}),
 		s3:  s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: &endpoint, Credentials: keys, HTTPClient: h, RetryMaxAttempts: 1, UsePathStyle: true}),
 	}
+}
+
+// ownBody gives each request a body of its own. The SDK's may change as soon as the answer's head is there, while the connection still looks whether the
+// body has ended: it is then closed under the answer, a few times in ten thousand, whatever the server.
+type ownBody struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (o ownBody) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body == nil {
+		return o.next.RoundTrip(req)
+	}
+	body, err := io.ReadAll(req.Body)
+	if err = errors.Join(err, req.Body.Close()); err != nil {
+		return nil, err
+	}
+	own := req.Clone(req.Context())
+	own.Body = io.NopCloser(bytes.NewReader(body))
+	return o.next.RoundTrip(own)
 }
 
 func (t *target) close() { t.transport.CloseIdleConnections() }
