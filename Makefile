@@ -7,8 +7,10 @@ export CGO_ENABLED = 0
 FUZZTIME ?= 30s
 KILLS ?= 50
 LEAKS ?= 10000
+ROUNDS ?= 1000
+LOADED ?= 10000000
 
-.PHONY: all build dist install test vet fmt bench crash leaks fuzz generate audit ci clean
+.PHONY: all build dist install test vet fmt bench linear crash leaks fuzz generate audit ci clean
 
 all: build
 
@@ -53,12 +55,15 @@ ci: test ## what CI runs
 
 bench: build ## figures against a floor measured in the same run; use a quiet machine
 	$(GO) build -o bin/bench ./test/bench
-	bin/bench -croft bin/croft
+	bin/bench -croft bin/croft -loaded $(LOADED)
 	GOMAXPROCS=1 $(GO) test -run '^$$' -bench Exchange -benchmem ./tools/apigen
 	$(GO) test -run '^$$' -bench Send -benchmem ./internal/kv/pgkv
 
 crash: build ## kills under load; KILLS=n
 	CROFT_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 30m ./test/crash/...
+
+linear: ## ROUNDS histories of each kind of concurrent clients, judged by a model checker
+	CROFT_LINEAR=$(ROUNDS) $(GO) test -count=1 -v -timeout 60m ./test/linear
 
 leaks: ## LEAKS cold starts and ends of every kind, and nothing may be left of them
 	CROFT_LEAKS=$(LEAKS) $(GO) test -count=1 -v -timeout 60m -run TestLeaks ./internal/engine

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -17,16 +18,27 @@ import (
 )
 
 func main() {
-	croft := flag.String("croft", "bin/croft", "the croft binary")
 	rounds := flag.Int("rounds", 7, "rounds of floor and subject")
 	floor := flag.String("floor", "", "serve the floor with the answer recorded in that file (used by bench itself)")
-	only := flag.String("only", "", "one part alone: start, embed, reset, send, fsync, postgres, invoke, cold, ahead or burst")
+	files := flag.String("files", "", "serve that folder at -addr (used by bench itself)")
+	addr := flag.String("addr", "", "the address for -files")
+	only := flag.String("only", "", "one part alone: start, embed, reset, send, fsync, data, large, loaded, postgres, invoke, cold, ahead or burst")
+	b := &bench{clock: clock.Real()}
+	flag.StringVar(&b.croft, "croft", "bin/croft", "the croft binary")
+	flag.StringVar(&b.endpoint, "endpoint", "", "with -only data or large: the URL of a server to measure instead of croft")
+	flag.IntVar(&b.pid, "pid", 0, "the process of the server that -endpoint names, for its processor time")
+	flag.IntVar(&b.loaded, "loaded", 10_000_000, "items and messages that the part of that name loads")
 	flag.Parse()
-	if *floor != "" {
+	switch {
+	case *floor != "":
 		exit(serveFloor(*floor))
-		return
+	case *files != "":
+		exit(serveFiles(*addr, *files))
+	case b.endpoint != "" && *only != "data" && *only != "large":
+		exit(errors.New("-endpoint goes with -only data or -only large"))
+	default:
+		exit(b.run(context.Background(), *only, max(*rounds, 5)))
 	}
-	exit(run(context.Background(), *croft, *only, max(*rounds, 5)))
 }
 
 func exit(err error) {
@@ -36,19 +48,20 @@ func exit(err error) {
 	}
 }
 
-func run(ctx context.Context, croft, only string, rounds int) error {
+func (b *bench) run(ctx context.Context, only string, rounds int) error {
 	fmt.Printf("load average before: %s\n", loadAverage())
 	dir, err := os.MkdirTemp("", "croft-bench-*")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b := &bench{croft: croft, dir: dir, clock: clock.Real()}
+	b.dir = dir
 	for _, part := range []struct {
 		name string
 		run  func(context.Context, int) error
 	}{
-		{"start", b.start}, {"embed", b.embed}, {"reset", b.reset}, {"send", b.send}, {"fsync", b.sendFsync}, {"postgres", b.postgres}, {"invoke", b.invokeWarm},
+		{"start", b.start}, {"embed", b.embed}, {"reset", b.reset}, {"send", b.send}, {"fsync", b.sendFsync}, {"data", b.data}, {"large", b.large},
+		{"loaded", b.loadedStore}, {"postgres", b.postgres}, {"invoke", b.invokeWarm},
 		{"cold", b.coldStarts}, {"ahead", b.ahead}, {"burst", b.bursts},
 	} {
 		if only != "" && only != part.name {

@@ -22,12 +22,27 @@ type bench struct {
 	dir   string
 	clock clock.Clock
 	count int
+	// endpoint and pid are those of a server to measure instead of croft, where -endpoint names one. A pid of 0 leaves out its processor time.
+	endpoint string
+	pid      int
+	// loaded is how many items and messages the part of that name loads.
+	loaded int
 }
 
 // server is one server process under measurement.
 type server struct {
 	cmd      *exec.Cmd
 	endpoint string
+	// peer is the process of a server that somebody else has started, 0 when it is not known.
+	peer int
+}
+
+// id returns the server's process, 0 when it is not known.
+func (s *server) id() int {
+	if s.cmd == nil {
+		return s.peer
+	}
+	return s.cmd.Process.Pid
 }
 
 // freeAddr returns a loopback address that nobody listens on.
@@ -46,7 +61,7 @@ func launch(addr, name string, args ...string) (*server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return &server{cmd, "http://" + addr}, nil
+	return &server{cmd: cmd, endpoint: "http://" + addr}, nil
 }
 
 // startCroft starts croft on a new data folder and waits until it serves.
@@ -76,7 +91,11 @@ func (b *bench) await(ctx context.Context, s *server) error {
 	return errors.New("the server did not come up within ten seconds")
 }
 
+// stop kills the server, if it is one that bench has started.
 func (s *server) stop() error {
+	if s.cmd == nil {
+		return nil
+	}
 	if err := s.cmd.Process.Kill(); err != nil {
 		return err
 	}
@@ -87,9 +106,10 @@ func (s *server) stop() error {
 	return nil
 }
 
-// cpu returns the time that the process has spent running, from the scheduler's account of each of its threads.
+// cpu returns the time that the process has spent running, from the scheduler's account of each of its threads; zero when the process is
+// not known.
 func (s *server) cpu() (time.Duration, error) {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", s.cmd.Process.Pid))
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", s.id()))
 	if err != nil {
 		return 0, err
 	}
@@ -113,7 +133,7 @@ func (s *server) cpu() (time.Duration, error) {
 
 // resident returns the process's resident memory in bytes.
 func (s *server) resident() (int64, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	f, err := os.Open(fmt.Sprintf("/proc/%d/status", s.id()))
 	if err != nil {
 		return 0, err
 	}
