@@ -58,9 +58,10 @@ type environment struct {
 	// peak is the largest memory that was found, and peakAt when that was.
 	peak   int64
 	peakAt time.Time
-	// purpose and idleSince belong to the pools.
+	// purpose, idleSince and finishing belong to the pools; finishing: it has answered, and is not free yet.
 	purpose   purpose
 	idleSince time.Time
+	finishing bool
 	// cleanup gives up what the environment holds besides its process.
 	cleanup  []func()
 	stopLogs context.CancelFunc

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 
 	"croft/internal/cloud"
@@ -46,9 +47,17 @@ func (e *Engine) Invoke(ctx context.Context, fn Function, inv Invocation) (*Resu
 	}
 	done := make(chan outcome, 1)
 	e.workers.do(e.work.Go, func() {
-		r, err := e.run(env, fn, inv)
-		e.pools.leave(fn)
-		done <- outcome{r, err}
+		told := false
+		r, err := e.run(env, fn, inv, func(env *environment, r Result) {
+			told = true
+			e.pools.answered(env)
+			done <- outcome{&r, nil}
+			runtime.Gosched() // to whoever waits for the answer
+		})
+		if !told {
+			e.pools.leave(fn)
+			done <- outcome{r, err}
+		}
 	})
 	select {
 	case o := <-done:
@@ -95,10 +104,14 @@ func (e *Engine) complete(fn Function, inv Invocation) (Invocation, error) {
 	return inv, nil
 }
 
-// run serves inv with env, or with another in its place when it has died while idle, and gives the environment back.
-func (e *Engine) run(env *environment, fn Function, inv Invocation) (*Result, error) {
+// answerer takes the answer of a runtime as soon as it is there, with what a caller wants of a result: the account of the invocation is made afterwards.
+type answerer func(*environment, Result)
+
+// run serves inv with env, or with another in its place when it has died while idle, and gives the environment back. It calls early at most once, and then
+// returns no more than early was told.
+func (e *Engine) run(env *environment, fn Function, inv Invocation, early answerer) (*Result, error) {
 	for try := 1; ; try++ {
-		r, keep, err := env.serve(inv)
+		r, keep, err := env.serve(inv, early)
 		if err == nil || !errors.Is(err, runtimeapi.ErrNotTaken) || try == maxTries {
 			e.giveBack(env, keep)
 			return r, e.orClosed(err)
@@ -116,6 +129,7 @@ func (e *Engine) giveBack(env *environment, keep bool) {
 		e.pools.release(env, keep)
 		return
 	}
+	e.pools.finished(env)
 	e.work.Go(func() {
 		ctx, cancel := e.bounded(env.process.ctx, env.Function.Timeout)
 		defer cancel()

@@ -27,6 +27,8 @@ type pool struct {
 	live int
 	// rising and working count those of the pool's provisioned environments that start and that are in use.
 	rising, working int
+	// finishing counts the environments that have answered their invocation and will be free in a moment.
+	finishing int
 	// retired: environments end instead of becoming idle.
 	retired bool
 
@@ -102,11 +104,44 @@ func (p *pools) admit(fn Function) error {
 func (p *pools) leave(fn Function) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.left(fn)
+}
+
+func (p *pools) left(fn Function) {
 	for _, key := range [2]string{fn.ARN, fn.Account + "/" + fn.Region} {
 		if p.running[key]--; p.running[key] <= 0 {
 			delete(p.running, key)
 		}
 	}
+}
+
+// answered takes the invocation that env serves from the running ones. Its caller may call again before env is released: the next one waits for env then
+// instead of having another started.
+func (p *pools) answered(env *environment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.left(env.pool.fn)
+	env.finishing = true
+	env.pool.finishing++
+}
+
+// finished says that env will not be free in a moment after all.
+func (p *pools) finished(env *environment) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.settle(env) {
+		p.pump(env.pool)
+	}
+}
+
+// settle takes env out of those that finish, and reports whether it was one.
+func (p *pools) settle(env *environment) bool {
+	was := env.finishing
+	if was {
+		env.finishing = false
+		env.pool.finishing--
+	}
+	return was
 }
 
 // acquire returns an environment for fn that is the caller's until release. When all places are taken by environments in use it waits at most wait;
@@ -165,7 +200,7 @@ func (p *pools) giveUp(own *pool, w *waiter) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i := slices.Index(own.waiting, w)
-	if i < 0 || own.starting > 0 {
+	if i < 0 || own.starting+own.finishing > 0 {
 		return false
 	}
 	own.waiting = slices.Delete(own.waiting, i, i+1)
@@ -206,9 +241,9 @@ func (p *pools) poolOf(fn Function) *pool {
 
 // pump starts environments for those who wait, as far as there are places.
 func (p *pools) pump(own *pool) {
-	for own.starting < len(own.waiting) && p.claim(own, onDemand) {
+	for own.starting+own.finishing < len(own.waiting) && p.claim(own, onDemand) {
 	}
-	if own.starting < len(own.waiting) && !slices.Contains(p.hungry, own) {
+	if own.starting+own.finishing < len(own.waiting) && !slices.Contains(p.hungry, own) {
 		p.hungry = append(p.hungry, own)
 	}
 }
@@ -331,6 +366,7 @@ func (p *pools) release(env *environment, keep bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own := env.pool
+	p.settle(env)
 	if env.purpose == provisioned {
 		if own.working--; own.provisioned() >= own.wanted {
 			env.purpose = onDemand // more than are wanted by now

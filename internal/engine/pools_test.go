@@ -421,3 +421,35 @@ func TestAhead(t *testing.T) {
 		t.Error("the first call does not get what is ready")
 	}
 }
+
+// TestCallAfterAnswer: who calls again as soon as an invocation has answered gets the same environment, which is not free yet, and no other is started.
+func TestCallAfterAnswer(t *testing.T) {
+	w := newPoolWorld(10)
+	fn := fnOf("f", "1")
+	env := w.get(t, fn)
+	w.answered(env)
+	none, _, waiter, err := w.take(fn)
+	if none != nil || err != nil || len(w.started) != 0 {
+		t.Fatalf("got %v, %v; %d starts", none, err, len(w.started))
+	}
+	if _, _, _, err = w.take(fn); err != nil || len(w.started) != 1 {
+		t.Fatalf("a second caller: %v; %d starts", err, len(w.started))
+	}
+	w.release(env, true)
+	if g := <-waiter.got; g.env != env {
+		t.Errorf("got %v", g)
+	}
+	// An environment that does not become free leaves its place to a new one.
+	w.answered(env)
+	if _, _, _, err = w.take(fn); err != nil || len(w.started) != 1 {
+		t.Fatalf("with one start and one environment for two: %v; %d starts", err, len(w.started))
+	}
+	w.finished(env)
+	if len(w.started) != 2 {
+		t.Errorf("%d starts", len(w.started))
+	}
+	w.release(env, false)
+	if env.pool.finishing != 0 {
+		t.Errorf("%d finish", env.pool.finishing)
+	}
+}

@@ -13,7 +13,7 @@ import (
 
 // serve gives inv to the environment and returns its result. keep reports whether the environment may serve another. The error is
 // runtimeapi.ErrNotTaken when the environment has died before it saw the event.
-func (env *environment) serve(inv Invocation) (r *Result, keep bool, err error) {
+func (env *environment) serve(inv Invocation, early answerer) (r *Result, keep bool, err error) {
 	left := env.Function.Timeout
 	first := !env.served
 	env.served = true
@@ -46,8 +46,7 @@ func (env *environment) serve(inv Invocation) (r *Result, keep bool, err error) 
 	})
 	r.Duration = env.e.cfg.Clock.Now().Sub(begin)
 	if err == nil {
-		p.drain()
-		env.answered(inv, r, answer)
+		env.answered(inv, r, answer, early)
 		return r, true, nil
 	}
 	if errors.Is(err, runtimeapi.ErrNotTaken) && !first && !errors.Is(err, clock.ErrTimeout) {
@@ -75,13 +74,17 @@ func (env *environment) open(inv Invocation) time.Time {
 	return env.e.cfg.Clock.Now()
 }
 
-// answered completes the result of an invocation that the runtime answered.
-func (env *environment) answered(inv Invocation, r *Result, a runtimeapi.Answer) {
+// answered gives the answer of the runtime to early, and completes the invocation's result and log.
+func (env *environment) answered(inv Invocation, r *Result, a runtimeapi.Answer, early answerer) {
 	r.Payload = a.Payload
 	status := "success"
 	if a.ErrorType != "" {
 		r.FunctionError, status = unhandled, "error"
 	}
+	if !inv.Tail { // for which the account must be complete
+		early(env, *r)
+	}
+	env.process.drain()
 	env.finish(inv, r, status, a.ErrorType, int(a.Size))
 }
 
