@@ -21,6 +21,7 @@ type API interface {
 	TransactGetItems(context.Context, *TransactGetItemsInput) (*TransactGetItemsOutput, error)
 	TransactWriteItems(context.Context, *TransactWriteItemsInput) (*TransactWriteItemsOutput, error)
 	UpdateItem(context.Context, *UpdateItemInput) (*UpdateItemOutput, error)
+	UpdateTable(context.Context, *UpdateTableInput) (*UpdateTableOutput, error)
 }
 
 // Unimplemented answers every operation with an error that names it. Services embed it, so that an operation without a
@@ -97,4 +98,9 @@ func (Unimplemented) TransactWriteItems(context.Context, *TransactWriteItemsInpu
 // UpdateItem answers NotImplemented.
 func (Unimplemented) UpdateItem(context.Context, *UpdateItemInput) (*UpdateItemOutput, error) {
 	return nil, wire.NotImplemented("dynamodb", "UpdateItem")
+}
+
+// UpdateTable answers NotImplemented.
+func (Unimplemented) UpdateTable(context.Context, *UpdateTableInput) (*UpdateTableOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "UpdateTable")
 }

@@ -80,3 +80,8 @@ func (c Client) TransactWriteItems(ctx context.Context, in *TransactWriteItemsIn
 func (c Client) UpdateItem(ctx context.Context, in *UpdateItemInput) (*UpdateItemOutput, error) {
 	return wire.Call[UpdateItemOutput](ctx, c.caller, &service, &opUpdateItem, in)
 }
+
+// UpdateTable calls the operation of that name.
+func (c Client) UpdateTable(ctx context.Context, in *UpdateTableInput) (*UpdateTableOutput, error) {
+	return wire.Call[UpdateTableOutput](ctx, c.caller, &service, &opUpdateTable, in)
+}

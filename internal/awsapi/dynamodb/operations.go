@@ -33,7 +33,7 @@ var opBatchWriteItem = wire.Operation{
 
 var opCreateTable = wire.Operation{
 	Name: "CreateTable", Status: 200, Route: wire.Route{},
-	Input: 44, Output: 45, Schema: &schema,
+	Input: 47, Output: 48, Schema: &schema,
 	New: func() any { return new(CreateTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateTable(ctx, in.(*CreateTableInput))
@@ -46,7 +46,7 @@ var opCreateTable = wire.Operation{
 
 var opDeleteItem = wire.Operation{
 	Name: "DeleteItem", Status: 200, Route: wire.Route{},
-	Input: 48, Output: 49, Schema: &schema,
+	Input: 53, Output: 54, Schema: &schema,
 	New: func() any { return new(DeleteItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteItem(ctx, in.(*DeleteItemInput))
@@ -59,7 +59,7 @@ var opDeleteItem = wire.Operation{
 
 var opDeleteTable = wire.Operation{
 	Name: "DeleteTable", Status: 200, Route: wire.Route{},
-	Input: 51, Output: 52, Schema: &schema,
+	Input: 57, Output: 58, Schema: &schema,
 	New: func() any { return new(DeleteTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteTable(ctx, in.(*DeleteTableInput))
@@ -72,7 +72,7 @@ var opDeleteTable = wire.Operation{
 
 var opDescribeTable = wire.Operation{
 	Name: "DescribeTable", Status: 200, Route: wire.Route{},
-	Input: 54, Output: 55, Schema: &schema,
+	Input: 60, Output: 61, Schema: &schema,
 	New: func() any { return new(DescribeTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeTable(ctx, in.(*DescribeTableInput))
@@ -85,7 +85,7 @@ var opDescribeTable = wire.Operation{
 
 var opGetItem = wire.Operation{
 	Name: "GetItem", Status: 200, Route: wire.Route{},
-	Input: 65, Output: 66, Schema: &schema,
+	Input: 71, Output: 72, Schema: &schema,
 	New: func() any { return new(GetItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetItem(ctx, in.(*GetItemInput))
@@ -98,7 +98,7 @@ var opGetItem = wire.Operation{
 
 var opListTables = wire.Operation{
 	Name: "ListTables", Status: 200, Route: wire.Route{},
-	Input: 103, Output: 105, Schema: &schema,
+	Input: 113, Output: 115, Schema: &schema,
 	New: func() any { return new(ListTablesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTables(ctx, in.(*ListTablesInput))
@@ -111,7 +111,7 @@ var opListTables = wire.Operation{
 
 var opPutItem = wire.Operation{
 	Name: "PutItem", Status: 200, Route: wire.Route{},
-	Input: 131, Output: 133, Schema: &schema,
+	Input: 141, Output: 143, Schema: &schema,
 	New: func() any { return new(PutItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutItem(ctx, in.(*PutItemInput))
@@ -124,7 +124,7 @@ var opPutItem = wire.Operation{
 
 var opQuery = wire.Operation{
 	Name: "Query", Status: 200, Route: wire.Route{},
-	Input: 135, Output: 136, Schema: &schema,
+	Input: 145, Output: 146, Schema: &schema,
 	New: func() any { return new(QueryInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Query(ctx, in.(*QueryInput))
@@ -137,7 +137,7 @@ var opQuery = wire.Operation{
 
 var opScan = wire.Operation{
 	Name: "Scan", Status: 200, Route: wire.Route{},
-	Input: 164, Output: 165, Schema: &schema,
+	Input: 178, Output: 179, Schema: &schema,
 	New: func() any { return new(ScanInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Scan(ctx, in.(*ScanInput))
@@ -150,7 +150,7 @@ var opScan = wire.Operation{
 
 var opTransactGetItems = wire.Operation{
 	Name: "TransactGetItems", Status: 200, Route: wire.Route{},
-	Input: 195, Output: 196, Schema: &schema,
+	Input: 209, Output: 210, Schema: &schema,
 	New: func() any { return new(TransactGetItemsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TransactGetItems(ctx, in.(*TransactGetItemsInput))
@@ -163,7 +163,7 @@ var opTransactGetItems = wire.Operation{
 
 var opTransactWriteItems = wire.Operation{
 	Name: "TransactWriteItems", Status: 200, Route: wire.Route{},
-	Input: 199, Output: 200, Schema: &schema,
+	Input: 213, Output: 214, Schema: &schema,
 	New: func() any { return new(TransactWriteItemsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TransactWriteItems(ctx, in.(*TransactWriteItemsInput))
@@ -176,10 +176,23 @@ var opTransactWriteItems = wire.Operation{
 
 var opUpdateItem = wire.Operation{
 	Name: "UpdateItem", Status: 200, Route: wire.Route{},
-	Input: 206, Output: 207, Schema: &schema,
+	Input: 221, Output: 222, Schema: &schema,
 	New: func() any { return new(UpdateItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateItem(ctx, in.(*UpdateItemInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opUpdateTable = wire.Operation{
+	Name: "UpdateTable", Status: 200, Route: wire.Route{},
+	Input: 224, Output: 225, Schema: &schema,
+	New: func() any { return new(UpdateTableInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).UpdateTable(ctx, in.(*UpdateTableInput))
 		if err != nil {
 			return nil, err
 		}

@@ -13,7 +13,7 @@ var service = wire.Service{
 	Protocols:       []wire.Protocol{wire.AWSJSON},
 	QueryCompatible: false, CRC32: true, PathMember: "",
 	Schema: &schema,
-	Errors: []wire.Ref{38, 75, 79, 86, 101, 128, 146, 147, 149, 150, 190, 201, 202, 203},
+	Errors: []wire.Ref{38, 85, 89, 96, 111, 138, 158, 161, 163, 164, 204, 215, 216, 217},
 	Operations: []*wire.Operation{
 		&opBatchGetItem,
 		&opBatchWriteItem,
@@ -29,6 +29,7 @@ var service = wire.Service{
 		&opTransactGetItems,
 		&opTransactWriteItems,
 		&opUpdateItem,
+		&opUpdateTable,
 	},
 	Others: []wire.OtherOperation{
 		{Name: "BatchExecuteStatement", Route: wire.Route{}},
@@ -71,7 +72,6 @@ var service = wire.Service{
 		{Name: "UpdateGlobalTable", Route: wire.Route{}},
 		{Name: "UpdateGlobalTableSettings", Route: wire.Route{}},
 		{Name: "UpdateKinesisStreamingDestination", Route: wire.Route{}},
-		{Name: "UpdateTable", Route: wire.Route{}},
 		{Name: "UpdateTableReplicaAutoScaling", Route: wire.Route{}},
 		{Name: "UpdateTimeToLive", Route: wire.Route{}},
 	},

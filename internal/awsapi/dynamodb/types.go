@@ -111,6 +111,31 @@ type ConsumedCapacity struct {
 	GlobalSecondaryIndexes map[string]Capacity
 }
 
+// CreateGlobalSecondaryIndexAction is the model's CreateGlobalSecondaryIndexAction.
+type CreateGlobalSecondaryIndexAction struct {
+	IndexName             string
+	KeySchema             []KeySchemaElement // required
+	Projection            *Projection        // required
+	ProvisionedThroughput *ProvisionedThroughput
+	OnDemandThroughput    *OnDemandThroughput
+	WarmThroughput        *WarmThroughput
+}
+
+// CreateGlobalTableWitnessGroupMemberAction is the model's CreateGlobalTableWitnessGroupMemberAction.
+type CreateGlobalTableWitnessGroupMemberAction struct {
+	RegionName string
+}
+
+// CreateReplicationGroupMemberAction is the model's CreateReplicationGroupMemberAction.
+type CreateReplicationGroupMemberAction struct {
+	RegionName                    string
+	KMSMasterKeyId                *string
+	ProvisionedThroughputOverride *ProvisionedThroughputOverride
+	OnDemandThroughputOverride    *OnDemandThroughputOverride
+	GlobalSecondaryIndexes        []ReplicaGlobalSecondaryIndex
+	TableClassOverride            *string
+}
+
 // CreateTableInput is the model's CreateTableInput.
 type CreateTableInput struct {
 	AttributeDefinitions               []AttributeDefinition
@@ -147,6 +172,16 @@ type Delete struct {
 	ReturnValuesOnConditionCheckFailure *string
 }
 
+// DeleteGlobalSecondaryIndexAction is the model's DeleteGlobalSecondaryIndexAction.
+type DeleteGlobalSecondaryIndexAction struct {
+	IndexName string
+}
+
+// DeleteGlobalTableWitnessGroupMemberAction is the model's DeleteGlobalTableWitnessGroupMemberAction.
+type DeleteGlobalTableWitnessGroupMemberAction struct {
+	RegionName string
+}
+
 // DeleteItemInput is the model's DeleteItemInput.
 type DeleteItemInput struct {
 	TableName                           string
@@ -167,6 +202,11 @@ type DeleteItemOutput struct {
 	Attributes            map[string]AttributeValue
 	ConsumedCapacity      *ConsumedCapacity
 	ItemCollectionMetrics *ItemCollectionMetrics
+}
+
+// DeleteReplicationGroupMemberAction is the model's DeleteReplicationGroupMemberAction.
+type DeleteReplicationGroupMemberAction struct {
+	RegionName string
 }
 
 // DeleteRequest is the model's DeleteRequest.
@@ -252,6 +292,13 @@ type GlobalSecondaryIndexDescription struct {
 	WarmThroughput        *GlobalSecondaryIndexWarmThroughputDescription
 }
 
+// GlobalSecondaryIndexUpdate is the model's GlobalSecondaryIndexUpdate.
+type GlobalSecondaryIndexUpdate struct {
+	Update *UpdateGlobalSecondaryIndexAction
+	Create *CreateGlobalSecondaryIndexAction
+	Delete *DeleteGlobalSecondaryIndexAction
+}
+
 // GlobalSecondaryIndexWarmThroughputDescription is the model's GlobalSecondaryIndexWarmThroughputDescription.
 type GlobalSecondaryIndexWarmThroughputDescription struct {
 	ReadUnitsPerSecond  *int64
@@ -263,6 +310,12 @@ type GlobalSecondaryIndexWarmThroughputDescription struct {
 type GlobalTableWitnessDescription struct {
 	RegionName    *string
 	WitnessStatus *string
+}
+
+// GlobalTableWitnessGroupUpdate is the model's GlobalTableWitnessGroupUpdate.
+type GlobalTableWitnessGroupUpdate struct {
+	Create *CreateGlobalTableWitnessGroupMemberAction
+	Delete *DeleteGlobalTableWitnessGroupMemberAction
 }
 
 // ItemCollectionMetrics is the model's ItemCollectionMetrics.
@@ -441,12 +494,26 @@ type ReplicaDescription struct {
 	GlobalTableSettingsReplicationMode *string
 }
 
+// ReplicaGlobalSecondaryIndex is the model's ReplicaGlobalSecondaryIndex.
+type ReplicaGlobalSecondaryIndex struct {
+	IndexName                     string
+	ProvisionedThroughputOverride *ProvisionedThroughputOverride
+	OnDemandThroughputOverride    *OnDemandThroughputOverride
+}
+
 // ReplicaGlobalSecondaryIndexDescription is the model's ReplicaGlobalSecondaryIndexDescription.
 type ReplicaGlobalSecondaryIndexDescription struct {
 	IndexName                     *string
 	ProvisionedThroughputOverride *ProvisionedThroughputOverride
 	OnDemandThroughputOverride    *OnDemandThroughputOverride
 	WarmThroughput                *GlobalSecondaryIndexWarmThroughputDescription
+}
+
+// ReplicationGroupUpdate is the model's ReplicationGroupUpdate.
+type ReplicationGroupUpdate struct {
+	Create *CreateReplicationGroupMemberAction
+	Update *UpdateReplicationGroupMemberAction
+	Delete *DeleteReplicationGroupMemberAction
 }
 
 // RestoreSummary is the model's RestoreSummary.
@@ -614,6 +681,14 @@ type Update struct {
 	ReturnValuesOnConditionCheckFailure *string
 }
 
+// UpdateGlobalSecondaryIndexAction is the model's UpdateGlobalSecondaryIndexAction.
+type UpdateGlobalSecondaryIndexAction struct {
+	IndexName             string
+	ProvisionedThroughput *ProvisionedThroughput
+	OnDemandThroughput    *OnDemandThroughput
+	WarmThroughput        *WarmThroughput
+}
+
 // UpdateItemInput is the model's UpdateItemInput.
 type UpdateItemInput struct {
 	TableName                           string
@@ -636,6 +711,40 @@ type UpdateItemOutput struct {
 	Attributes            map[string]AttributeValue
 	ConsumedCapacity      *ConsumedCapacity
 	ItemCollectionMetrics *ItemCollectionMetrics
+}
+
+// UpdateReplicationGroupMemberAction is the model's UpdateReplicationGroupMemberAction.
+type UpdateReplicationGroupMemberAction struct {
+	RegionName                    string
+	KMSMasterKeyId                *string
+	ProvisionedThroughputOverride *ProvisionedThroughputOverride
+	OnDemandThroughputOverride    *OnDemandThroughputOverride
+	GlobalSecondaryIndexes        []ReplicaGlobalSecondaryIndex
+	TableClassOverride            *string
+}
+
+// UpdateTableInput is the model's UpdateTableInput.
+type UpdateTableInput struct {
+	AttributeDefinitions               []AttributeDefinition
+	TableName                          string
+	BillingMode                        *string
+	ProvisionedThroughput              *ProvisionedThroughput
+	GlobalSecondaryIndexUpdates        []GlobalSecondaryIndexUpdate
+	StreamSpecification                *StreamSpecification
+	SSESpecification                   *SSESpecification
+	ReplicaUpdates                     []ReplicationGroupUpdate
+	TableClass                         *string
+	DeletionProtectionEnabled          *bool
+	MultiRegionConsistency             *string
+	GlobalTableWitnessUpdates          []GlobalTableWitnessGroupUpdate
+	OnDemandThroughput                 *OnDemandThroughput
+	WarmThroughput                     *WarmThroughput
+	GlobalTableSettingsReplicationMode *string
+}
+
+// UpdateTableOutput is the model's UpdateTableOutput.
+type UpdateTableOutput struct {
+	TableDescription *TableDescription
 }
 
 // WarmThroughput is the model's WarmThroughput.

@@ -99,7 +99,7 @@ func readBatch(ctx context.Context, r kv.Reader, gets []batchGet, keys []kv.Key,
 	out := &api.BatchGetItemOutput{
 		Responses: map[string][]map[string]api.AttributeValue{}, UnprocessedKeys: map[string]api.KeysAndAttributes{},
 	}
-	units := make(map[string]float64)
+	units := make(spending)
 	total := 0
 	for i := range gets {
 		if err := ctx.Err(); err != nil {
@@ -123,7 +123,7 @@ func readBatch(ctx context.Context, r kv.Reader, gets []batchGet, keys []kv.Key,
 			out.UnprocessedKeys[g.given] = left
 			continue
 		}
-		units[g.table] += readUnits(size, g.consistent)
+		units.add(g.table, readUnits(size, g.consistent))
 		if item != nil {
 			out.Responses[g.given] = append(out.Responses[g.given], item)
 		}
@@ -132,26 +132,15 @@ func readBatch(ctx context.Context, r kv.Reader, gets []batchGet, keys []kv.Key,
 	return out, nil
 }
 
-// consumedAll is consumed for several tables, in the order of their names.
-func consumedAll(mode *string, units map[string]float64) []api.ConsumedCapacity {
-	var out []api.ConsumedCapacity
-	for _, name := range slices.Sorted(maps.Keys(units)) {
-		if c := consumed(mode, name, units[name]); c != nil {
-			out = append(out, *c)
-		}
-	}
-	return out
-}
-
 // BatchWriteItem puts and deletes items in several tables. All of it commits together, which AWS does not promise.
 func (s *Service) BatchWriteItem(ctx context.Context, in *api.BatchWriteItemInput) (*api.BatchWriteItemOutput, error) {
 	writes, err := s.batchWrites(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	var units map[string]float64
+	var units spending
 	err = s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
-		units = make(map[string]float64)
+		units = make(spending)
 		targets, err := s.batchTargets(tx, writes)
 		if err != nil {
 			return err
@@ -161,7 +150,7 @@ func (s *Service) BatchWriteItem(ctx context.Context, in *api.BatchWriteItemInpu
 			if err != nil {
 				return err
 			}
-			units[w.table] += writeUnits(done.old.size, done.size)
+			units.addWrite(w.table, writeUnits(done.old.size, done.size), done.indexes, 1)
 		}
 		return nil
 	})

@@ -49,7 +49,10 @@ func (s *Service) CreateTable(ctx context.Context, in *api.CreateTableInput) (*a
 	if err != nil {
 		return nil, err
 	}
-	d := t.describe(cloud.CallOf(ctx), "CREATING", totals{})
+	d := t.describe(cloud.CallOf(ctx), statusCreating, totals{})
+	if err := t.describeIndexes(nil, cloud.CallOf(ctx), d, statusCreating); err != nil {
+		return nil, err
+	}
 	if t.Warm == nil {
 		d.WarmThroughput = nil
 	} else {
@@ -68,6 +71,9 @@ func newTable(call *cloud.Call, name string, in *api.CreateTableInput) *table {
 		Warm: in.WarmThroughput, Class: wire.Value(in.TableClass), Protected: wire.Value(in.DeletionProtectionEnabled), Tags: in.Tags,
 	}
 	t.setBilling(call, in.BillingMode, in.ProvisionedThroughput)
+	for _, x := range newIndexes(in) {
+		t.addIndex(x)
+	}
 	return t
 }
 
@@ -95,17 +101,11 @@ func checkCreate(in *api.CreateTableInput) error {
 	if err := checkKeySchema(in.KeySchema, in.AttributeDefinitions); err != nil {
 		return err
 	}
-	if in.LocalSecondaryIndexes != nil && len(in.LocalSecondaryIndexes) == 0 {
-		return invalid("List of LocalSecondaryIndexes is empty")
-	}
-	if in.GlobalSecondaryIndexes != nil && len(in.GlobalSecondaryIndexes) == 0 {
-		return invalid("List of GlobalSecondaryIndexes is empty")
+	if err := checkIndexes(in); err != nil {
+		return err
 	}
 	if err := refuseCreate(in); err != nil {
 		return err
-	}
-	if len(in.KeySchema) != len(in.AttributeDefinitions) {
-		return invalid("Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions")
 	}
 	if len(in.Tags) > maxTags {
 		return invalid("Too many tags: a table has at most %d", maxTags)
@@ -130,8 +130,6 @@ func checkGiven(in *api.CreateTableInput) error {
 
 func refuseCreate(in *api.CreateTableInput) error {
 	if err := refuse("CreateTable",
-		param{"LocalSecondaryIndexes", in.LocalSecondaryIndexes != nil},
-		param{"GlobalSecondaryIndexes", in.GlobalSecondaryIndexes != nil},
 		param{"ResourcePolicy", in.ResourcePolicy != nil},
 		param{"OnDemandThroughput", in.OnDemandThroughput != nil},
 		param{"GlobalTableSourceArn", in.GlobalTableSourceArn != nil},

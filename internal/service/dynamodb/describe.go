@@ -86,8 +86,11 @@ func (s *Service) DescribeTable(ctx context.Context, in *api.DescribeTableInput)
 			return err
 		}
 		n, err := t.totals(r)
-		out.Table = t.describe(cloud.CallOf(ctx), "ACTIVE", n)
-		return err
+		if err != nil {
+			return err
+		}
+		out.Table = t.describe(cloud.CallOf(ctx), statusActive, n)
+		return t.describeIndexes(r, cloud.CallOf(ctx), out.Table, "")
 	})
 	if err != nil {
 		return nil, err
@@ -121,6 +124,9 @@ func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*a
 			if err := tx.Delete(key); err != nil {
 				return err
 			}
+		}
+		if err := t.dropIndexes(tx); err != nil {
+			return err
 		}
 		return tx.DeleteRange(t.items())
 	})

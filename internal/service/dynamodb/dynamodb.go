@@ -8,6 +8,7 @@ import (
 	"croft/internal/cloud"
 	"croft/internal/kv"
 	"croft/internal/service"
+	"croft/internal/timer"
 )
 
 const serviceName = "dynamodb"
@@ -26,7 +27,8 @@ func New(deps service.Deps) *Service {
 
 // Descriptor declares the service.
 func (s *Service) Descriptor() service.Descriptor {
-	return service.Descriptor{API: api.Service(), Impl: s, Resources: s.resources()}
+	return service.Descriptor{API: api.Service(), Impl: s, Resources: s.resources(),
+		Timers: map[string]timer.Handler{fillHandler: s.fill}}
 }
 
 func (s *Service) space(ctx context.Context) kv.Space { return s.deps.Space(ctx, serviceName) }

@@ -112,7 +112,7 @@ func (t *table) checkPaths(e pathed) error {
 	if found != "" {
 		return validation("Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: Key: %s", found)
 	}
-	return nil
+	return t.checkIndexPaths(e)
 }
 
 func (t *table) isKey(name string) bool {

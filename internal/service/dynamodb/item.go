@@ -75,7 +75,7 @@ func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutIt
 	if err != nil {
 		return nil, err
 	}
-	out := &api.PutItemOutput{ConsumedCapacity: consumed(in.ReturnConsumedCapacity, name, writeUnits(done.old.size, done.size))}
+	out := &api.PutItemOutput{ConsumedCapacity: consumedWrite(in.ReturnConsumedCapacity, name, done)}
 	if w.wantOld {
 		out.Attributes = done.old.attributes
 	}
@@ -111,7 +111,7 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	out := &api.DeleteItemOutput{ConsumedCapacity: consumed(in.ReturnConsumedCapacity, name, writeUnits(done.old.size, 0))}
+	out := &api.DeleteItemOutput{ConsumedCapacity: consumedWrite(in.ReturnConsumedCapacity, name, done)}
 	if w.wantOld {
 		out.Attributes = done.old.attributes
 	}
@@ -148,7 +148,7 @@ func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api
 	}
 	return &api.UpdateItemOutput{
 		Attributes:       w.answer(wire.Value(in.ReturnValues), done),
-		ConsumedCapacity: consumed(in.ReturnConsumedCapacity, name, writeUnits(done.old.size, done.size)),
+		ConsumedCapacity: consumedWrite(in.ReturnConsumedCapacity, name, done),
 	}, nil
 }
 

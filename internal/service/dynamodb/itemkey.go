@@ -119,12 +119,3 @@ func keyBytes(dst []byte, v api.AttributeValue) ([]byte, error) {
 		return d.AppendKey(dst), nil
 	}
 }
-
-// keyAttributes returns the key of a stored item, as LastEvaluatedKey has it.
-func (t *table) keyAttributes(item map[string]api.AttributeValue) map[string]api.AttributeValue {
-	key := make(map[string]api.AttributeValue, 2)
-	for _, part := range t.keys() {
-		key[part.name] = item[part.name]
-	}
-	return key
-}

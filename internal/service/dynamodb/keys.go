@@ -52,10 +52,9 @@ func partitionHash(partition []byte) uint64 {
 	return binary.BigEndian.Uint64(sum[:8])
 }
 
-// segment returns the keys of the items in one of total equal parts of the table.
-func (t *table) segment(number, total int32) kv.Range {
-	r := t.items()
-	prefix := t.itemPrefix()
+// segment returns the keys in one of total equal parts of what lies below prefix: the items of a table or the entries of an index.
+func segment(prefix kv.Key, number, total int32) kv.Range {
+	r := kv.PrefixRange(prefix)
 	if number > 0 {
 		r.Start = prefix.Uint(segmentStart(number, total))
 	}

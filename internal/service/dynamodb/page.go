@@ -28,6 +28,13 @@ type page struct {
 	countOnly  bool
 	filter     *expression.Condition
 	projection *expression.Projection
+	// selected is what Select says, and consistent what ConsistentRead does.
+	selected   string
+	consistent *bool
+	// index is what is read, nil for the table. With fetch, items come from the table, at a cost of fetched.
+	index   *index
+	fetch   bool
+	fetched float64
 
 	items          []map[string]api.AttributeValue
 	count, scanned int32
@@ -35,11 +42,11 @@ type page struct {
 	last           map[string]api.AttributeValue
 }
 
-func newPage(limit *int32, selected *string) *page {
-	return &page{limit: wire.Value(limit), countOnly: wire.Value(selected) == selectCount}
+func newPage(limit *int32, selected *string, consistent *bool) *page {
+	return &page{limit: wire.Value(limit), countOnly: wire.Value(selected) == selectCount, selected: wire.Value(selected), consistent: consistent}
 }
 
-// checkSelect checks what may be selected from a table; indexes are refused elsewhere.
+// checkSelect checks what may be selected, as far as that goes without the table.
 func checkSelect(selected, index, projection *string) error {
 	mode := wire.Value(selected)
 	switch {
@@ -84,8 +91,8 @@ func (p *page) check(t *table) error {
 }
 
 // read fills the page with the items of rng. The page may have been read before.
-func (p *page) read(ctx context.Context, r kv.Reader, t *table, rng kv.Range) error {
-	p.items, p.count, p.scanned, p.bytes, p.last = nil, 0, 0, 0, nil
+func (p *page) read(ctx context.Context, r kv.Reader, s *source, rng kv.Range) error {
+	p.items, p.count, p.scanned, p.bytes, p.last, p.fetched = nil, 0, 0, 0, nil, 0
 	if !p.countOnly {
 		p.items = []map[string]api.AttributeValue{}
 	}
@@ -102,6 +109,12 @@ func (p *page) read(ctx context.Context, r kv.Reader, t *table, rng kv.Range) er
 		}
 		p.scanned++
 		p.bytes += size
+		key := item
+		if p.fetch {
+			if item, err = p.whole(r, s, item); err != nil {
+				return err
+			}
+		}
 		if p.filter.Match(item) {
 			p.count++
 			if !p.countOnly {
@@ -110,7 +123,7 @@ func (p *page) read(ctx context.Context, r kv.Reader, t *table, rng kv.Range) er
 		}
 		// As on AWS, a page that is full names its last key even when nothing follows.
 		if p.bytes >= maxPageBytes || p.limit > 0 && p.scanned >= p.limit {
-			p.last = t.keyAttributes(item)
+			p.last = s.last(key)
 			return nil
 		}
 	}

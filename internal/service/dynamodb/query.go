@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"bytes"
 	"context"
+	"slices"
 
 	api "croft/internal/awsapi/dynamodb"
 	"croft/internal/kv"
@@ -15,7 +16,6 @@ type query struct {
 	page
 	keys  []expression.KeyCondition
 	start map[string]api.AttributeValue
-	index *string
 }
 
 // Query reads the items of one partition in the order of their sort keys, page by page.
@@ -33,18 +33,22 @@ func (s *Service) Query(ctx context.Context, in *api.QueryInput) (*api.QueryOutp
 		if err != nil {
 			return err
 		}
-		rng, err := q.rng(t)
+		src, err := t.source(in.IndexName, in.ConsistentRead)
 		if err != nil {
 			return err
 		}
-		return q.read(ctx, r, t, rng)
+		rng, err := q.rng(src)
+		if err != nil {
+			return err
+		}
+		return q.readSource(ctx, r, src, rng, true)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &api.QueryOutput{
 		Items: q.items, Count: wire.Ptr(q.count), ScannedCount: wire.Ptr(q.scanned), LastEvaluatedKey: q.last,
-		ConsumedCapacity: consumed(in.ReturnConsumedCapacity, name, readUnits(q.bytes, in.ConsistentRead)),
+		ConsumedCapacity: q.consumedRead(in.ReturnConsumedCapacity, name),
 	}, nil
 }
 
@@ -75,7 +79,7 @@ func parseQuery(in *api.QueryInput) (*query, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := &query{page: *newPage(in.Limit, in.Select), start: in.ExclusiveStartKey, index: in.IndexName}
+	q := &query{page: *newPage(in.Limit, in.Select, in.ConsistentRead), start: in.ExclusiveStartKey}
 	q.reverse = in.ScanIndexForward != nil && !*in.ScanIndexForward
 	keys, err := set.Condition("KeyConditionExpression", *in.KeyConditionExpression)
 	if err != nil {
@@ -90,40 +94,37 @@ func parseQuery(in *api.QueryInput) (*query, error) {
 	if q.keys, err = keys.KeyConditions(); err != nil {
 		return nil, err
 	}
-	if len(q.keys) > 2 {
+	// The keys of an index may have more attributes.
+	if len(q.keys) > 2 && in.IndexName == nil {
 		return nil, validation("Conditions can be of length 1 or 2 only")
 	}
 	return q, nil
 }
 
 // rng returns the keys that the query has yet to read.
-func (q *query) rng(t *table) (kv.Range, error) {
-	if q.index != nil {
-		return kv.Range{}, validation("The table does not have the specified index: %s", *q.index)
+func (q *query) rng(s *source) (kv.Range, error) {
+	if q.start != nil {
+		if err := s.checkStart(q.start); err != nil {
+			return kv.Range{}, err
+		}
 	}
-	if err := q.checkStart(t); err != nil {
-		return kv.Range{}, err
-	}
-	partition, sort, err := q.conditions(t)
+	partition, sort, err := q.conditions(s)
 	if err != nil {
 		return kv.Range{}, err
 	}
-	whole, rng, err := t.queryRange(partition, sort)
+	whole, rng, err := s.queryRange(partition, sort)
 	if err != nil {
 		return kv.Range{}, err
 	}
-	if err := q.from(t, whole, sort, &rng); err != nil {
+	if err := q.from(s, whole, sort, &rng); err != nil {
 		return kv.Range{}, err
 	}
-	if err := q.checkFilter(t); err != nil {
-		return kv.Range{}, err
-	}
-	return rng, q.check(t)
+	return rng, q.checkFilter(s)
 }
 
-// conditions returns the conditions on the partition key and on the sort key, which may have none.
-func (q *query) conditions(t *table) (partition, sort *expression.KeyCondition, err error) {
-	parts := t.keys()
+// conditions returns the conditions on the attributes of the partition key, and those on the first attributes of the sort key.
+func (q *query) conditions(s *source) (partition, sort []*expression.KeyCondition, err error) {
+	parts := slices.Concat(s.partition, s.sort)
 	if len(q.keys) > len(parts) {
 		return nil, nil, validation("Query key condition not supported")
 	}
@@ -135,111 +136,108 @@ func (q *query) conditions(t *table) (partition, sort *expression.KeyCondition, 
 			}
 		}
 		if found == nil {
-			if i == 0 || len(q.keys) > 1 {
+			if i < len(s.partition) || len(partition)+len(sort) < len(q.keys) {
 				return nil, nil, validation("Query condition missed key schema element: %s", part.name)
 			}
 			break
 		}
-		for _, v := range found.Values {
-			if typeOf(&v) != part.typ {
-				return nil, nil, invalid("Condition parameter type does not match schema type")
-			}
-			if kind := emptyKind(&v); kind != "" {
-				return nil, nil, validation("One or more parameter values are not valid. "+
-					"The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", kind, part.name)
-			}
+		if err := checkKeyValues(part, found); err != nil {
+			return nil, nil, err
 		}
-		if i == 0 {
-			if partition = found; found.Op != "=" {
-				return nil, nil, validation("Query key condition not supported")
-			}
-			continue
+		// What comes before the last condition says where in the order of keys it counts.
+		if i < len(s.partition) && found.Op != "=" || len(sort) > 0 && sort[len(sort)-1].Op != "=" {
+			return nil, nil, validation("Query key condition not supported")
 		}
-		sort = found
+		if i < len(s.partition) {
+			partition = append(partition, found)
+		} else {
+			sort = append(sort, found)
+		}
 	}
 	return partition, sort, nil
 }
 
-// queryRange returns the keys of the partition, and those of them that meet the condition on the sort key.
-func (t *table) queryRange(partition, sort *expression.KeyCondition) (whole, rng kv.Range, err error) {
-	value, err := keyBytes(nil, partition.Values[0])
-	if err != nil {
-		return whole, rng, err
-	}
-	if len(value) > maxPartitionKey {
-		return whole, rng, invalid("Size of hashkey has exceeded the maximum size limit of%d bytes", maxPartitionKey)
-	}
-	prefix := t.itemKey(value, nil)
-	whole = kv.PrefixRange(prefix)
-	if sort == nil {
-		return whole, whole, nil
-	}
-	var bounds [2]kv.Key
-	for i, v := range sort.Values {
-		b, err := keyBytes(nil, v)
-		if err != nil {
-			return whole, rng, err
-		}
-		if len(b) > maxSortKey {
-			return whole, rng, invalid("Aggregated size of all range keys has exceeded the size limit of %d bytes", maxSortKey)
-		}
-		bounds[i] = t.itemKey(value, b)
-	}
-	rng = whole
-	low := bounds[0]
-	switch sort.Op {
-	case "=":
-		rng = kv.Range{Start: low, End: after(low)}
-	case "<":
-		rng.End = low
-	case "<=":
-		rng.End = after(low)
-	case ">":
-		rng.Start = after(low)
-	case ">=":
-		rng.Start = low
-	case "BETWEEN":
-		rng = kv.Range{Start: low, End: after(bounds[1])}
-	default:
-		rng = kv.PrefixRange(low)
-	}
-	return whole, rng, nil
-}
-
-// after returns the first key that can follow key: every key of another item is larger or does not follow it.
-func after(key kv.Key) kv.Key { return append(bytes.Clone(key), 0) }
-
-// checkStart checks the attributes of ExclusiveStartKey, which comes before the conditions.
-func (q *query) checkStart(t *table) error {
-	if q.start == nil {
-		return nil
-	}
-	if len(q.start) != len(t.keys()) {
-		return validation("The provided starting key is invalid")
-	}
-	for _, part := range t.keys() {
-		v, ok := q.start[part.name]
-		if !ok {
-			return validation("The provided starting key is invalid")
-		}
+func checkKeyValues(part keyPart, c *expression.KeyCondition) error {
+	for _, v := range c.Values {
 		if typeOf(&v) != part.typ {
-			return validation("The provided key element does not match the schema")
+			return invalid("Condition parameter type does not match schema type")
+		}
+		if kind := emptyKind(&v); kind != "" {
+			return validation("One or more parameter values are not valid. "+
+				"The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", kind, part.name)
 		}
 	}
 	return nil
 }
 
+// queryRange returns the keys of the partition, and those of them that meet the conditions on the sort key.
+func (s *source) queryRange(partition, sort []*expression.KeyCondition) (whole, rng kv.Range, err error) {
+	values, size := make([][]byte, len(partition)), 0
+	for i, c := range partition {
+		if values[i], err = keyBytes(nil, c.Values[0]); err != nil {
+			return whole, rng, err
+		}
+		size += len(values[i])
+	}
+	if size > maxPartitionKey {
+		return whole, rng, invalid("Size of hashkey has exceeded the maximum size limit of%d bytes", maxPartitionKey)
+	}
+	prefix := s.partitionKey(values)
+	whole = kv.PrefixRange(prefix)
+	rng = whole
+	for _, c := range sort {
+		var bounds [2][]byte
+		for i, v := range c.Values {
+			if bounds[i], err = keyBytes(nil, v); err != nil {
+				return whole, rng, err
+			}
+			if len(bounds[i]) > maxSortKey {
+				return whole, rng, invalid("Aggregated size of all range keys has exceeded the size limit of %d bytes", maxSortKey)
+			}
+		}
+		rng = s.meet(prefix, c.Op, bounds[0], bounds[1])
+		// Only an equal value has another condition after it.
+		prefix = rng.Start
+	}
+	return whole, rng, nil
+}
+
+// meet returns the keys below prefix whose next sort key meets a condition.
+func (s *source) meet(prefix kv.Key, op string, low, high []byte) kv.Range {
+	rng, at := kv.PrefixRange(prefix), s.at(prefix, low)
+	switch op {
+	case "=":
+		return at
+	case "<":
+		rng.End = at.Start
+	case "<=":
+		rng.End = at.End
+	case ">":
+		rng.Start = at.End
+	case ">=":
+		rng.Start = at.Start
+	case "BETWEEN":
+		rng = kv.Range{Start: at.Start, End: s.at(prefix, high).End}
+	default:
+		rng = s.beginning(prefix, low)
+	}
+	return rng
+}
+
+// after returns the first key that can follow key: every key of another item is larger or does not follow it.
+func after(key kv.Key) kv.Key { return append(bytes.Clone(key), 0) }
+
 // from narrows rng to what comes after ExclusiveStartKey.
-func (q *query) from(t *table, whole kv.Range, sort *expression.KeyCondition, rng *kv.Range) error {
+func (q *query) from(s *source, whole kv.Range, sort []*expression.KeyCondition, rng *kv.Range) error {
 	if q.start == nil {
 		return nil
 	}
-	start, err := t.keyOf(q.start)
+	start, err := s.startKey(q.start)
 	if err != nil {
-		return badStart(err)
+		return err
 	}
 	switch {
-	case sort == nil && !whole.Contains(start):
+	case len(sort) == 0 && !whole.Contains(start):
 		return validation("The provided starting key is outside query boundaries based on provided conditions")
 	case whole.Contains(start) && !rng.Contains(start):
 		return validation("The provided starting key does not match the range key predicate")
@@ -255,13 +253,13 @@ func (q *query) from(t *table, whole kv.Range, sort *expression.KeyCondition, rn
 }
 
 // checkFilter refuses a filter on the key, which is what key conditions are for.
-func (q *query) checkFilter(t *table) error {
+func (q *query) checkFilter(s *source) error {
 	if q.filter == nil {
 		return nil
 	}
 	found := map[string]bool{}
 	q.filter.Heads(func(name string, _ bool) { found[name] = true })
-	for _, part := range t.keys() {
+	for _, part := range slices.Concat(s.partition, s.sort) {
 		if found[part.name] {
 			return validation("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", part.name)
 		}

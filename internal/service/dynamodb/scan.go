@@ -24,21 +24,22 @@ func (s *Service) Scan(ctx context.Context, in *api.ScanInput) (*api.ScanOutput,
 		if err != nil {
 			return err
 		}
-		rng, err := t.scanRange(in)
+		src, err := t.source(in.IndexName, in.ConsistentRead)
 		if err != nil {
 			return err
 		}
-		if err := page.check(t); err != nil {
+		rng, err := src.scanRange(in)
+		if err != nil {
 			return err
 		}
-		return page.read(ctx, r, t, rng)
+		return page.readSource(ctx, r, src, rng, false)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &api.ScanOutput{
 		Items: page.items, Count: wire.Ptr(page.count), ScannedCount: wire.Ptr(page.scanned), LastEvaluatedKey: page.last,
-		ConsumedCapacity: consumed(in.ReturnConsumedCapacity, name, readUnits(page.bytes, in.ConsistentRead)),
+		ConsumedCapacity: page.consumedRead(in.ReturnConsumedCapacity, name),
 	}, nil
 }
 
@@ -72,7 +73,7 @@ func checkScan(in *api.ScanInput) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := newPage(in.Limit, in.Select)
+	p := newPage(in.Limit, in.Select, in.ConsistentRead)
 	if err := p.parse(set, in.FilterExpression, in.ProjectionExpression); err != nil {
 		return nil, err
 	}
@@ -88,28 +89,4 @@ func badStart(err error) error {
 		}
 	}
 	return validation("The provided starting key is invalid: %s", text)
-}
-
-// scanRange returns the keys that a Scan has yet to read.
-func (t *table) scanRange(in *api.ScanInput) (kv.Range, error) {
-	if in.IndexName != nil {
-		return kv.Range{}, validation("The table does not have the specified index: %s", *in.IndexName)
-	}
-	rng := t.items()
-	if in.TotalSegments != nil {
-		rng = t.segment(*in.Segment, *in.TotalSegments)
-	}
-	if in.ExclusiveStartKey == nil {
-		return rng, nil
-	}
-	start, err := t.keyOf(in.ExclusiveStartKey)
-	if err != nil {
-		return kv.Range{}, badStart(err)
-	}
-	if !rng.Contains(start) {
-		return kv.Range{}, validation("The provided starting key is invalid: Invalid ExclusiveStartKey. "+
-			"Please use ExclusiveStartKey with correct Segment. TotalSegments: %d Segment: %d", *in.TotalSegments, *in.Segment)
-	}
-	rng.Start = append(start, 0)
-	return rng, nil
 }

@@ -36,8 +36,14 @@ type table struct {
 	Protected     bool                `json:"protected,omitempty"`
 	Tags          []api.Tag           `json:"tags,omitempty"`
 
+	// Indexes are the secondary indexes in the order in which they were made, and LastIndex is the number of the last one.
+	Indexes   []*index `json:"indexes,omitempty"`
+	LastIndex uint32   `json:"lastIndex,omitempty"`
+
 	id              [16]byte
 	partition, sort keyPart
+	// byName are the indexes in the order of their names.
+	byName []*index
 }
 
 // keys returns the parts of the table's key: the partition key and, where there is one, the sort key.
@@ -55,19 +61,11 @@ func (t *table) derive() error {
 		return fmt.Errorf("dynamodb: table %s has the id %q", t.Name, t.ID)
 	}
 	copy(t.id[:], id)
-	part := func(i int) keyPart {
-		for _, a := range t.Attributes {
-			if a.AttributeName == t.KeySchema[i].AttributeName {
-				return keyPart{a.AttributeName, a.AttributeType}
-			}
-		}
-		return keyPart{}
-	}
-	t.partition = part(0)
+	t.partition, t.sort = t.part(t.KeySchema[0].AttributeName), keyPart{}
 	if len(t.KeySchema) > 1 {
-		t.sort = part(1)
+		t.sort = t.part(t.KeySchema[1].AttributeName)
 	}
-	return nil
+	return t.deriveIndexes()
 }
 
 // tableCache holds decoded definitions by their stored bytes, so that it can never be stale.

@@ -61,7 +61,7 @@ func (s *Service) transactGet(r kv.Reader, gets []get, in *api.TransactGetItemsI
 	if err := c.err(); err != nil {
 		return err
 	}
-	units, total := make(map[string]float64), 0
+	units, total := make(spending), 0
 	out.Responses = make([]api.ItemResponse, len(gets))
 	for i := range gets {
 		item, size, err := gets[i].read(r, keys[i])
@@ -72,7 +72,7 @@ func (s *Service) transactGet(r kv.Reader, gets []get, in *api.TransactGetItemsI
 			return errTransactSize()
 		}
 		out.Responses[i].Item = item
-		units[gets[i].table] += 2 * readUnits(size, wire.Ptr(true))
+		units.add(gets[i].table, 2*readUnits(size, wire.Ptr(true)))
 	}
 	out.ConsumedCapacity = transactRead(in.ReturnConsumedCapacity, units)
 	return nil
@@ -84,23 +84,23 @@ func errTransactSize() error {
 
 // transactRead and transactWrite return the capacity of a transaction, which is twice that of its parts: it is prepared and then
 // committed. Source: DynamoDB Developer Guide, "Amazon DynamoDB Transactions".
-func transactRead(mode *string, units map[string]float64) []api.ConsumedCapacity {
+func transactRead(mode *string, units spending) []api.ConsumedCapacity {
 	out := consumedAll(mode, units)
 	for i := range out {
 		out[i].ReadCapacityUnits = out[i].CapacityUnits
 		if out[i].Table != nil {
-			out[i].Table.ReadCapacityUnits = out[i].CapacityUnits
+			out[i].Table.ReadCapacityUnits = out[i].Table.CapacityUnits
 		}
 	}
 	return out
 }
 
-func transactWrite(mode *string, units map[string]float64) []api.ConsumedCapacity {
+func transactWrite(mode *string, units spending) []api.ConsumedCapacity {
 	out := consumedAll(mode, units)
 	for i := range out {
 		out[i].WriteCapacityUnits = out[i].CapacityUnits
 		if out[i].Table != nil {
-			out[i].Table.WriteCapacityUnits = out[i].CapacityUnits
+			out[i].Table.WriteCapacityUnits = out[i].Table.CapacityUnits
 		}
 	}
 	return out
@@ -173,9 +173,9 @@ func (s *Service) transactTargets(r kv.Reader, writes []*write) ([]target, error
 }
 
 // applyAll does the writes, which are on different items, and returns the capacity that they take.
-func applyAll(tx kv.Tx, writes []*write, targets []target) (map[string]float64, error) {
+func applyAll(tx kv.Tx, writes []*write, targets []target) (spending, error) {
 	c := newCancellation(len(writes))
-	units, total := make(map[string]float64), 0
+	units, total := make(spending), 0
 	for i, w := range writes {
 		done, err := w.apply(tx, targets[i].table, targets[i].key)
 		if err := c.note(i, err); err != nil {
@@ -184,20 +184,20 @@ func applyAll(tx kv.Tx, writes []*write, targets []target) (map[string]float64, 
 		if total += done.size; total > maxTransactBytes {
 			return nil, errTransactSize()
 		}
-		units[w.table] += 2 * writeUnits(done.old.size, done.size)
+		units.addWrite(w.table, writeUnits(done.old.size, done.size), done.indexes, 2)
 	}
 	return units, c.err()
 }
 
 // replayUnits returns the capacity of reading what the writes wrote before.
-func replayUnits(r kv.Reader, writes []*write, targets []target) (map[string]float64, error) {
-	units := make(map[string]float64)
+func replayUnits(r kv.Reader, writes []*write, targets []target) (spending, error) {
+	units := make(spending)
 	for i, w := range writes {
 		old, err := readPrevious(r, targets[i].key, false)
 		if err != nil {
 			return nil, err
 		}
-		units[w.table] += 2 * readUnits(old.size, wire.Ptr(true))
+		units.add(w.table, 2*readUnits(old.size, wire.Ptr(true)))
 	}
 	return units, nil
 }
@@ -231,6 +231,9 @@ func (c *cancellation) note(part int, err error) error {
 		reason.Code = wire.Ptr("ConditionalCheckFailed")
 		reason.Item, _ = e.Fields["Item"].(map[string]api.AttributeValue)
 	case "ValidationException":
+		if emptyIndexKey(e) {
+			return err
+		}
 		reason.Code = wire.Ptr("ValidationError")
 	default:
 		return err

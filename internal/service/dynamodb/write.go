@@ -43,6 +43,8 @@ type written struct {
 	size int
 	// item is the item afterwards, where it was wanted.
 	item map[string]api.AttributeValue
+	// indexes is the capacity that the entries in indexes took.
+	indexes []indexUnits
 }
 
 // setItem takes over the item of a put.
@@ -55,7 +57,11 @@ func (w *write) setItem(item map[string]api.AttributeValue) (err error) {
 // key returns the key that w writes.
 func (w *write) key(t *table) (kv.Key, error) {
 	if w.kind == writePut {
-		return t.keyOfItem(w.item)
+		key, err := t.keyOfItem(w.item)
+		if err == nil {
+			err = t.checkIndexKeys(w.item, nil, false)
+		}
+		return key, err
 	}
 	key, err := t.keyOf(w.item)
 	if err != nil || w.update == nil {
@@ -71,16 +77,16 @@ func (w *write) key(t *table) (kv.Key, error) {
 	return key, nil
 }
 
-// apply does w. An error leaves nothing of it in tx.
+// apply does w. After an error the transaction must not commit.
 func (w *write) apply(tx kv.Tx, t *table, key kv.Key) (out written, err error) {
-	whole := w.condition != nil || w.wantOld || w.kind == writeUpdate
+	whole := w.condition != nil || w.wantOld || w.kind == writeUpdate || len(t.Indexes) > 0
 	if out.old, err = readPrevious(tx, key, whole); err != nil {
 		return out, err
 	}
 	if !w.condition.Match(out.old.attributes) {
 		return out, conditionFailed(w.onFailure, out.old.attributes)
 	}
-	stored := w.stored
+	c := change{key: key, old: out.old.attributes, oldStored: out.old.stored, oldSize: out.old.size, new: w.item, newStored: w.stored}
 	out.size = w.size
 	switch w.kind {
 	case writeCheck:
@@ -93,18 +99,29 @@ func (w *write) apply(tx kv.Tx, t *table, key kv.Key) (out written, err error) {
 		if err := tx.Delete(key); err != nil {
 			return out, err
 		}
+		c.new = nil
+		if out.indexes, err = t.reindex(tx, &c); err != nil {
+			return out, err
+		}
 		return out, t.count(tx, out.old, nil)
 	case writeUpdate:
-		if stored, out.size, err = w.updated(out.old); err != nil {
+		if c.new, c.newStored, out.size, err = w.updated(out.old); err != nil {
+			return out, err
+		}
+		if err := t.checkIndexKeys(c.new, c.old, true); err != nil {
 			return out, err
 		}
 	}
-	if err := tx.Put(key, stored); err != nil {
+	c.newSize = out.size
+	if out.indexes, err = t.reindex(tx, &c); err != nil {
+		return out, err
+	}
+	if err := tx.Put(key, c.newStored); err != nil {
 		return out, err
 	}
 	if w.wantNew {
 		// As it is stored, numbers are in the form in which they are answered.
-		if out.item, _, err = decodeItem(stored); err != nil {
+		if out.item, _, err = decodeItem(c.newStored); err != nil {
 			return out, err
 		}
 	}
@@ -112,26 +129,27 @@ func (w *write) apply(tx kv.Tx, t *table, key kv.Key) (out written, err error) {
 }
 
 // updated returns the item that an update makes of old.
-func (w *write) updated(old previous) (stored []byte, size int, err error) {
-	item := old.attributes
+func (w *write) updated(old previous) (item attributes, stored []byte, size int, err error) {
+	item = old.attributes
 	if !old.there {
 		item = w.item
 	}
 	if w.update != nil {
 		if item, err = w.update.Apply(item); err != nil {
-			return nil, 0, err
+			return nil, nil, 0, err
 		}
 	}
 	stored, size, err = encodeItem(item)
 	if err == nil && size > maxItemBytes {
 		err = validation("Item size to update has exceeded the maximum allowed size")
 	}
-	return stored, size, err
+	return item, stored, size, err
 }
 
 // previous is what a key held before a write.
 type previous struct {
 	there      bool
+	stored     []byte
 	size       int
 	attributes map[string]api.AttributeValue
 }
@@ -145,7 +163,7 @@ func readPrevious(r kv.Reader, key kv.Key, whole bool) (old previous, err error)
 	if err != nil {
 		return old, err
 	}
-	old.there = true
+	old.there, old.stored = true, stored
 	if whole {
 		old.attributes, old.size, err = decodeItem(stored)
 		return old, err
