@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"go/ast"
 	"go/token"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -48,6 +49,21 @@ func TestImports(t *testing.T) {
 			if !ok || !allowed(from, to) {
 				t.Errorf("%s: %s may not import %s", tr.at(f, imp), f.pkg(), pkg)
 			}
+		}
+	}
+}
+
+// TestPolicyNames: every word of the policy names packages that there are, and none does twice. What a merge leaves behind is no package either.
+func TestPolicyNames(t *testing.T) {
+	tr := tree0(t)
+	seen := map[string]bool{}
+	for _, r := range parsePolicy(policy) {
+		if seen[r.pattern] {
+			t.Errorf("policy.txt, line %d: %s stands there twice", r.line+1, r.pattern)
+		}
+		seen[r.pattern] = true
+		if !slices.ContainsFunc(tr.files, func(f *file) bool { return r.fits(f.pkg()) }) {
+			t.Errorf("policy.txt, line %d: %s is no package", r.line+1, r.pattern)
 		}
 	}
 }
