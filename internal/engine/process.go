@@ -422,7 +422,7 @@ func (p *process) flushTelemetry() {
 	if len(p.api.Extensions()) == 0 {
 		return
 	}
-	ctx, cancel := clock.WithTimeout(p.ctx, p.clock, flushTime)
+	ctx, cancel := clock.WithTimeout(p.served, p.clock, flushTime)
 	defer cancel()
 	p.api.Telemetry().Flush(ctx)
 }

@@ -44,7 +44,7 @@ func readEvents(s *source, events *value) ([]*event, error) {
 			e.properties = object()
 		}
 		switch typ {
-		case "HttpApi", "SQS", "SNS":
+		case "HttpApi", "SQS", "SNS", "S3":
 		default:
 			return nil, invalidEvent(s.id, e.id, field.Value.Pos(), "The event type %s is not supported by croft.", clip(typ))
 		}
@@ -92,6 +92,8 @@ func (x *expander) event(e *event) ([]*resource, error) {
 		return e.queue(&p)
 	case "SNS":
 		return x.topic(e, &p)
+	case "S3":
+		return x.bucket(e, &p)
 	}
 	return x.route(e, &p)
 }
@@ -130,13 +132,17 @@ func (e *event) mapping(id string, queue *value, more []template.Field) *resourc
 	return &resource{id: id, typ: "AWS::Lambda::EventSourceMapping", attributes: e.function.inherited(), properties: append(out, more...)}
 }
 
-// permission lets a service invoke the function.
+// permission lets a service invoke the function: for one resource, or without sourceARN for any of the account's.
 func (e *event) permission(principal string, sourceARN *value) *resource {
+	source := f("SourceArn", sourceARN)
+	if sourceARN == nil {
+		source = f("SourceAccount", ref("AWS::AccountId"))
+	}
 	return &resource{id: e.logicalID() + "Permission", typ: "AWS::Lambda::Permission", attributes: e.function.inherited(),
 		properties: []template.Field{
 			f("Action", str("lambda:InvokeFunction")),
 			f("FunctionName", e.function.invoked()),
 			f("Principal", str(principal)),
-			f("SourceArn", sourceARN),
+			source,
 		}}
 }

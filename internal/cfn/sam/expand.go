@@ -114,7 +114,8 @@ type expander struct {
 	originals  map[string]*value // the template's own resources
 	order      []*source         // SAM resources; nil properties for the others
 	apis       map[string]*httpAPI
-	conditions []template.Field // added ones
+	buckets    map[string]*value // the template's own with the events of functions
+	conditions []template.Field  // added ones
 	events     int
 	stages     map[string]string
 	made       map[string]bool
@@ -124,7 +125,7 @@ type expander struct {
 func expandRoot(root *value, opts Options) (*value, error) {
 	x := &expander{
 		root: root, opts: opts, defaults: map[string]*value{}, globals: map[string]*value{}, originals: map[string]*value{},
-		apis: map[string]*httpAPI{}, stages: map[string]string{}, made: map[string]bool{},
+		apis: map[string]*httpAPI{}, buckets: map[string]*value{}, stages: map[string]string{}, made: map[string]bool{},
 	}
 	for _, p := range root.Get("Parameters").Fields() {
 		if d := p.Value.Get("Default"); d != nil {
@@ -215,7 +216,11 @@ func (x *expander) translate() []template.Field {
 	var out []template.Field
 	for _, s := range x.order {
 		if s.properties == nil {
-			out = append(out, f(s.id, s.value))
+			v := s.value
+			if x.buckets[s.id] != nil {
+				v = x.buckets[s.id]
+			}
+			out = append(out, f(s.id, v))
 		}
 		for _, r := range made[s.id] {
 			out = append(out, r.field())
