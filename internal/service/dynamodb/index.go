@@ -156,8 +156,13 @@ func (x *index) drop(tx kv.Tx) error {
 	return tx.DeleteRange(x.entries())
 }
 
-// dropIndexes is drop for all indexes of a table that is deleted.
+// dropIndexes removes what is stored of the indexes of a table that is deleted.
 func (t *table) dropIndexes(tx kv.Tx) error {
+	if t.hasLocal() {
+		if err := tx.DeleteRange(t.collections()); err != nil {
+			return err
+		}
+	}
 	for _, x := range t.Indexes {
 		if err := x.drop(tx); err != nil {
 			return err

@@ -136,8 +136,22 @@ type change struct {
 	oldSize, newSize     int
 }
 
-// reindex brings the entries of an item up to date and returns the capacity that each index takes.
-func (t *table) reindex(tx kv.Tx, c *change) ([]indexUnits, error) {
+// follow makes what follows from the change of an item in the table's indexes and collections, and notes in out what there is to answer.
+func (t *table) follow(tx kv.Tx, w *write, c *change, out *written) (err error) {
+	if len(t.Indexes) == 0 {
+		return nil
+	}
+	local := c.newSize - c.oldSize
+	if out.indexes, err = t.reindex(tx, c, &local); err != nil {
+		return err
+	}
+	out.collection, err = t.grow(tx, w.item, local, w.metrics)
+	return err
+}
+
+// reindex brings the entries of an item up to date and returns the capacity that each index takes. It adds to local by how much the local
+// indexes grow.
+func (t *table) reindex(tx kv.Tx, c *change, local *int) ([]indexUnits, error) {
 	var units []indexUnits
 	for _, x := range t.Indexes {
 		before, err := x.entry(c.old, c.key, c.oldStored, c.oldSize)
@@ -162,6 +176,12 @@ func (t *table) reindex(tx kv.Tx, c *change) ([]indexUnits, error) {
 		}
 		if n > 0 {
 			units = append(units, indexUnits{x, n})
+		}
+		if x.Local && after != nil {
+			*local += after.size
+		}
+		if x.Local && before != nil {
+			*local -= before.size
 		}
 	}
 	return units, nil
