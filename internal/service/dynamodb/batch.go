@@ -138,9 +138,13 @@ func (s *Service) BatchWriteItem(ctx context.Context, in *api.BatchWriteItemInpu
 	if err != nil {
 		return nil, err
 	}
+	for _, w := range writes {
+		w.metrics = wantsMetrics(in.ReturnItemCollectionMetrics)
+	}
 	var units spending
+	var sizes collected
 	err = s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
-		units = make(spending)
+		units, sizes = make(spending), nil
 		targets, err := s.batchTargets(tx, writes)
 		if err != nil {
 			return err
@@ -151,6 +155,7 @@ func (s *Service) BatchWriteItem(ctx context.Context, in *api.BatchWriteItemInpu
 				return err
 			}
 			units.addWrite(w.table, writeUnits(done.old.size, done.size), done.indexes, 1)
+			sizes.add(targets[i].table, done.collection)
 		}
 		return nil
 	})
@@ -158,7 +163,8 @@ func (s *Service) BatchWriteItem(ctx context.Context, in *api.BatchWriteItemInpu
 		return nil, err
 	}
 	return &api.BatchWriteItemOutput{
-		UnprocessedItems: map[string][]api.WriteRequest{}, ConsumedCapacity: consumedAll(in.ReturnConsumedCapacity, units),
+		UnprocessedItems: map[string][]api.WriteRequest{}, ItemCollectionMetrics: sizes,
+		ConsumedCapacity: consumedAll(in.ReturnConsumedCapacity, units),
 	}, nil
 }
 

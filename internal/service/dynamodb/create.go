@@ -186,8 +186,10 @@ func checkKeySchema(schema []api.KeySchemaElement, attributes []api.AttributeDef
 		missing = missing || !types[k.AttributeName]
 	}
 	switch {
-	case len(schema) == 0 || len(schema) > 2:
-		return validation("Invalid KeySchema: a key has one or two elements")
+	case len(schema) > 2:
+		return constraints([]string{tooLong(schema, "keySchema")})
+	case len(schema) == 0:
+		return constraints([]string{"Value '[]' at 'keySchema' failed to satisfy constraint: Member must have length greater than or equal to 1"})
 	case len(keys) > len(defined):
 		return validation("Invalid KeySchema: Some index key attribute have no definition")
 	case missing:

@@ -23,6 +23,8 @@
 //	                                       an item
 //	'N', 'S' table id, index number (4 bytes)
 //	                                       how many entries an index has, and their size: counters
+//	'C' table id, hash, partition key
+//	                                       the size of a partition's items and local entries, a counter, where the table has local indexes
 //	'x' table id, index number, hash, attributes of the index's key, what follows the table id in the item's key
 //	                                       an entry: the attributes that the index has of the item, in the form of items
 //	'c' client request token               what a transaction asked for under it, and until when that counts

@@ -242,9 +242,9 @@ func TestTableResource(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	properties["GlobalSecondaryIndexes"] = []any{}
-	if err := rt.Check(properties); err == nil || !strings.Contains(err.Error(), "GlobalSecondaryIndexes") {
-		t.Errorf("an index is not refused by name: %v", err)
+	properties["PointInTimeRecoverySpecification"] = map[string]any{}
+	if err := rt.Check(properties); err == nil || !strings.Contains(err.Error(), "PointInTimeRecoverySpecification") {
+		t.Errorf("what is not there is not refused by name: %v", err)
 	}
 }
 

@@ -38,6 +38,8 @@ type index struct {
 
 	table           *table
 	partition, sort []keyPart
+	// all are the attributes of both.
+	all []keyPart
 	// kept are the attributes that entries have; nil means all.
 	kept map[string]bool
 }
@@ -56,11 +58,12 @@ func (x *index) derive(t *table) error {
 			x.sort = append(x.sort, part)
 		}
 	}
+	x.all = slices.Concat(x.partition, x.sort)
 	if wire.Value(x.Projection.ProjectionType) == projectAll {
 		return nil
 	}
 	x.kept = make(map[string]bool)
-	for _, part := range slices.Concat(t.keys(), x.keys()) {
+	for _, part := range slices.Concat(t.keys(), x.all) {
 		x.kept[part.name] = true
 	}
 	for _, name := range x.Projection.NonKeyAttributes {
@@ -78,9 +81,6 @@ func (t *table) part(name string) keyPart {
 	}
 	return keyPart{}
 }
-
-// keys returns the parts of the index's own key.
-func (x *index) keys() []keyPart { return slices.Concat(x.partition, x.sort) }
 
 // projects reports whether entries have the attribute called name when the item has it.
 func (x *index) projects(name string) bool { return x.kept == nil || x.kept[name] }
@@ -156,8 +156,13 @@ func (x *index) drop(tx kv.Tx) error {
 	return tx.DeleteRange(x.entries())
 }
 
-// dropIndexes is drop for all indexes of a table that is deleted.
+// dropIndexes removes what is stored of the indexes of a table that is deleted.
 func (t *table) dropIndexes(tx kv.Tx) error {
+	if t.hasLocal() {
+		if err := tx.DeleteRange(t.collections()); err != nil {
+			return err
+		}
+	}
 	for _, x := range t.Indexes {
 		if err := x.drop(tx); err != nil {
 			return err

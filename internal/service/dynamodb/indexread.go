@@ -114,7 +114,7 @@ func (s *source) partitionKey(values [][]byte) kv.Key {
 	if s.index == nil {
 		return s.itemKey(values[0], nil)
 	}
-	return s.index.partitionPrefix(values)
+	return s.index.partitionPrefix(values, 0)
 }
 
 // at returns the keys below prefix whose next sort key is value.

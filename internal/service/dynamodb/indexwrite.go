@@ -16,11 +16,9 @@ type attributes = map[string]api.AttributeValue
 
 // has reports whether an item has an entry in the index: it has all of the index's key, of the right types.
 func (x *index) has(item attributes) bool {
-	for _, parts := range [...][]keyPart{x.partition, x.sort} {
-		for _, part := range parts {
-			if v, ok := item[part.name]; !ok || typeOf(&v) != part.typ || emptyKind(&v) != "" {
-				return false
-			}
+	for _, part := range x.all {
+		if v, ok := item[part.name]; !ok || typeOf(&v) != part.typ || emptyKind(&v) != "" {
+			return false
 		}
 	}
 	return true
@@ -40,9 +38,15 @@ func appendEscaped(key kv.Key, value []byte) kv.Key {
 	return key
 }
 
-// partitionPrefix returns what the keys of the entries of one partition begin with; values are those of the partition key's attributes.
-func (x *index) partitionPrefix(values [][]byte) kv.Key {
-	key := x.prefix('x')
+// partitionPrefix returns what the keys of the entries of one partition begin with, with room for more; values are those of the partition
+// key's attributes.
+func (x *index) partitionPrefix(values [][]byte, room int) kv.Key {
+	size := 0
+	for _, v := range values {
+		size += len(v) + 4
+	}
+	key := append(make(kv.Key, 0, 1+len(x.table.id)+4+8+size+room), 'x')
+	key = binary.BigEndian.AppendUint32(append(key, x.table.id[:]...), x.Number)
 	// With one attribute the order of a Scan is that of a table with the same key.
 	hashed := values[0]
 	if len(values) > 1 {
@@ -58,15 +62,15 @@ func (x *index) partitionPrefix(values [][]byte) kv.Key {
 	return key
 }
 
-// values returns the values of key attributes as bytes, which together are no longer than limit.
-func values(item attributes, parts []keyPart, limit int) (out [][]byte, ok bool, err error) {
+// keyValues appends the values of key attributes as bytes to out, which together are no longer than limit. Numbers do not count.
+func keyValues(out [][]byte, item attributes, parts []keyPart, limit int) (all [][]byte, ok bool, err error) {
 	size := 0
 	for _, part := range parts {
 		b, err := keyBytes(nil, item[part.name])
 		if err != nil {
 			return nil, false, err
 		}
-		if typ := part.typ; typ != typeN {
+		if part.typ != typeN {
 			size += len(b)
 		}
 		out = append(out, b)
@@ -77,25 +81,31 @@ func values(item attributes, parts []keyPart, limit int) (out [][]byte, ok bool,
 // entryKey returns the key of an item's entry: that of its partition, the sort key and, since items may have the same key in an index, the
 // place of the item in the table. The item has the index's key and itemKey is its own.
 func (x *index) entryKey(item attributes, itemKey kv.Key) (kv.Key, error) {
-	partition, ok, err := values(item, x.partition, maxPartitionKey)
+	var room [2][maxKeyAttributes][]byte
+	partition, ok, err := keyValues(room[0][:0], item, x.partition, maxPartitionKey)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
 		return nil, invalid("Size of hashkey has exceeded the maximum size limit of%d bytes", maxPartitionKey)
 	}
-	sort, ok, err := values(item, x.sort, maxSortKey)
+	sort, ok, err := keyValues(room[1][:0], item, x.sort, maxSortKey)
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
 		return nil, invalid("Aggregated size of all range keys has exceeded the size limit of %d bytes", maxSortKey)
 	}
-	key := x.partitionPrefix(partition)
+	place := itemKey[1+len(x.table.id):]
+	size := len(place)
+	for _, v := range sort {
+		size += len(v) + 4
+	}
+	key := x.partitionPrefix(partition, size)
 	for _, v := range sort {
 		key = appendPart(key, v)
 	}
-	return append(key, itemKey[len(x.table.itemPrefix()):]...), nil
+	return append(key, place...), nil
 }
 
 // entry is what an index has of an item.
@@ -136,8 +146,22 @@ type change struct {
 	oldSize, newSize     int
 }
 
-// reindex brings the entries of an item up to date and returns the capacity that each index takes.
-func (t *table) reindex(tx kv.Tx, c *change) ([]indexUnits, error) {
+// follow makes what follows from the change of an item in the table's indexes and collections, and notes in out what there is to answer.
+func (t *table) follow(tx kv.Tx, w *write, c *change, out *written) (err error) {
+	if len(t.Indexes) == 0 {
+		return nil
+	}
+	local := c.newSize - c.oldSize
+	if out.indexes, err = t.reindex(tx, c, &local); err != nil {
+		return err
+	}
+	out.collection, err = t.grow(tx, w.item, local, w.metrics)
+	return err
+}
+
+// reindex brings the entries of an item up to date and returns the capacity that each index takes. It adds to local by how much the local
+// indexes grow.
+func (t *table) reindex(tx kv.Tx, c *change, local *int) ([]indexUnits, error) {
 	var units []indexUnits
 	for _, x := range t.Indexes {
 		before, err := x.entry(c.old, c.key, c.oldStored, c.oldSize)
@@ -162,6 +186,12 @@ func (t *table) reindex(tx kv.Tx, c *change) ([]indexUnits, error) {
 		}
 		if n > 0 {
 			units = append(units, indexUnits{x, n})
+		}
+		if x.Local && after != nil {
+			*local += after.size
+		}
+		if x.Local && before != nil {
+			*local -= before.size
 		}
 	}
 	return units, nil
@@ -213,7 +243,7 @@ func (x *index) count(tx kv.Tx, items, size int) error {
 func (t *table) checkIndexKeys(item, was attributes, update bool) error {
 	for _, check := range [...]func(*index, keyPart, *api.AttributeValue) error{indexKeyType, indexKeyEmpty} {
 		for _, x := range t.byName {
-			for _, part := range x.keys() {
+			for _, part := range x.all {
 				v, ok := item[part.name]
 				if !ok {
 					continue
@@ -278,7 +308,7 @@ func (t *table) checkIndexPaths(e pathed) error {
 	nested := map[string]bool{}
 	e.Heads(func(name string, below bool) { nested[name] = nested[name] || below })
 	for _, x := range t.byName {
-		for _, part := range x.keys() {
+		for _, part := range x.all {
 			if nested[part.name] {
 				return validation("Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: IndexKey: %s", part.name)
 			}

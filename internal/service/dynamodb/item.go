@@ -71,11 +71,12 @@ func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutIt
 	if w.condition, err = exprs.condition(conditionParam, in.ConditionExpression); err != nil {
 		return nil, err
 	}
+	w.metrics = wantsMetrics(in.ReturnItemCollectionMetrics)
 	done, err := s.writeItem(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	out := &api.PutItemOutput{ConsumedCapacity: consumedWrite(in.ReturnConsumedCapacity, name, done)}
+	out := &api.PutItemOutput{ItemCollectionMetrics: done.collection, ConsumedCapacity: consumedWrite(in.ReturnConsumedCapacity, name, done)}
 	if w.wantOld {
 		out.Attributes = done.old.attributes
 	}
@@ -107,11 +108,12 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 	if w.condition, err = exprs.condition(conditionParam, in.ConditionExpression); err != nil {
 		return nil, err
 	}
+	w.metrics = wantsMetrics(in.ReturnItemCollectionMetrics)
 	done, err := s.writeItem(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	out := &api.DeleteItemOutput{ConsumedCapacity: consumedWrite(in.ReturnConsumedCapacity, name, done)}
+	out := &api.DeleteItemOutput{ItemCollectionMetrics: done.collection, ConsumedCapacity: consumedWrite(in.ReturnConsumedCapacity, name, done)}
 	if w.wantOld {
 		out.Attributes = done.old.attributes
 	}
@@ -142,13 +144,14 @@ func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api
 	if err := w.parseUpdate(&exprs, in.UpdateExpression, in.ConditionExpression); err != nil {
 		return nil, err
 	}
+	w.metrics = wantsMetrics(in.ReturnItemCollectionMetrics)
 	done, err := s.writeItem(ctx, w)
 	if err != nil {
 		return nil, err
 	}
 	return &api.UpdateItemOutput{
-		Attributes:       w.answer(wire.Value(in.ReturnValues), done),
-		ConsumedCapacity: consumedWrite(in.ReturnConsumedCapacity, name, done),
+		Attributes:            w.answer(wire.Value(in.ReturnValues), done),
+		ItemCollectionMetrics: done.collection, ConsumedCapacity: consumedWrite(in.ReturnConsumedCapacity, name, done),
 	}, nil
 }
 

@@ -11,11 +11,13 @@ import (
 	"croft/internal/wire"
 )
 
-// tableResource are the properties of AWS::DynamoDB::Table. Indexes, streams and the like are not among them and are refused by name.
+// tableResource are the properties of AWS::DynamoDB::Table. Streams and the like are not among them and are refused by name.
 type tableResource struct {
 	TableName                 string                  `cfn:"TableName,replace"`
-	AttributeDefinitions      []attributeProperty     `cfn:"AttributeDefinitions,replace"`
+	AttributeDefinitions      []attributeProperty     `cfn:"AttributeDefinitions"`
 	KeySchema                 []keyProperty           `cfn:"KeySchema,required,replace"`
+	LocalSecondaryIndexes     []localIndexProperty    `cfn:"LocalSecondaryIndexes,replace"`
+	GlobalSecondaryIndexes    []globalIndexProperty   `cfn:"GlobalSecondaryIndexes"`
 	BillingMode               *string                 `cfn:"BillingMode"`
 	ProvisionedThroughput     *throughputProperty     `cfn:"ProvisionedThroughput"`
 	WarmThroughput            *warmThroughputProperty `cfn:"WarmThroughput"`
@@ -69,6 +71,12 @@ func (p *tableResource) input(r *cfn.Request, name string) *api.CreateTableInput
 	for _, k := range p.KeySchema {
 		in.KeySchema = append(in.KeySchema, api.KeySchemaElement(k))
 	}
+	for i := range p.LocalSecondaryIndexes {
+		in.LocalSecondaryIndexes = append(in.LocalSecondaryIndexes, p.LocalSecondaryIndexes[i].input())
+	}
+	for i := range p.GlobalSecondaryIndexes {
+		in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes, p.GlobalSecondaryIndexes[i].input())
+	}
 	if p.ProvisionedThroughput != nil {
 		in.ProvisionedThroughput = wire.Ptr(api.ProvisionedThroughput(*p.ProvisionedThroughput))
 	}
@@ -111,16 +119,20 @@ func (s *Service) updateTableResource(ctx context.Context, r *cfn.Request, _, p 
 	if err := checkCreate(in); err != nil {
 		return nil, err
 	}
-	err := s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
+	err := s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		t, err := s.namedTable(tx, r.PhysicalID)
 		if err != nil {
 			return err
 		}
-		changed := *t
+		u := tableUpdate{was: t, changed: *t}
+		changed := &u.changed
 		changed.setBilling(cloud.CallOf(ctx), in.BillingMode, in.ProvisionedThroughput)
 		changed.Warm, changed.Class, changed.Tags = in.WarmThroughput, wire.Value(in.TableClass), in.Tags
 		changed.Protected = wire.Value(in.DeletionProtectionEnabled)
-		return putTable(tx, &changed)
+		if err := u.changeTo(in); err != nil {
+			return err
+		}
+		return s.storeUpdate(ctx, tx, &u)
 	})
 	if err != nil {
 		return nil, err

@@ -114,6 +114,7 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 		if writes[i], err = s.transactItem(ctx, &in.TransactItems[i]); err != nil {
 			return nil, err
 		}
+		writes[i].metrics = wantsMetrics(in.ReturnItemCollectionMetrics)
 	}
 	token, err := newToken(cloud.CallOf(ctx).Now, in)
 	if err != nil {
@@ -134,7 +135,8 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 			out.ConsumedCapacity = transactRead(in.ReturnConsumedCapacity, units)
 			return err
 		}
-		units, err := applyAll(tx, writes, targets)
+		units, sizes, err := applyAll(tx, writes, targets)
+		out.ItemCollectionMetrics = sizes
 		out.ConsumedCapacity = transactWrite(in.ReturnConsumedCapacity, units)
 		return err
 	})
@@ -172,21 +174,23 @@ func (s *Service) transactTargets(r kv.Reader, writes []*write) ([]target, error
 	return targets, c.err()
 }
 
-// applyAll does the writes, which are on different items, and returns the capacity that they take.
-func applyAll(tx kv.Tx, writes []*write, targets []target) (spending, error) {
+// applyAll does the writes, which are on different items, and returns the capacity that they take and the sizes of collections.
+func applyAll(tx kv.Tx, writes []*write, targets []target) (spending, collected, error) {
 	c := newCancellation(len(writes))
 	units, total := make(spending), 0
+	var sizes collected
 	for i, w := range writes {
 		done, err := w.apply(tx, targets[i].table, targets[i].key)
 		if err := c.note(i, err); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if total += done.size; total > maxTransactBytes {
-			return nil, errTransactSize()
+			return nil, nil, errTransactSize()
 		}
 		units.addWrite(w.table, writeUnits(done.old.size, done.size), done.indexes, 2)
+		sizes.add(targets[i].table, done.collection)
 	}
-	return units, c.err()
+	return units, sizes, c.err()
 }
 
 // replayUnits returns the capacity of reading what the writes wrote before.

@@ -35,6 +35,8 @@ type write struct {
 	onFailure *string
 	// wantOld and wantNew are whether the item before and after is to be answered.
 	wantOld, wantNew bool
+	// metrics is whether the size of the item's collection is to be answered.
+	metrics bool
 }
 
 // written is what a write did.
@@ -45,6 +47,8 @@ type written struct {
 	item map[string]api.AttributeValue
 	// indexes is the capacity that the entries in indexes took.
 	indexes []indexUnits
+	// collection is the size of the item's collection, where it was wanted and the table has local indexes.
+	collection *api.ItemCollectionMetrics
 }
 
 // setItem takes over the item of a put.
@@ -100,7 +104,7 @@ func (w *write) apply(tx kv.Tx, t *table, key kv.Key) (out written, err error) {
 			return out, err
 		}
 		c.new = nil
-		if out.indexes, err = t.reindex(tx, &c); err != nil {
+		if err := t.follow(tx, w, &c, &out); err != nil {
 			return out, err
 		}
 		return out, t.count(tx, out.old, nil)
@@ -113,7 +117,7 @@ func (w *write) apply(tx kv.Tx, t *table, key kv.Key) (out written, err error) {
 		}
 	}
 	c.newSize = out.size
-	if out.indexes, err = t.reindex(tx, &c); err != nil {
+	if err := t.follow(tx, w, &c, &out); err != nil {
 		return out, err
 	}
 	if err := tx.Put(key, c.newStored); err != nil {
