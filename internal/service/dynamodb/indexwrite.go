@@ -165,6 +165,10 @@ func (t *table) reindex(tx kv.Tx, c *change, local *int) ([]indexUnits, error) {
 	var units []indexUnits
 	for _, x := range t.Indexes {
 		before, err := x.entry(c.old, c.key, c.oldStored, c.oldSize)
+		if _, tooLong := refused(err); tooLong {
+			// The item is older than the index, and the filling left it out.
+			before, err = nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}
