@@ -15,6 +15,7 @@ import (
 	api "croft/internal/awsapi/dynamodb"
 	"croft/internal/clock"
 	"croft/internal/cloud"
+	"croft/internal/kv"
 	"croft/internal/kv/pebblekv"
 	"croft/internal/lease"
 	"croft/internal/service"
@@ -299,5 +300,95 @@ func TestPagesOfAnIndex(t *testing.T) {
 		if len(seen) != n {
 			t.Errorf("forward %v: saw %d of %d", forward, len(seen), n)
 		}
+	}
+}
+
+// The limits of a table's indexes, each at the first number that is too many.
+func TestLimitsOfIndexes(t *testing.T) {
+	e, c := start(t)
+	global := func(n, named int) *api.CreateTableInput {
+		in := &api.CreateTableInput{TableName: "aaa", BillingMode: wire.Ptr("PAY_PER_REQUEST"),
+			AttributeDefinitions: []api.AttributeDefinition{{AttributeName: "p", AttributeType: "S"}},
+			KeySchema:            []api.KeySchemaElement{{AttributeName: "p", KeyType: "HASH"}}}
+		for i := range n {
+			p := &api.Projection{ProjectionType: wire.Ptr("KEYS_ONLY")}
+			for a := range named {
+				p.ProjectionType, p.NonKeyAttributes = wire.Ptr("INCLUDE"), append(p.NonKeyAttributes, fmt.Sprint("a", a))
+			}
+			in.GlobalSecondaryIndexes = append(in.GlobalSecondaryIndexes,
+				api.GlobalSecondaryIndex{IndexName: fmt.Sprint("idx", i), KeySchema: in.KeySchema, Projection: p})
+		}
+		return in
+	}
+	local := func(n int) *api.CreateTableInput {
+		in := global(0, 0)
+		in.AttributeDefinitions = append(in.AttributeDefinitions, api.AttributeDefinition{AttributeName: "s", AttributeType: "S"})
+		in.KeySchema = append(in.KeySchema, api.KeySchemaElement{AttributeName: "s", KeyType: "RANGE"})
+		for i := range n {
+			in.LocalSecondaryIndexes = append(in.LocalSecondaryIndexes, api.LocalSecondaryIndex{IndexName: fmt.Sprint("idx", i), KeySchema: in.KeySchema,
+				Projection: &api.Projection{ProjectionType: wire.Ptr("ALL")}})
+		}
+		return in
+	}
+	wide := func(hashes, ranges int) *api.CreateTableInput {
+		in := global(1, 0)
+		in.GlobalSecondaryIndexes[0].KeySchema = nil
+		for i := range hashes + ranges {
+			k := api.KeySchemaElement{AttributeName: fmt.Sprint("k", i), KeyType: "HASH"}
+			if i >= hashes {
+				k.KeyType = "RANGE"
+			}
+			in.AttributeDefinitions = append(in.AttributeDefinitions, api.AttributeDefinition{AttributeName: k.AttributeName, AttributeType: "S"})
+			in.GlobalSecondaryIndexes[0].KeySchema = append(in.GlobalSecondaryIndexes[0].KeySchema, k)
+		}
+		return in
+	}
+	for _, x := range []struct {
+		fits, not *api.CreateTableInput
+		says      string
+	}{
+		{global(20, 0), global(21, 0), "One or more parameter values were invalid: GlobalSecondaryIndex count exceeds the per-table limit of 20"},
+		{local(5), local(6), "One or more parameter values were invalid: Number of LocalSecondaryIndexes exceeds per-table limit of 5"},
+		{global(5, 20), global(6, 20), "One or more parameter values were invalid: Number of projected attributes exceeds the per-table limit of 100: 120"},
+		{wide(4, 4), wide(5, 4), "One or more parameter values were invalid: The KeySchema exceeds the maximum allowed number of HASH key attributes"},
+		{wide(1, 4), wide(1, 5), "One or more parameter values were invalid: The KeySchema exceeds the maximum allowed number of RANGE key attributes"},
+	} {
+		if _, err := c.CreateTable(e.Context(), x.not); err == nil || err.Error() != "ValidationException: "+x.says {
+			t.Errorf("want %q, got %v", x.says, err)
+		}
+		if _, err := c.CreateTable(e.Context(), x.fits); err != nil {
+			t.Error(err)
+		}
+		if _, err := c.DeleteTable(e.Context(), &api.DeleteTableInput{TableName: "aaa"}); err != nil {
+			t.Error(err)
+		}
+	}
+	three := local(0)
+	three.KeySchema = append(three.KeySchema, api.KeySchemaElement{AttributeName: "q", KeyType: "RANGE"})
+	three.AttributeDefinitions = append(three.AttributeDefinitions, api.AttributeDefinition{AttributeName: "q", AttributeType: "S"})
+	if _, err := c.CreateTable(e.Context(), three); cloud.Code(err) != "ValidationException" {
+		t.Errorf("a table with three keys: %v", err)
+	}
+}
+
+// What a deleted table's indexes held is gone from the store with it.
+func TestDeletedTableLeavesNoEntries(t *testing.T) {
+	e, c := start(t)
+	modelTable(t, e, c)
+	put(t, e, c, item{"p": text("a"), "s": text("b"), "b": {B: []byte{1}}, "g": text("x"), "n": number("1")})
+	if _, err := c.DeleteTable(e.Context(), &api.DeleteTableInput{TableName: "aaa"}); err != nil {
+		t.Fatal(err)
+	}
+	err := kv.NewSpace(e.Deps.Store, "000000000000", "us-east-1", "dynamodb").View(t.Context(), func(_ context.Context, r kv.Reader) error {
+		for entry, err := range r.Scan(kv.Range{}, kv.ScanOptions{}) {
+			if err != nil {
+				return err
+			}
+			t.Errorf("%q is left", entry.Key)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
