@@ -15,7 +15,7 @@ import (
 )
 
 // ControlHeader must be present on every control call that changes something. A web page cannot send it without a preflight
-// request, which is never granted.
+// request, which is granted by no service.
 const ControlHeader = "X-Croft-Control"
 
 const controlPrefix = "/_croft/"
@@ -70,9 +70,9 @@ func fromForgedName(r *http.Request) bool {
 	return redirected(hostname(r.Host)) && r.Header["Origin"] != nil
 }
 
-// guardBrowser refuses what a page of another origin sends, whatever credentials it carries.
+// guardBrowser refuses what a page of another origin sends, whatever credentials it carries, unless it was granted by what the request is for.
 func (s *Server) guardBrowser(w http.ResponseWriter, r *request, next func()) {
-	if foreign(r.Request) || fromForgedName(r.Request) {
+	if foreign(r.Request) && !r.granted || fromForgedName(r.Request) {
 		s.refuse(w, r, forbidden("Requests from web pages of another origin are refused."))
 		return
 	}

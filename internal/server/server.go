@@ -76,6 +76,8 @@ type request struct {
 	env *Environment
 	// memory is what the request's body may draw on.
 	memory *budget
+	// granted says that a service lets the web page that the request comes from make it.
+	granted bool
 	// trace is the trace header that the request belongs to; empty for none.
 	trace string
 }
@@ -86,7 +88,9 @@ func (s *Server) chain(env *Environment, memory *budget) http.Handler {
 		s.guardHost,
 		s.serveFront,
 		s.guardControl,
+		s.askService,
 		s.guardBrowser,
+		s.serveForm,
 		s.serveAWS,
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {

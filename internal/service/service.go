@@ -84,6 +84,8 @@ type Descriptor struct {
 	Traced bool
 	// Fronts are the HTTP front doors of a service that has some beside its API.
 	Fronts []*Front
+	// Web is what the service lets web pages do. Nil for nothing: pages of other origins are refused.
+	Web *Web
 }
 
 // Front serves requests that are not AWS calls: those for the APIs that users publish. A request belongs to it when its host is

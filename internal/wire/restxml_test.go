@@ -194,7 +194,7 @@ func TestS3Routes(t *testing.T) {
 		{"GET", "/b/k", "[::1]:4566", "GetObject b k"},
 		{"HEAD", "/b", "", "HeadBucket b "},
 		{"POST", "/", "", "MethodNotAllowed SERVICE"},
-		{"POST", "/b", "", "MethodNotAllowed BUCKET"},
+		{"POST", "/b", "", "PreconditionFailed At least one of the pre-conditions you specified did not hold"},
 		{"PATCH", "/b/k", "", "MethodNotAllowed OBJECT"},
 		{"GET", "//k", "", "MethodNotAllowed OBJECT"},
 	} {

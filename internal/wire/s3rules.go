@@ -89,6 +89,11 @@ func noS3Route(method string, segments []string) *cloud.Error {
 	case len(segments) == 1:
 		kind = "BUCKET"
 	}
+	if kind == "BUCKET" && method == http.MethodPost {
+		e := cloud.Errorf("PreconditionFailed", "At least one of the pre-conditions you specified did not hold").WithStatus(http.StatusPreconditionFailed)
+		e.Fields = map[string]any{"Condition": "Bucket POST must be of the enclosure-type multipart/form-data"}
+		return e
+	}
 	e := cloud.Errorf("MethodNotAllowed", "The specified method is not allowed against this resource.").WithStatus(http.StatusMethodNotAllowed)
 	e.Fields = map[string]any{"Method": short(method), "ResourceType": kind}
 	return e
@@ -131,6 +136,19 @@ func partial(status int, h http.Header) int {
 func setS3Headers(h http.Header, requestID string) {
 	h[headerS3RequestID] = []string{requestID}
 	h[headerS3HostID] = []string{hostID(requestID)}
+}
+
+// NameRequest gives an answer that no Exchange writes the headers by which S3 names a request.
+func NameRequest(h http.Header, requestID string) { setS3Headers(h, requestID) }
+
+// S3Path returns the bucket and the key that a request to svc addresses, in its path or its host, either of them empty for none. ok is false for a
+// path that is not properly escaped.
+func S3Path(svc *Service, r *http.Request) (bucket, key string, ok bool) {
+	segments, cerr := splitS3Path(svc, r)
+	if cerr != nil {
+		return "", "", false
+	}
+	return segments[0], strings.Join(segments[1:], "/"), true
 }
 
 func hostID(requestID string) string { return base64.StdEncoding.EncodeToString([]byte(requestID)) }

@@ -38,7 +38,7 @@ func serve(t *testing.T, e *servicetest.Env) *httptest.Server {
 }
 
 func TestBoto3(t *testing.T) {
-	for _, script := range []string{"boto3_buckets.py", "boto3_objects.py", "boto3_versions.py", "boto3_settings.py"} {
+	for _, script := range []string{"boto3_buckets.py", "boto3_objects.py", "boto3_versions.py", "boto3_settings.py", "boto3_forms.py"} {
 		t.Run(script, func(t *testing.T) { runPython(t, newServer(t), script) })
 	}
 }
@@ -95,7 +95,7 @@ func TestRequestsThatClientsDoNotMake(t *testing.T) {
 		{"PUT", "/..", "", 400, "<Code>InvalidBucketName</Code>"},
 		{"PUT", "/%00%01%02", "", 400, "<Code>InvalidBucketName</Code>"},
 		{"PUT", "/a%2Fb%2Fc", "", 400, "<Code>InvalidBucketName</Code>"},
-		{"POST", "/strange", "", 405, "<Code>MethodNotAllowed</Code>"},
+		{"POST", "/strange", "", 412, "<Condition>Bucket POST must be of the enclosure-type multipart/form-data</Condition>"},
 		{"PATCH", "/", "", 405, "<ResourceType>SERVICE</ResourceType>"},
 		{"DELETE", "/", "", 405, "<Code>MethodNotAllowed</Code>"},
 		{"PUT", "/strange?acl", "", 501, "s3:PutBucketAcl"},

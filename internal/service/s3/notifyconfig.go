@@ -69,7 +69,7 @@ func covers(pattern, event string) bool {
 // events are those that happen here. The others of the model tell of what is not here and are refused.
 func events() []string {
 	return []string{
-		api.EventS3ObjectCreated, api.EventS3ObjectCreatedPut, api.EventS3ObjectCreatedCopy, api.EventS3ObjectCreatedCompleteMultipartUpload,
+		api.EventS3ObjectCreated, api.EventS3ObjectCreatedPut, api.EventS3ObjectCreatedPost, api.EventS3ObjectCreatedCopy, api.EventS3ObjectCreatedCompleteMultipartUpload,
 		api.EventS3ObjectRemoved, api.EventS3ObjectRemovedDelete, api.EventS3ObjectRemovedDeleteMarkerCreated,
 		api.EventS3ObjectTagging, api.EventS3ObjectTaggingPut, api.EventS3ObjectTaggingDelete,
 	}

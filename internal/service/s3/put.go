@@ -15,6 +15,11 @@ import (
 // PutObject stores an object. The body is durable before the transaction that names it; when anything is wrong with either, the bucket
 // is as it was.
 func (s *Service) PutObject(ctx context.Context, in *api.PutObjectInput) (*api.PutObjectOutput, error) {
+	return s.putObject(ctx, in, api.EventS3ObjectCreatedPut)
+}
+
+// putObject is PutObject for an upload of which another event may tell.
+func (s *Service) putObject(ctx context.Context, in *api.PutObjectInput, event string) (*api.PutObjectOutput, error) {
 	var trailer http.Header
 	size := int64(0)
 	if in.Body != nil {
@@ -38,7 +43,7 @@ func (s *Service) PutObject(ctx context.Context, in *api.PutObjectInput) (*api.P
 		return nil, err
 	}
 	o.Size, o.ETag, o.Sum = d.size, d.etag(), d.sum()
-	b, err := s.put(ctx, name{in.Bucket, in.Key}, in.ExpectedBucketOwner, cond, o, c)
+	b, err := s.put(ctx, name{in.Bucket, in.Key}, in.ExpectedBucketOwner, cond, o, c, event)
 	if err != nil {
 		s.discard(ctx, c, err)
 		return nil, err
@@ -84,7 +89,7 @@ func (s *Service) mayWrite(ctx context.Context, bucket, key string, owner *strin
 }
 
 // put puts an object in its place, and returns the bucket as it was then.
-func (s *Service) put(ctx context.Context, at name, owner *string, cond writeCondition, o *object, c content) (b *bucket, err error) {
+func (s *Service) put(ctx context.Context, at name, owner *string, cond writeCondition, o *object, c content, event string) (b *bucket, err error) {
 	err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) (err error) {
 		if b, err = s.ownHere(ctx, tx, at.bucket, owner); err != nil {
 			return err
@@ -96,7 +101,7 @@ func (s *Service) put(ctx context.Context, at name, owner *string, cond writeCon
 		if err := cond.check(at.key, old); err != nil {
 			return err
 		}
-		return s.writeObject(ctx, tx, b, at, old, o, c, api.EventS3ObjectCreatedPut)
+		return s.writeObject(ctx, tx, b, at, old, o, c, event)
 	})
 	return b, err
 }
