@@ -30,6 +30,7 @@ type upCmd struct {
 	Blobs           string            `help:"Where large bodies lie: a folder, or s3://BUCKET/PREFIX?endpoint=URL; with --store one that all nodes share. Default: in the data folder." env:"CROFT_BLOBS" placeholder:"DIR|s3://…" predict:"file"`
 	Account         string            `help:"Account id of requests that name none: twelve digits." default:"000000000000" placeholder:"ID"`
 	Fsync           bool              `help:"Acknowledge writes only when they survive loss of power, not just kill -9."`
+	PlainObjects    bool              `help:"Keep objects of S3 on the disk as they come, but for those whose request or bucket asks for encryption."`
 	Watch           bool              `short:"w" help:"Redeploy the apps whenever their files are saved."`
 	Isolation       string            `help:"How functions are kept apart: auto (fully on Linux), required (fully and with all limits held by the kernel, or do not start), none (reduced)." enum:"auto,required,none" default:"auto" placeholder:"HOW"`
 	AllowHost       []string          `help:"An address that functions reach though it is this machine's own, such as localhost:6379; repeat for more." placeholder:"HOST:PORT" sep:"none"`
@@ -125,7 +126,7 @@ func (u *upCmd) start(ctx context.Context, c console) (*app.App, error) {
 	return app.Start(ctx, app.Options{
 		Dir: dir, SDKDir: sdks, Store: u.Store, Blobs: u.Blobs, Ephemeral: u.Ephemeral, Fsync: u.Fsync, Listen: u.Listen, Account: u.Account, Version: version,
 		Isolation: app.Isolation(u.Isolation), AllowHosts: u.AllowHost, NoProactiveInit: u.NoProactiveInit,
-		ClosedNetworks: u.CloseNetworks, MaxTimeout: u.MaxTimeout, MaxPayload: u.MaxPayload,
+		ClosedNetworks: u.CloseNetworks, MaxTimeout: u.MaxTimeout, MaxPayload: u.MaxPayload, PlainObjects: u.PlainObjects,
 		Log:      slog.New(slog.NewTextHandler(c.err, &slog.HandlerOptions{Level: level, ReplaceAttr: shortTime})),
 		Progress: func(s string) { c.note("%s", s) },
 	})

@@ -45,6 +45,8 @@ type Options struct {
 	SDKDir string
 	// Fsync makes an acknowledged write survive loss of power, not only the death of the process.
 	Fsync bool
+	// PlainObjects has objects of S3 lie as they come, but for those whose request or bucket asks for encryption. Otherwise all are encrypted at rest.
+	PlainObjects bool
 	// Listen is the address to serve on: a loopback address with a port. Port 0 takes a free one.
 	Listen string
 	// Account is the account of requests that name none.
@@ -218,7 +220,7 @@ func (a *App) compose() (err error) {
 	a.deps = service.Deps{
 		Clock: clk, Store: a.store, Blobs: a.blobs, Refs: a.refs, Outbox: a.outbox, Timers: a.timers, Caller: a.dispatch,
 		Log:    log,
-		Leases: a.leases, BaseURL: a.URL(), Warned: new(service.Warnings),
+		Leases: a.leases, BaseURL: a.URL(), Warned: new(service.Warnings), PlainObjects: a.opts.PlainObjects,
 	}
 	if a.functions, err = engine.New(a.engineConfig()); err != nil {
 		return err

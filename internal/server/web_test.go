@@ -35,7 +35,9 @@ func TestServicesGrantOrigins(t *testing.T) {
 	config.Dispatcher = d
 	w.Server = New(config)
 	const list = "AmazonSQS.ListQueues"
-	origin := func(name string) map[string]string { return map[string]string{"Origin": name, "Sec-Fetch-Site": "cross-site"} }
+	origin := func(name string) map[string]string {
+		return map[string]string{"Origin": name, "Sec-Fetch-Site": "cross-site"}
+	}
 	for name, c := range map[string]struct {
 		call
 		status, asked int

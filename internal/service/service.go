@@ -40,6 +40,8 @@ type Deps struct {
 	BaseURL string
 	// SettleLogs stores the log lines of functions that wait to be stored: who reads logs finds what has happened before. Nil when nothing logs.
 	SettleLogs func()
+	// PlainObjects has objects lie as they come, but for those whose request or bucket asks for encryption. Otherwise all are encrypted at rest.
+	PlainObjects bool
 	// Warned remembers the warnings that Account has given.
 	Warned *Warnings
 }

@@ -19,25 +19,33 @@ const (
 	maxInline = 16 << 10
 )
 
-// keep stores what d reads: in memory, for the row, if it is small, else in the blob store, where it is durable when keep returns.
-func (s *Service) keep(ctx context.Context, d *digest, size int64) (content, error) {
-	var head []byte
+// keep stores what r has, which is size bytes or -1 for an unknown number: in memory, for the row, if it is small, else in the blob store, where it is
+// durable when keep returns. Either is encrypted, if it shall be, under a new key that the content has.
+func (s *Service) keep(ctx context.Context, r io.Reader, size int64, encrypt bool) (c content, err error) {
+	var head, key []byte
+	if encrypt {
+		key = newKey()
+	}
 	if size <= maxInline {
 		head = make([]byte, min(uint64(size), maxInline)+1) // all of it where the size is not known
-		n, err := io.ReadFull(d, head)
+		n, err := io.ReadFull(r, head)
 		head = head[:n]
-		if err == io.EOF || err == io.ErrUnexpectedEOF { // as ReadFull returns them at the end of d, and nothing that wraps them
-			return content{inline: head}, nil
+		if err == io.EOF || err == io.ErrUnexpectedEOF { // as ReadFull returns them at the end of r, and nothing that wraps them
+			return content{inline: head, key: key}, crypt(key, head, 0)
 		}
 		if err != nil {
 			return content{}, err
 		}
 	}
-	return s.keepLarge(ctx, io.MultiReader(bytes.NewReader(head), d))
+	return s.keepLarge(ctx, io.MultiReader(bytes.NewReader(head), r), key)
 }
 
-// keepLarge stores a body in the blob store.
-func (s *Service) keepLarge(ctx context.Context, r io.Reader) (content, error) {
+// keepLarge stores a body in the blob store, encrypted if there is a key.
+func (s *Service) keepLarge(ctx context.Context, r io.Reader, key []byte) (content, error) {
+	r, err := crypted(key, r, 0)
+	if err != nil {
+		return content{}, err
+	}
 	ref, err := s.deps.Blobs.Put(ctx, r, maxBody)
 	if errors.Is(err, blob.ErrTooLarge) {
 		return content{}, cloud.Errorf("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
@@ -45,7 +53,7 @@ func (s *Service) keepLarge(ctx context.Context, r io.Reader) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	return content{segments: []segment{{ref.ID, ref.Size}}}, nil
+	return content{segments: []segment{{ref.ID, ref.Size, key}}}, nil
 }
 
 // discard removes a body that no transaction names because it was refused. A failure of another kind may have come after the commit: then
@@ -65,7 +73,8 @@ func (s *Service) discard(ctx context.Context, c content, err error) {
 // whose row was just read can be read to its end, whatever becomes of its object.
 func (s *Service) open(ctx context.Context, c content, offset, n int64) (*wire.Stream, error) {
 	if len(c.segments) == 0 {
-		return wire.NewStream(bytes.NewReader(c.inline[offset:offset+n]), n), nil
+		part := bytes.Clone(c.inline[offset : offset+n])
+		return wire.NewStream(bytes.NewReader(part), n), crypt(c.key, part, offset)
 	}
 	r := &segments{ctx: ctx, blobs: s.deps.Blobs}
 	for _, seg := range c.segments {
@@ -77,7 +86,7 @@ func (s *Service) open(ctx context.Context, c content, offset, n int64) (*wire.S
 		if take == 0 {
 			break
 		}
-		r.rest = append(r.rest, piece{id: seg.Blob, offset: offset, size: take})
+		r.rest = append(r.rest, piece{id: seg.Blob, key: seg.Key, offset: offset, size: take})
 		offset, n = 0, n-take
 	}
 	size := int64(0)
@@ -94,9 +103,11 @@ func (s *Service) open(ctx context.Context, c content, offset, n int64) (*wire.S
 // piece is what is read of one segment.
 type piece struct {
 	id           string
+	key          []byte
 	offset, size int64
 	body         blob.Body         // once it is open
 	r            *io.LimitedReader // of body
+	plain        io.Reader         // of r
 }
 
 // segments reads pieces behind each other. It is for one goroutine.
@@ -115,7 +126,10 @@ func (r *segments) prepare(p *piece) error {
 		return err
 	}
 	p.body, p.r = body, &io.LimitedReader{R: body, N: p.size}
-	_, err = body.Seek(p.offset, io.SeekStart)
+	if _, err := body.Seek(p.offset, io.SeekStart); err != nil {
+		return err
+	}
+	p.plain, err = crypted(p.key, p.r, p.offset)
 	return err
 }
 
@@ -146,7 +160,7 @@ func (r *segments) Read(b []byte) (int, error) {
 	if p == nil {
 		return 0, io.EOF
 	}
-	n, err := p.r.Read(b)
+	n, err := p.plain.Read(b)
 	if err != io.EOF {
 		return n, err
 	}
@@ -156,14 +170,19 @@ func (r *segments) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo implements io.WriterTo: each piece is copied by itself, so that a file goes to a connection without passing through here.
+// WriteTo implements io.WriterTo: each piece is copied by itself, so that a file in the clear goes to a connection without passing through here.
 func (r *segments) WriteTo(w io.Writer) (total int64, err error) {
 	for {
 		p, err := r.current()
 		if p == nil || err != nil {
 			return total, err
 		}
-		n, err := io.Copy(w, p.r)
+		var n int64
+		if p.key == nil {
+			n, err = io.Copy(w, p.r)
+		} else {
+			n, err = copyCrypted(w, p.plain)
+		}
 		total += n
 		if err != nil {
 			return total, err

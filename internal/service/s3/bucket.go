@@ -28,6 +28,8 @@ type bucket struct {
 	Tags       []api.Tag `json:"t,omitempty"`
 	// Versioning is empty for a bucket that has never had versions, and otherwise one of the states of the model.
 	Versioning string `json:"v,omitempty"`
+	// Key is what the keys of the bucket's bodies are sealed under (sse.go). It never leaves the row but to open one.
+	Key []byte `json:"k,omitempty"`
 	// Notifies says that the bucket has configurations of notifications, so that the writes of others need not look for them.
 	Notifies bool `json:"n,omitempty"`
 }

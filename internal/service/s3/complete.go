@@ -40,7 +40,7 @@ func (s *Service) CompleteMultipartUpload(ctx context.Context, in *api.CompleteM
 	}
 	out := &api.CompleteMultipartUploadOutput{
 		Location: wire.Ptr(s.deps.Endpoint(ctx) + "/" + in.Bucket + "/" + *(&listing{url: true}).shown(in.Key)),
-		Bucket:   &in.Bucket, Key: &in.Key, ETag: quoted(o.ETag), ServerSideEncryption: encryption(), VersionId: b.madeVersion(o),
+		Bucket:   &in.Bucket, Key: &in.Key, ETag: quoted(o.ETag), ServerSideEncryption: claim(o.Encrypted), VersionId: b.madeVersion(o),
 	}
 	o.Sum.show(out)
 	return out, nil
@@ -59,7 +59,7 @@ func (s *Service) complete(ctx context.Context, tx kv.Tx, b *bucket, in *api.Com
 	if err != nil {
 		return nil, err
 	}
-	o := &object{Modified: now(ctx), properties: u.properties}
+	o := &object{Modified: now(ctx), properties: u.properties, Encrypted: u.Encrypted}
 	c, err := o.assemble(chosen, u)
 	if err != nil {
 		return nil, err
@@ -161,7 +161,7 @@ func (o *object) assemble(parts []*part, u *upload) (c content, err error) {
 			whole = u.algorithm().Combine(whole, one, p.Size)
 		}
 		o.Size += p.Size
-		c.segments = append(c.segments, segment{p.Blob, p.Size})
+		c.segments = append(c.segments, segment{p.Blob, p.Size, p.Key})
 	}
 	o.ETag = fmt.Sprintf("%x-%d", etags.Sum(nil), len(parts))
 	o.Sum = sum{Algorithm: u.algorithm(), Composite: u.Composite}

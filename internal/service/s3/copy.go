@@ -80,7 +80,7 @@ func (s *Service) readSource(ctx context.Context, r kv.Reader, src source) (from
 	if from.Version != "" {
 		from.version = &from.Version
 	}
-	from.content, err = readContent(r, src.bucket, src.key, from.object)
+	from.content, err = openContent(r, b, name{src.bucket, src.key}, from.object)
 	return from, err
 }
 
@@ -101,26 +101,26 @@ func (s *Service) CopyObject(ctx context.Context, in *api.CopyObjectInput) (*api
 			return nil, notImplemented("CopyObject", "x-amz-checksum-algorithm", *in.ChecksumAlgorithm)
 		}
 	}
-	// The checksum of another kind is computed before the transaction, and is right if the source is still the same in it.
-	var computed sum
-	var of string
-	out := &api.CopyObjectOutput{ServerSideEncryption: encryption()}
+	// What takes reading the body is prepared before the transaction, and is right if the source is still the same in it.
+	var ready prepared
+	out := &api.CopyObjectOutput{}
 	for try := 1; ; try++ {
 		err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-			return s.copy(ctx, tx, in, out, cond, src, o, wanted, computed, of)
+			return s.copy(ctx, tx, in, out, cond, src, o, wanted, ready)
 		})
-		var needs *needsSum
+		var needs *needsBody
 		if !errors.As(err, &needs) || try == maxTries {
 			break
 		}
-		if computed, err = s.compute(ctx, needs.content, wanted); err != nil {
+		if ready, err = s.prepare(ctx, needs, wanted); err != nil {
 			return nil, err
 		}
-		of = needs.etag
 	}
 	if err != nil {
+		s.discard(ctx, ready.body, err)
 		return nil, err
 	}
+	out.ServerSideEncryption = claim(o.Encrypted)
 	result := &api.CopyObjectResult{ETag: quoted(o.ETag), LastModified: &o.Modified}
 	o.Sum.show(result)
 	out.CopyObjectResult = result
@@ -158,18 +158,40 @@ func (s *Service) newCopy(ctx context.Context, in *api.CopyObjectInput) (*object
 	return o, src, nil
 }
 
-// needsSum says that the checksum of a source has to be computed first.
-type needsSum struct {
+// needsBody says that the body of a source has to be read first: for a checksum, or to be encrypted.
+type needsBody struct {
 	content content
 	etag    string
+	encrypt bool
 }
 
-func (*needsSum) Error() string { return "s3: a checksum has to be computed" }
+func (*needsBody) Error() string { return "s3: the body of a source has to be read" }
 
-// copy makes the copy in a transaction. computed is the checksum of a source with the ETag of.
+// prepared is what was made of the body of a source with the ETag of: its checksum, and its content once more, if that was to be encrypted.
+type prepared struct {
+	of   string
+	sum  sum
+	body content
+}
+
+// prepare reads the body of a source.
+func (s *Service) prepare(ctx context.Context, needs *needsBody, wanted checksum.Algorithm) (p prepared, err error) {
+	p.of = needs.etag
+	if wanted != "" {
+		if p.sum, err = s.compute(ctx, needs.content, wanted); err != nil {
+			return p, err
+		}
+	}
+	if needs.encrypt {
+		p.body, err = s.reencrypt(ctx, needs.content)
+	}
+	return p, err
+}
+
+// copy makes the copy in a transaction.
 func (s *Service) copy(
 	ctx context.Context, tx kv.Tx, in *api.CopyObjectInput, out *api.CopyObjectOutput, cond writeCondition, src source, o *object,
-	wanted checksum.Algorithm, computed sum, of string,
+	wanted checksum.Algorithm, ready prepared,
 ) error {
 	b, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner)
 	if err != nil {
@@ -194,13 +216,23 @@ func (s *Service) copy(
 		o.properties = from.properties
 	}
 	o.Size, o.ETag, o.Sum, o.Tags = from.Size, from.ETag, from.Sum, tags
-	if wanted != "" && (from.Sum.Algorithm != wanted || from.Sum.Composite) {
-		if of != from.ETag || computed.Algorithm != wanted {
-			return &needsSum{from.content, from.ETag}
-		}
-		o.Sum = computed
+	encrypt, err := s.encryptsNew(tx, in.Bucket, in.ServerSideEncryption)
+	if err != nil {
+		return err
 	}
-	if err := s.writeObject(ctx, tx, b, name{in.Bucket, in.Key}, old, o, from.content, api.EventS3ObjectCreatedCopy); err != nil {
+	o.Encrypted, encrypt = encrypt || from.Encrypted, encrypt && !from.Encrypted
+	sums := wanted != "" && (from.Sum.Algorithm != wanted || from.Sum.Composite)
+	if (sums || encrypt) && (ready.of != from.ETag || sums && ready.sum.Algorithm != wanted || encrypt && !ready.body.encrypted()) {
+		return &needsBody{from.content, from.ETag, encrypt}
+	}
+	body := from.content
+	if sums {
+		o.Sum = ready.sum
+	}
+	if encrypt {
+		body = ready.body
+	}
+	if err := s.writeObject(ctx, tx, b, name{in.Bucket, in.Key}, old, o, body, api.EventS3ObjectCreatedCopy); err != nil {
 		return err
 	}
 	out.CopySourceVersionId, out.VersionId = from.version, b.shownVersion(o)
@@ -209,11 +241,7 @@ func (s *Service) copy(
 
 // compute reads a body for its checksum.
 func (s *Service) compute(ctx context.Context, c content, a checksum.Algorithm) (sum, error) {
-	size := int64(len(c.inline))
-	for _, seg := range c.segments {
-		size += seg.Size
-	}
-	body, err := s.open(ctx, c, 0, size)
+	body, err := s.open(ctx, c, 0, c.size())
 	if err != nil {
 		return sum{}, err
 	}

@@ -24,7 +24,7 @@ func (s *Service) CreateBucket(ctx context.Context, in *api.CreateBucketInput) (
 	if err := checkSettings(in); err != nil {
 		return nil, err
 	}
-	b := &bucket{Account: call.Account, Created: call.Now.UTC().Truncate(time.Second)}
+	b := &bucket{Account: call.Account, Created: call.Now.UTC().Truncate(time.Second), Key: newKey()}
 	if c := in.CreateBucketConfiguration; c != nil {
 		b.Constraint, b.Tags = wire.Value(c.LocationConstraint), c.Tags
 	}

@@ -81,7 +81,7 @@ func (s *Service) find(ctx context.Context, in *api.GetObjectInput) (f found, er
 		if err := c.check(f.object); err != nil {
 			return err
 		}
-		f.content, err = readContent(r, in.Bucket, in.Key, f.object)
+		f.content, err = openContent(r, b, name{in.Bucket, in.Key}, f.object)
 		return err
 	})
 	if err != nil {
@@ -124,7 +124,7 @@ func (f *found) choose(in *api.GetObjectInput) (err error) {
 // describe returns the answer to a read, without the body.
 func (f *found) describe(in *api.GetObjectInput) *api.GetObjectOutput {
 	out := &api.GetObjectOutput{
-		AcceptRanges: wire.Ptr("bytes"), LastModified: &f.Modified, ContentLength: &f.size, ETag: quoted(f.ETag), ServerSideEncryption: encryption(),
+		AcceptRanges: wire.Ptr("bytes"), LastModified: &f.Modified, ContentLength: &f.size, ETag: quoted(f.ETag), ServerSideEncryption: claim(f.Encrypted),
 		ContentType: or(in.ResponseContentType, f.ContentType), CacheControl: or(in.ResponseCacheControl, f.CacheControl),
 		ContentDisposition: or(in.ResponseContentDisposition, f.ContentDisposition), ContentEncoding: or(in.ResponseContentEncoding, f.ContentEncoding),
 		ContentLanguage: or(in.ResponseContentLanguage, f.ContentLanguage), Expires: or(in.ResponseExpires, f.Expires), Metadata: f.Metadata,

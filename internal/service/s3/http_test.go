@@ -23,7 +23,7 @@ func newServer(t *testing.T) *httptest.Server {
 	return serve(t, servicetest.New(t, descriptor))
 }
 
-func serve(t *testing.T, e *servicetest.Env) *httptest.Server {
+func serve(t testing.TB, e *servicetest.Env) *httptest.Server {
 	t.Helper()
 	keys, err := identity.New(t.Context(), e.Deps.Store, clock.Real())
 	if err != nil {

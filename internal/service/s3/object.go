@@ -24,6 +24,10 @@ type object struct {
 	Blob   string `json:"b,omitempty"`
 	Parts  int    `json:"p,omitempty"`
 	Inline bool   `json:"i,omitempty"`
+	// Encrypted says that the body is encrypted where it lies. Key is the sealed key of a body that is not of several parts, whose keys stand beside
+	// their names.
+	Encrypted bool   `json:"se,omitempty"`
+	Key       []byte `json:"sk,omitempty"`
 	// Version is the version's id, empty for the null version. Seq orders the versions of a key: newer ones have greater numbers.
 	// Marker says that it is a delete marker, which has nothing but these and its time.
 	Version string `json:"vi,omitempty"`
@@ -47,12 +51,24 @@ type properties struct {
 type segment struct {
 	Blob string `json:"b"`
 	Size int64  `json:"s"`
+	Key  []byte `json:"k,omitempty"`
 }
 
-// content is where a body lies: in the row itself, or in segments behind each other.
+// content is where a body lies: in the row itself, or in segments behind each other. Bodies with a key are encrypted where they lie; key is that of
+// one in the row.
 type content struct {
 	inline   []byte
+	key      []byte
 	segments []segment
+}
+
+// size is in bytes.
+func (c *content) size() int64 {
+	n := int64(len(c.inline))
+	for _, seg := range c.segments {
+		n += seg.Size
+	}
+	return n
 }
 
 // readObject returns the object, or NoSuchKey.
@@ -81,11 +97,11 @@ func lookObject(r kv.Reader, bucket, key string) (*object, error) {
 	return o, err
 }
 
-// readContent returns where the object's body lies.
+// readContent returns where the object's body lies, with keys that are sealed.
 func readContent(r kv.Reader, bucket, key string, o *object) (content, error) {
 	switch {
 	case o.Blob != "":
-		return content{segments: []segment{{o.Blob, o.Size}}}, nil
+		return content{segments: []segment{{o.Blob, o.Size, o.Key}}}, nil
 	case !o.Inline && o.Parts == 0:
 		return content{}, nil
 	}
@@ -94,7 +110,7 @@ func readContent(r kv.Reader, bucket, key string, o *object) (content, error) {
 		return content{}, err
 	}
 	if o.Inline {
-		return content{inline: append([]byte(nil), data...)}, nil
+		return content{inline: append([]byte(nil), data...), key: o.Key}, nil
 	}
 	var c content
 	return c, json.Unmarshal(data, &c.segments)
@@ -109,18 +125,22 @@ func (o *object) dataKey(bucket, key string) kv.Key {
 }
 
 // writeObject makes an object the current one of its key. old is the one that is now, or nil: where the bucket keeps versions it becomes an older
-// one, and otherwise its body is given up. The new body is retained unless it is so already, as the parts of an upload are.
+// one, and otherwise its body is given up. The new body is retained and its key sealed unless they are so already, as those of the parts of an upload are.
 // event is what happened, which decides who is told of it.
 func (s *Service) writeObject(ctx context.Context, tx kv.Tx, b *bucket, at name, old, o *object, c content, event string) error {
 	bucket, key := at.bucket, at.key
-	o.place(c)
 	if event != api.EventS3ObjectCreatedCompleteMultipartUpload {
+		var err error
+		if c, err = c.sealed(tx, bucket, b); err != nil {
+			return err
+		}
 		for _, seg := range c.segments {
 			if err := s.deps.Refs.Retain(ctx, seg.Blob); err != nil {
 				return err
 			}
 		}
 	}
+	o.place(c)
 	if err := s.supersede(ctx, tx, b, at, old, o); err != nil {
 		return err
 	}
@@ -145,12 +165,12 @@ func (s *Service) writeObject(ctx context.Context, tx kv.Tx, b *bucket, at name,
 
 // place notes in the row where the body lies.
 func (o *object) place(c content) {
-	o.Blob, o.Parts, o.Inline = "", 0, false
+	o.Blob, o.Parts, o.Inline, o.Key = "", 0, false, nil
 	switch {
 	case len(c.inline) > 0:
-		o.Inline = true
+		o.Inline, o.Key = true, c.key
 	case len(c.segments) == 1 && !o.multipart():
-		o.Blob = c.segments[0].Blob
+		o.Blob, o.Key = c.segments[0].Blob, c.segments[0].Key
 	case len(c.segments) > 0:
 		o.Parts = len(c.segments)
 	}

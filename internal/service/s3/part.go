@@ -24,6 +24,7 @@ type part struct {
 	ETag     string    `json:"e"`
 	Sum      sum       `json:"c"`
 	Modified time.Time `json:"m"`
+	Key      []byte    `json:"k,omitempty"` // sealed
 }
 
 // readParts returns the parts of an upload with numbers greater than after, at most limit of them; 0 is no limit.
@@ -78,7 +79,7 @@ func (s *Service) UploadPart(ctx context.Context, in *api.UploadPartInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.storePart(ctx, at, func(u *upload) (*digest, error) {
+	p, u, err := s.storePart(ctx, at, func(u *upload) (*digest, error) {
 		given := cmp.Or(promise.algorithm, "null")
 		if u.Algorithm != "" && promise.algorithm != u.Algorithm {
 			return nil, cloud.Errorf("InvalidRequest", "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", strings.ToLower(string(u.Algorithm)), strings.ToLower(string(given)))
@@ -88,44 +89,57 @@ func (s *Service) UploadPart(ctx context.Context, in *api.UploadPartInput) (*api
 	if err != nil {
 		return nil, err
 	}
-	out := &api.UploadPartOutput{ETag: quoted(p.ETag), ServerSideEncryption: encryption()}
+	out := &api.UploadPartOutput{ETag: quoted(p.ETag), ServerSideEncryption: claim(u.Encrypted)}
 	p.Sum.show(out)
 	return out, nil
 }
 
 // storePart stores the part that open makes of the upload that it belongs to.
-func (s *Service) storePart(ctx context.Context, at place, open func(*upload) (*digest, error)) (*part, error) {
-	var u *upload
-	err := s.space().View(ctx, func(ctx context.Context, r kv.Reader) (err error) {
-		u, err = s.ownUpload(ctx, r, at.bucket, at.key, at.id, at.owner)
+func (s *Service) storePart(ctx context.Context, at place, open func(*upload) (*digest, error)) (p *part, u *upload, err error) {
+	err = s.space().View(ctx, func(ctx context.Context, r kv.Reader) (err error) {
+		_, u, err = s.ownUpload(ctx, r, at.bucket, at.key, at.id, at.owner)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	d, err := open(u)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	c, err := s.keepLarge(ctx, d)
+	var key []byte
+	if u.Encrypted {
+		key = newKey()
+	}
+	c, err := s.keepLarge(ctx, d, key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	p := &part{number: at.number, Size: d.size, ETag: d.etag(), Sum: d.sum(), Modified: now(ctx), Blob: c.segments[0].Blob}
-	if err := s.putPart(ctx, at, p); err != nil {
+	p = &part{number: at.number, Size: d.size, ETag: d.etag(), Sum: d.sum(), Modified: now(ctx), Blob: c.segments[0].Blob}
+	if err := s.putPart(ctx, at, p, key); err != nil {
 		s.discard(ctx, c, err)
-		return nil, err
+		return nil, nil, err
 	}
-	return p, nil
+	return p, u, nil
 }
 
-func (s *Service) putPart(ctx context.Context, at place, p *part) error {
-	row, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
+// putPart writes the row of a part whose body is encrypted under the key, if there is one.
+func (s *Service) putPart(ctx context.Context, at place, p *part, key []byte) error {
 	return s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-		if _, err := s.ownUpload(ctx, tx, at.bucket, at.key, at.id, at.owner); err != nil {
+		b, _, err := s.ownUpload(ctx, tx, at.bucket, at.key, at.id, at.owner)
+		if err != nil {
+			return err
+		}
+		if key != nil {
+			if err := keyFor(tx, at.bucket, b); err != nil {
+				return err
+			}
+			if p.Key, err = b.sealKey(key); err != nil {
+				return err
+			}
+		}
+		row, err := json.Marshal(p)
+		if err != nil {
 			return err
 		}
 		if err := s.deps.Refs.Retain(ctx, p.Blob); err != nil {
@@ -161,13 +175,13 @@ func (s *Service) UploadPartCopy(ctx context.Context, in *api.UploadPartCopyInpu
 	if err != nil {
 		return nil, err
 	}
-	p, err := s.storePart(ctx, at, func(u *upload) (*digest, error) { return newDigest(body, promise{}, u.algorithm()), nil })
+	p, u, err := s.storePart(ctx, at, func(u *upload) (*digest, error) { return newDigest(body, promise{}, u.algorithm()), nil })
 	if err = errors.Join(err, body.Close()); err != nil {
 		return nil, err
 	}
 	result := &api.CopyPartResult{ETag: quoted(p.ETag), LastModified: &p.Modified}
 	p.Sum.show(result)
-	return &api.UploadPartCopyOutput{CopyPartResult: result, CopySourceVersionId: version, ServerSideEncryption: encryption()}, nil
+	return &api.UploadPartCopyOutput{CopyPartResult: result, CopySourceVersionId: version, ServerSideEncryption: claim(u.Encrypted)}, nil
 }
 
 // openSource opens what a part is copied from.
@@ -213,7 +227,7 @@ func (s *Service) ListParts(ctx context.Context, in *api.ListPartsInput) (*api.L
 		Initiator: &api.Initiator{ID: id}, Owner: &api.Owner{ID: id}, StorageClass: wire.Ptr(api.StorageClassSTANDARD), IsTruncated: wire.Ptr(false),
 	}
 	err := s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
-		u, err := s.ownUpload(ctx, r, in.Bucket, in.Key, in.UploadId, in.ExpectedBucketOwner)
+		_, u, err := s.ownUpload(ctx, r, in.Bucket, in.Key, in.UploadId, in.ExpectedBucketOwner)
 		if err != nil {
 			return err
 		}

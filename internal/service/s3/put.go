@@ -34,11 +34,11 @@ func (s *Service) putObject(ctx context.Context, in *api.PutObjectInput, event s
 		return nil, err
 	}
 	cond := writeCondition{match: in.IfMatch, noneMatch: in.IfNoneMatch}
-	if err := s.mayWrite(ctx, in.Bucket, in.Key, in.ExpectedBucketOwner, cond); err != nil {
+	if o.Encrypted, err = s.mayWrite(ctx, in, cond); err != nil {
 		return nil, err
 	}
 	d := newDigest(in.Body, p, usual)
-	c, err := s.keep(ctx, d, size)
+	c, err := s.keep(ctx, d, size, o.Encrypted)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s *Service) putObject(ctx context.Context, in *api.PutObjectInput, event s
 		s.discard(ctx, c, err)
 		return nil, err
 	}
-	out := &api.PutObjectOutput{ETag: quoted(o.ETag), ServerSideEncryption: encryption(), VersionId: b.madeVersion(o)}
+	out := &api.PutObjectOutput{ETag: quoted(o.ETag), ServerSideEncryption: claim(o.Encrypted), VersionId: b.madeVersion(o)}
 	o.Sum.show(out)
 	return out, nil
 }
@@ -71,21 +71,22 @@ func (s *Service) newObject(ctx context.Context, operation string, in any, key s
 // now is the time of the call as objects know it: to the second.
 func now(ctx context.Context) time.Time { return cloud.CallOf(ctx).Now.UTC().Truncate(time.Second) }
 
-// mayWrite looks whether an object could be written, so that a body which could not is not read.
-func (s *Service) mayWrite(ctx context.Context, bucket, key string, owner *string, cond writeCondition) error {
-	return s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
-		if _, err := s.ownHere(ctx, r, bucket, owner); err != nil {
+// mayWrite looks whether an object could be written, so that a body which could not is not read, and whether it is to be encrypted.
+func (s *Service) mayWrite(ctx context.Context, in *api.PutObjectInput, cond writeCondition) (encrypt bool, err error) {
+	err = s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
+		if _, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner); err != nil {
 			return err
 		}
-		if !cond.given() {
-			return nil
+		if encrypt, err = s.encryptsNew(r, in.Bucket, in.ServerSideEncryption); err != nil || !cond.given() {
+			return err
 		}
-		old, err := lookObject(r, bucket, key)
+		old, err := lookObject(r, in.Bucket, in.Key)
 		if err != nil {
 			return err
 		}
-		return cond.check(key, old)
+		return cond.check(in.Key, old)
 	})
+	return encrypt, err
 }
 
 // put puts an object in its place, and returns the bucket as it was then.

@@ -8,7 +8,6 @@ import (
 
 	api "croft/internal/awsapi/s3"
 	"croft/internal/cloud"
-	"croft/internal/wire"
 )
 
 // refusal is a member of inputs that would have an effect which is not there: whatever its value, or all but some.
@@ -124,6 +123,3 @@ func withoutChunks(encodings string) string {
 	}
 	return strings.Join(out, ",")
 }
-
-// encryption is what every answer says of an object: S3 encrypts all of them.
-func encryption() *string { return wire.Ptr(api.ServerSideEncryptionAES256) }

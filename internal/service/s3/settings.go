@@ -99,6 +99,9 @@ func (s *Service) GetBucketEncryption(ctx context.Context, in *api.GetBucketEncr
 	if err != nil {
 		return nil, err
 	}
+	if !has && s.deps.PlainObjects {
+		return nil, missing("ServerSideEncryptionConfigurationNotFoundError", "The server side encryption configuration was not found", in.Bucket)
+	}
 	if !has {
 		c.Rules = []api.ServerSideEncryptionRule{{ApplyServerSideEncryptionByDefault: &api.ServerSideEncryptionByDefault{SSEAlgorithm: api.ServerSideEncryptionAES256}}}
 	}

@@ -25,6 +25,8 @@ type upload struct {
 	Begun     time.Time          `json:"m"`
 	Algorithm checksum.Algorithm `json:"a,omitempty"`
 	Composite bool               `json:"c,omitempty"`
+	// Encrypted says that the parts are encrypted where they lie.
+	Encrypted bool `json:"se,omitempty"`
 	properties
 }
 
@@ -49,12 +51,14 @@ func readUpload(r kv.Reader, bucket, key, id string) (*upload, error) {
 	return u, json.Unmarshal(data, u)
 }
 
-// ownUpload returns an upload in a bucket of the caller's.
-func (s *Service) ownUpload(ctx context.Context, r kv.Reader, bucket, key, id string, owner *string) (*upload, error) {
-	if _, err := s.ownHere(ctx, r, bucket, owner); err != nil {
-		return nil, err
+// ownUpload returns an upload in a bucket of the caller's, and the bucket.
+func (s *Service) ownUpload(ctx context.Context, r kv.Reader, bucketName, key, id string, owner *string) (*bucket, *upload, error) {
+	b, err := s.ownHere(ctx, r, bucketName, owner)
+	if err != nil {
+		return nil, nil, err
 	}
-	return readUpload(r, bucket, key, id)
+	u, err := readUpload(r, bucketName, key, id)
+	return b, u, err
 }
 
 // idDigits is how long the ids of uploads are. Who knows one can add to the object that it will make, so they cannot be guessed.
@@ -70,13 +74,16 @@ func (s *Service) CreateMultipartUpload(ctx context.Context, in *api.CreateMulti
 	if err := u.chooseSum(in); err != nil {
 		return nil, err
 	}
-	row, err := json.Marshal(u)
-	if err != nil {
-		return nil, err
-	}
 	id := cloud.RandomString(idDigits, cloud.LowerAlnum)
 	err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		if _, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner); err != nil {
+			return err
+		}
+		if u.Encrypted, err = s.encryptsNew(tx, in.Bucket, in.ServerSideEncryption); err != nil {
+			return err
+		}
+		row, err := json.Marshal(u)
+		if err != nil {
 			return err
 		}
 		return tx.Put(uploadKey(in.Bucket, in.Key, id), row)
@@ -85,7 +92,7 @@ func (s *Service) CreateMultipartUpload(ctx context.Context, in *api.CreateMulti
 		return nil, err
 	}
 	return &api.CreateMultipartUploadOutput{
-		Bucket: &in.Bucket, Key: &in.Key, UploadId: &id, ServerSideEncryption: encryption(), ChecksumAlgorithm: in.ChecksumAlgorithm, ChecksumType: u.kind(),
+		Bucket: &in.Bucket, Key: &in.Key, UploadId: &id, ServerSideEncryption: claim(u.Encrypted), ChecksumAlgorithm: in.ChecksumAlgorithm, ChecksumType: u.kind(),
 	}, nil
 }
 
@@ -130,7 +137,7 @@ func (s *Service) AbortMultipartUpload(ctx context.Context, in *api.AbortMultipa
 		return nil, notImplemented("AbortMultipartUpload", "x-amz-if-match-initiated-time", "set")
 	}
 	err := s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-		if _, err := s.ownUpload(ctx, tx, in.Bucket, in.Key, in.UploadId, in.ExpectedBucketOwner); err != nil {
+		if _, _, err := s.ownUpload(ctx, tx, in.Bucket, in.Key, in.UploadId, in.ExpectedBucketOwner); err != nil {
 			return err
 		}
 		return s.abort(ctx, tx, in.Bucket, in.Key, in.UploadId)
