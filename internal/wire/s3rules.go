@@ -153,7 +153,7 @@ func S3Path(svc *Service, r *http.Request) (bucket, key string, ok bool) {
 
 func hostID(requestID string) string { return base64.StdEncoding.EncodeToString([]byte(requestID)) }
 
-// writeS3Error writes an error as S3 does. Fields whose names begin with x-amz- are headers.
+// writeS3Error writes an error as S3 does. Fields whose names begin with x-amz-, and those of HTTP itself, are headers.
 func writeS3Error(w http.ResponseWriter, requestID string, e *cloud.Error) error {
 	h := w.Header()
 	setS3Headers(h, requestID)
@@ -163,7 +163,7 @@ func writeS3Error(w http.ResponseWriter, requestID string, e *cloud.Error) error
 	inBody := *e
 	inBody.Fields = maps.Clone(e.Fields)
 	for name, v := range e.Fields {
-		if strings.HasPrefix(name, "x-amz-") {
+		if strings.HasPrefix(name, "x-amz-") || name == "Allow" || name == "Last-Modified" {
 			delete(inBody.Fields, name)
 			if text, ok := v.(string); ok {
 				h.Set(name, headerText(text))

@@ -34,6 +34,8 @@ type API interface {
 	GetBucketTagging(context.Context, *GetBucketTaggingInput) (*GetBucketTaggingOutput, error)
 	GetBucketVersioning(context.Context, *GetBucketVersioningInput) (*GetBucketVersioningOutput, error)
 	GetObject(context.Context, *GetObjectInput) (*GetObjectOutput, error)
+	GetObjectAcl(context.Context, *GetObjectAclInput) (*GetObjectAclOutput, error)
+	GetObjectAttributes(context.Context, *GetObjectAttributesInput) (*GetObjectAttributesOutput, error)
 	GetObjectTagging(context.Context, *GetObjectTaggingInput) (*GetObjectTaggingOutput, error)
 	GetPublicAccessBlock(context.Context, *GetPublicAccessBlockInput) (*GetPublicAccessBlockOutput, error)
 	HeadBucket(context.Context, *HeadBucketInput) (*HeadBucketOutput, error)
@@ -44,6 +46,7 @@ type API interface {
 	ListObjects(context.Context, *ListObjectsInput) (*ListObjectsOutput, error)
 	ListObjectsV2(context.Context, *ListObjectsV2Input) (*ListObjectsV2Output, error)
 	ListParts(context.Context, *ListPartsInput) (*ListPartsOutput, error)
+	PutBucketAcl(context.Context, *PutBucketAclInput) (*PutBucketAclOutput, error)
 	PutBucketCors(context.Context, *PutBucketCorsInput) (*PutBucketCorsOutput, error)
 	PutBucketEncryption(context.Context, *PutBucketEncryptionInput) (*PutBucketEncryptionOutput, error)
 	PutBucketLifecycleConfiguration(context.Context, *PutBucketLifecycleConfigurationInput) (*PutBucketLifecycleConfigurationOutput, error)
@@ -53,6 +56,7 @@ type API interface {
 	PutBucketTagging(context.Context, *PutBucketTaggingInput) (*PutBucketTaggingOutput, error)
 	PutBucketVersioning(context.Context, *PutBucketVersioningInput) (*PutBucketVersioningOutput, error)
 	PutObject(context.Context, *PutObjectInput) (*PutObjectOutput, error)
+	PutObjectAcl(context.Context, *PutObjectAclInput) (*PutObjectAclOutput, error)
 	PutObjectTagging(context.Context, *PutObjectTaggingInput) (*PutObjectTaggingOutput, error)
 	PutPublicAccessBlock(context.Context, *PutPublicAccessBlockInput) (*PutPublicAccessBlockOutput, error)
 	UploadPart(context.Context, *UploadPartInput) (*UploadPartOutput, error)
@@ -200,6 +204,16 @@ func (Unimplemented) GetObject(context.Context, *GetObjectInput) (*GetObjectOutp
 	return nil, wire.NotImplemented("s3", "GetObject")
 }
 
+// GetObjectAcl answers NotImplemented.
+func (Unimplemented) GetObjectAcl(context.Context, *GetObjectAclInput) (*GetObjectAclOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetObjectAcl")
+}
+
+// GetObjectAttributes answers NotImplemented.
+func (Unimplemented) GetObjectAttributes(context.Context, *GetObjectAttributesInput) (*GetObjectAttributesOutput, error) {
+	return nil, wire.NotImplemented("s3", "GetObjectAttributes")
+}
+
 // GetObjectTagging answers NotImplemented.
 func (Unimplemented) GetObjectTagging(context.Context, *GetObjectTaggingInput) (*GetObjectTaggingOutput, error) {
 	return nil, wire.NotImplemented("s3", "GetObjectTagging")
@@ -250,6 +264,11 @@ func (Unimplemented) ListParts(context.Context, *ListPartsInput) (*ListPartsOutp
 	return nil, wire.NotImplemented("s3", "ListParts")
 }
 
+// PutBucketAcl answers NotImplemented.
+func (Unimplemented) PutBucketAcl(context.Context, *PutBucketAclInput) (*PutBucketAclOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutBucketAcl")
+}
+
 // PutBucketCors answers NotImplemented.
 func (Unimplemented) PutBucketCors(context.Context, *PutBucketCorsInput) (*PutBucketCorsOutput, error) {
 	return nil, wire.NotImplemented("s3", "PutBucketCors")
@@ -293,6 +312,11 @@ func (Unimplemented) PutBucketVersioning(context.Context, *PutBucketVersioningIn
 // PutObject answers NotImplemented.
 func (Unimplemented) PutObject(context.Context, *PutObjectInput) (*PutObjectOutput, error) {
 	return nil, wire.NotImplemented("s3", "PutObject")
+}
+
+// PutObjectAcl answers NotImplemented.
+func (Unimplemented) PutObjectAcl(context.Context, *PutObjectAclInput) (*PutObjectAclOutput, error) {
+	return nil, wire.NotImplemented("s3", "PutObjectAcl")
 }
 
 // PutObjectTagging answers NotImplemented.

@@ -146,6 +146,16 @@ func (c Client) GetObject(ctx context.Context, in *GetObjectInput) (*GetObjectOu
 	return wire.Call[GetObjectOutput](ctx, c.caller, &service, &opGetObject, in)
 }
 
+// GetObjectAcl calls the operation of that name.
+func (c Client) GetObjectAcl(ctx context.Context, in *GetObjectAclInput) (*GetObjectAclOutput, error) {
+	return wire.Call[GetObjectAclOutput](ctx, c.caller, &service, &opGetObjectAcl, in)
+}
+
+// GetObjectAttributes calls the operation of that name.
+func (c Client) GetObjectAttributes(ctx context.Context, in *GetObjectAttributesInput) (*GetObjectAttributesOutput, error) {
+	return wire.Call[GetObjectAttributesOutput](ctx, c.caller, &service, &opGetObjectAttributes, in)
+}
+
 // GetObjectTagging calls the operation of that name.
 func (c Client) GetObjectTagging(ctx context.Context, in *GetObjectTaggingInput) (*GetObjectTaggingOutput, error) {
 	return wire.Call[GetObjectTaggingOutput](ctx, c.caller, &service, &opGetObjectTagging, in)
@@ -196,6 +206,11 @@ func (c Client) ListParts(ctx context.Context, in *ListPartsInput) (*ListPartsOu
 	return wire.Call[ListPartsOutput](ctx, c.caller, &service, &opListParts, in)
 }
 
+// PutBucketAcl calls the operation of that name.
+func (c Client) PutBucketAcl(ctx context.Context, in *PutBucketAclInput) (*PutBucketAclOutput, error) {
+	return wire.Call[PutBucketAclOutput](ctx, c.caller, &service, &opPutBucketAcl, in)
+}
+
 // PutBucketCors calls the operation of that name.
 func (c Client) PutBucketCors(ctx context.Context, in *PutBucketCorsInput) (*PutBucketCorsOutput, error) {
 	return wire.Call[PutBucketCorsOutput](ctx, c.caller, &service, &opPutBucketCors, in)
@@ -239,6 +254,11 @@ func (c Client) PutBucketVersioning(ctx context.Context, in *PutBucketVersioning
 // PutObject calls the operation of that name.
 func (c Client) PutObject(ctx context.Context, in *PutObjectInput) (*PutObjectOutput, error) {
 	return wire.Call[PutObjectOutput](ctx, c.caller, &service, &opPutObject, in)
+}
+
+// PutObjectAcl calls the operation of that name.
+func (c Client) PutObjectAcl(ctx context.Context, in *PutObjectAclInput) (*PutObjectAclOutput, error) {
+	return wire.Call[PutObjectAclOutput](ctx, c.caller, &service, &opPutObjectAcl, in)
 }
 
 // PutObjectTagging calls the operation of that name.

@@ -190,6 +190,15 @@ const (
 	MetadataDirectiveREPLACE = "REPLACE"
 )
 
+// The values of ObjectAttributes.
+const (
+	ObjectAttributesETag         = "ETag"
+	ObjectAttributesChecksum     = "Checksum"
+	ObjectAttributesObjectParts  = "ObjectParts"
+	ObjectAttributesStorageClass = "StorageClass"
+	ObjectAttributesObjectSize   = "ObjectSize"
+)
+
 // The values of ObjectCannedACL.
 const (
 	ObjectCannedACLPrivate                = "private"

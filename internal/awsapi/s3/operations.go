@@ -20,7 +20,7 @@ var opAbortMultipartUpload = wire.Operation{
 
 var opCompleteMultipartUpload = wire.Operation{
 	Name: "CompleteMultipartUpload", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploadId"}},
-	Input: 56, Output: 55, Schema: &schema,
+	Input: 58, Output: 57, Schema: &schema,
 	Root: "CompleteMultipartUploadResult",
 	New:  func() any { return new(CompleteMultipartUploadInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -34,7 +34,7 @@ var opCompleteMultipartUpload = wire.Operation{
 
 var opCopyObject = wire.Operation{
 	Name: "CopyObject", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Headers: []string{"x-amz-copy-source"}},
-	Input: 69, Output: 68, Schema: &schema,
+	Input: 71, Output: 70, Schema: &schema,
 	New: func() any { return new(CopyObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CopyObject(ctx, in.(*CopyObjectInput))
@@ -47,7 +47,7 @@ var opCopyObject = wire.Operation{
 
 var opCreateBucket = wire.Operation{
 	Name: "CreateBucket", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}},
-	Input: 84, Output: 83, Schema: &schema,
+	Input: 86, Output: 85, Schema: &schema,
 	New: func() any { return new(CreateBucketInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateBucket(ctx, in.(*CreateBucketInput))
@@ -60,7 +60,7 @@ var opCreateBucket = wire.Operation{
 
 var opCreateMultipartUpload = wire.Operation{
 	Name: "CreateMultipartUpload", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploads"}},
-	Input: 86, Output: 85, Schema: &schema,
+	Input: 88, Output: 87, Schema: &schema,
 	Root: "InitiateMultipartUploadResult",
 	New:  func() any { return new(CreateMultipartUploadInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -74,7 +74,7 @@ var opCreateMultipartUpload = wire.Operation{
 
 var opDeleteBucket = wire.Operation{
 	Name: "DeleteBucket", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}},
-	Input: 98, Output: 0, Schema: &schema,
+	Input: 100, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucket(ctx, in.(*DeleteBucketInput))
@@ -87,7 +87,7 @@ var opDeleteBucket = wire.Operation{
 
 var opDeleteBucketCors = wire.Operation{
 	Name: "DeleteBucketCors", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"cors"}},
-	Input: 93, Output: 0, Schema: &schema,
+	Input: 95, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketCorsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucketCors(ctx, in.(*DeleteBucketCorsInput))
@@ -100,7 +100,7 @@ var opDeleteBucketCors = wire.Operation{
 
 var opDeleteBucketEncryption = wire.Operation{
 	Name: "DeleteBucketEncryption", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
-	Input: 94, Output: 0, Schema: &schema,
+	Input: 96, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketEncryptionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucketEncryption(ctx, in.(*DeleteBucketEncryptionInput))
@@ -113,7 +113,7 @@ var opDeleteBucketEncryption = wire.Operation{
 
 var opDeleteBucketLifecycle = wire.Operation{
 	Name: "DeleteBucketLifecycle", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"lifecycle"}},
-	Input: 95, Output: 0, Schema: &schema,
+	Input: 97, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketLifecycleInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucketLifecycle(ctx, in.(*DeleteBucketLifecycleInput))
@@ -126,7 +126,7 @@ var opDeleteBucketLifecycle = wire.Operation{
 
 var opDeleteBucketOwnershipControls = wire.Operation{
 	Name: "DeleteBucketOwnershipControls", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"ownershipControls"}},
-	Input: 96, Output: 0, Schema: &schema,
+	Input: 98, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketOwnershipControlsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucketOwnershipControls(ctx, in.(*DeleteBucketOwnershipControlsInput))
@@ -139,7 +139,7 @@ var opDeleteBucketOwnershipControls = wire.Operation{
 
 var opDeleteBucketPolicy = wire.Operation{
 	Name: "DeleteBucketPolicy", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
-	Input: 97, Output: 0, Schema: &schema,
+	Input: 99, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucketPolicy(ctx, in.(*DeleteBucketPolicyInput))
@@ -152,7 +152,7 @@ var opDeleteBucketPolicy = wire.Operation{
 
 var opDeleteBucketTagging = wire.Operation{
 	Name: "DeleteBucketTagging", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
-	Input: 99, Output: 0, Schema: &schema,
+	Input: 101, Output: 0, Schema: &schema,
 	New: func() any { return new(DeleteBucketTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBucketTagging(ctx, in.(*DeleteBucketTaggingInput))
@@ -165,7 +165,7 @@ var opDeleteBucketTagging = wire.Operation{
 
 var opDeleteObject = wire.Operation{
 	Name: "DeleteObject", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 105, Output: 104, Schema: &schema,
+	Input: 107, Output: 106, Schema: &schema,
 	New: func() any { return new(DeleteObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteObject(ctx, in.(*DeleteObjectInput))
@@ -178,7 +178,7 @@ var opDeleteObject = wire.Operation{
 
 var opDeleteObjectTagging = wire.Operation{
 	Name: "DeleteObjectTagging", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
-	Input: 107, Output: 106, Schema: &schema,
+	Input: 109, Output: 108, Schema: &schema,
 	New: func() any { return new(DeleteObjectTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteObjectTagging(ctx, in.(*DeleteObjectTaggingInput))
@@ -191,7 +191,7 @@ var opDeleteObjectTagging = wire.Operation{
 
 var opDeleteObjects = wire.Operation{
 	Name: "DeleteObjects", Status: 200, Route: wire.Route{Method: "POST", Segments: []string{"{Bucket}"}, Query: []string{"delete"}},
-	Input: 109, Output: 108, Schema: &schema,
+	Input: 111, Output: 110, Schema: &schema,
 	Root: "DeleteResult",
 	New:  func() any { return new(DeleteObjectsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -205,7 +205,7 @@ var opDeleteObjects = wire.Operation{
 
 var opDeletePublicAccessBlock = wire.Operation{
 	Name: "DeletePublicAccessBlock", Status: 204, Route: wire.Route{Method: "DELETE", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
-	Input: 110, Output: 0, Schema: &schema,
+	Input: 112, Output: 0, Schema: &schema,
 	New: func() any { return new(DeletePublicAccessBlockInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeletePublicAccessBlock(ctx, in.(*DeletePublicAccessBlockInput))
@@ -218,7 +218,7 @@ var opDeletePublicAccessBlock = wire.Operation{
 
 var opGetBucketAcl = wire.Operation{
 	Name: "GetBucketAcl", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"acl"}},
-	Input: 138, Output: 137, Schema: &schema,
+	Input: 140, Output: 139, Schema: &schema,
 	Root: "AccessControlPolicy",
 	New:  func() any { return new(GetBucketAclInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -232,7 +232,7 @@ var opGetBucketAcl = wire.Operation{
 
 var opGetBucketCors = wire.Operation{
 	Name: "GetBucketCors", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"cors"}},
-	Input: 140, Output: 139, Schema: &schema,
+	Input: 142, Output: 141, Schema: &schema,
 	New: func() any { return new(GetBucketCorsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetBucketCors(ctx, in.(*GetBucketCorsInput))
@@ -245,7 +245,7 @@ var opGetBucketCors = wire.Operation{
 
 var opGetBucketEncryption = wire.Operation{
 	Name: "GetBucketEncryption", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
-	Input: 142, Output: 141, Schema: &schema,
+	Input: 144, Output: 143, Schema: &schema,
 	New: func() any { return new(GetBucketEncryptionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetBucketEncryption(ctx, in.(*GetBucketEncryptionInput))
@@ -258,7 +258,7 @@ var opGetBucketEncryption = wire.Operation{
 
 var opGetBucketLifecycleConfiguration = wire.Operation{
 	Name: "GetBucketLifecycleConfiguration", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"lifecycle"}},
-	Input: 144, Output: 143, Schema: &schema,
+	Input: 146, Output: 145, Schema: &schema,
 	New: func() any { return new(GetBucketLifecycleConfigurationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetBucketLifecycleConfiguration(ctx, in.(*GetBucketLifecycleConfigurationInput))
@@ -271,7 +271,7 @@ var opGetBucketLifecycleConfiguration = wire.Operation{
 
 var opGetBucketLocation = wire.Operation{
 	Name: "GetBucketLocation", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"location"}},
-	Input: 146, Output: 145, Schema: &schema,
+	Input: 148, Output: 147, Schema: &schema,
 	Unwrapped: true,
 	New:       func() any { return new(GetBucketLocationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -285,7 +285,7 @@ var opGetBucketLocation = wire.Operation{
 
 var opGetBucketNotificationConfiguration = wire.Operation{
 	Name: "GetBucketNotificationConfiguration", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"notification"}},
-	Input: 147, Output: 250, Schema: &schema,
+	Input: 149, Output: 257, Schema: &schema,
 	New: func() any { return new(GetBucketNotificationConfigurationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetBucketNotificationConfiguration(ctx, in.(*GetBucketNotificationConfigurationInput))
@@ -298,7 +298,7 @@ var opGetBucketNotificationConfiguration = wire.Operation{
 
 var opGetBucketOwnershipControls = wire.Operation{
 	Name: "GetBucketOwnershipControls", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"ownershipControls"}},
-	Input: 149, Output: 148, Schema: &schema,
+	Input: 151, Output: 150, Schema: &schema,
 	New: func() any { return new(GetBucketOwnershipControlsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetBucketOwnershipControls(ctx, in.(*GetBucketOwnershipControlsInput))
@@ -311,7 +311,7 @@ var opGetBucketOwnershipControls = wire.Operation{
 
 var opGetBucketPolicy = wire.Operation{
 	Name: "GetBucketPolicy", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
-	Input: 151, Output: 150, Schema: &schema,
+	Input: 153, Output: 152, Schema: &schema,
 	ContentType: "application/json",
 	New:         func() any { return new(GetBucketPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -325,7 +325,7 @@ var opGetBucketPolicy = wire.Operation{
 
 var opGetBucketTagging = wire.Operation{
 	Name: "GetBucketTagging", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
-	Input: 153, Output: 152, Schema: &schema,
+	Input: 155, Output: 154, Schema: &schema,
 	Root: "Tagging",
 	New:  func() any { return new(GetBucketTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -339,7 +339,7 @@ var opGetBucketTagging = wire.Operation{
 
 var opGetBucketVersioning = wire.Operation{
 	Name: "GetBucketVersioning", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"versioning"}},
-	Input: 155, Output: 154, Schema: &schema,
+	Input: 157, Output: 156, Schema: &schema,
 	Root: "VersioningConfiguration",
 	New:  func() any { return new(GetBucketVersioningInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -353,7 +353,7 @@ var opGetBucketVersioning = wire.Operation{
 
 var opGetObject = wire.Operation{
 	Name: "GetObject", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 157, Output: 156, Schema: &schema,
+	Input: 164, Output: 163, Schema: &schema,
 	New: func() any { return new(GetObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetObject(ctx, in.(*GetObjectInput))
@@ -364,9 +364,35 @@ var opGetObject = wire.Operation{
 	},
 }
 
+var opGetObjectAcl = wire.Operation{
+	Name: "GetObjectAcl", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"acl"}},
+	Input: 159, Output: 158, Schema: &schema,
+	New: func() any { return new(GetObjectAclInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetObjectAcl(ctx, in.(*GetObjectAclInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opGetObjectAttributes = wire.Operation{
+	Name: "GetObjectAttributes", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"attributes"}},
+	Input: 162, Output: 160, Schema: &schema,
+	New: func() any { return new(GetObjectAttributesInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).GetObjectAttributes(ctx, in.(*GetObjectAttributesInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetObjectTagging = wire.Operation{
 	Name: "GetObjectTagging", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
-	Input: 159, Output: 158, Schema: &schema,
+	Input: 166, Output: 165, Schema: &schema,
 	Root: "Tagging",
 	New:  func() any { return new(GetObjectTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -380,7 +406,7 @@ var opGetObjectTagging = wire.Operation{
 
 var opGetPublicAccessBlock = wire.Operation{
 	Name: "GetPublicAccessBlock", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
-	Input: 161, Output: 160, Schema: &schema,
+	Input: 168, Output: 167, Schema: &schema,
 	New: func() any { return new(GetPublicAccessBlockInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetPublicAccessBlock(ctx, in.(*GetPublicAccessBlockInput))
@@ -393,7 +419,7 @@ var opGetPublicAccessBlock = wire.Operation{
 
 var opHeadBucket = wire.Operation{
 	Name: "HeadBucket", Status: 200, Route: wire.Route{Method: "HEAD", Segments: []string{"{Bucket}"}},
-	Input: 171, Output: 170, Schema: &schema,
+	Input: 178, Output: 177, Schema: &schema,
 	New: func() any { return new(HeadBucketInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).HeadBucket(ctx, in.(*HeadBucketInput))
@@ -406,7 +432,7 @@ var opHeadBucket = wire.Operation{
 
 var opHeadObject = wire.Operation{
 	Name: "HeadObject", Status: 200, Route: wire.Route{Method: "HEAD", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 173, Output: 172, Schema: &schema,
+	Input: 180, Output: 179, Schema: &schema,
 	New: func() any { return new(HeadObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).HeadObject(ctx, in.(*HeadObjectInput))
@@ -419,7 +445,7 @@ var opHeadObject = wire.Operation{
 
 var opListBuckets = wire.Operation{
 	Name: "ListBuckets", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{""}},
-	Input: 204, Output: 203, Schema: &schema,
+	Input: 211, Output: 210, Schema: &schema,
 	Root: "ListAllMyBucketsResult",
 	New:  func() any { return new(ListBucketsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -433,7 +459,7 @@ var opListBuckets = wire.Operation{
 
 var opListMultipartUploads = wire.Operation{
 	Name: "ListMultipartUploads", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"uploads"}},
-	Input: 206, Output: 205, Schema: &schema,
+	Input: 213, Output: 212, Schema: &schema,
 	Root: "ListMultipartUploadsResult",
 	New:  func() any { return new(ListMultipartUploadsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -447,7 +473,7 @@ var opListMultipartUploads = wire.Operation{
 
 var opListObjectVersions = wire.Operation{
 	Name: "ListObjectVersions", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"versions"}},
-	Input: 208, Output: 207, Schema: &schema,
+	Input: 215, Output: 214, Schema: &schema,
 	New: func() any { return new(ListObjectVersionsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListObjectVersions(ctx, in.(*ListObjectVersionsInput))
@@ -460,7 +486,7 @@ var opListObjectVersions = wire.Operation{
 
 var opListObjects = wire.Operation{
 	Name: "ListObjects", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}},
-	Input: 210, Output: 209, Schema: &schema,
+	Input: 217, Output: 216, Schema: &schema,
 	Root: "ListBucketResult",
 	New:  func() any { return new(ListObjectsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -474,7 +500,7 @@ var opListObjects = wire.Operation{
 
 var opListObjectsV2 = wire.Operation{
 	Name: "ListObjectsV2", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}"}, Query: []string{"list-type=2"}},
-	Input: 212, Output: 211, Schema: &schema,
+	Input: 219, Output: 218, Schema: &schema,
 	Root: "ListBucketResult",
 	New:  func() any { return new(ListObjectsV2Input) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -488,7 +514,7 @@ var opListObjectsV2 = wire.Operation{
 
 var opListParts = wire.Operation{
 	Name: "ListParts", Status: 200, Route: wire.Route{Method: "GET", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"uploadId"}},
-	Input: 214, Output: 213, Schema: &schema,
+	Input: 221, Output: 220, Schema: &schema,
 	Root: "ListPartsResult",
 	New:  func() any { return new(ListPartsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
@@ -500,9 +526,22 @@ var opListParts = wire.Operation{
 	},
 }
 
+var opPutBucketAcl = wire.Operation{
+	Name: "PutBucketAcl", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"acl"}},
+	Input: 299, Output: 0, Schema: &schema,
+	New: func() any { return new(PutBucketAclInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutBucketAcl(ctx, in.(*PutBucketAclInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opPutBucketCors = wire.Operation{
 	Name: "PutBucketCors", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"cors"}},
-	Input: 287, Output: 0, Schema: &schema,
+	Input: 300, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketCorsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketCors(ctx, in.(*PutBucketCorsInput))
@@ -515,7 +554,7 @@ var opPutBucketCors = wire.Operation{
 
 var opPutBucketEncryption = wire.Operation{
 	Name: "PutBucketEncryption", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"encryption"}},
-	Input: 288, Output: 0, Schema: &schema,
+	Input: 301, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketEncryptionInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketEncryption(ctx, in.(*PutBucketEncryptionInput))
@@ -528,7 +567,7 @@ var opPutBucketEncryption = wire.Operation{
 
 var opPutBucketLifecycleConfiguration = wire.Operation{
 	Name: "PutBucketLifecycleConfiguration", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"lifecycle"}},
-	Input: 290, Output: 289, Schema: &schema,
+	Input: 303, Output: 302, Schema: &schema,
 	New: func() any { return new(PutBucketLifecycleConfigurationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketLifecycleConfiguration(ctx, in.(*PutBucketLifecycleConfigurationInput))
@@ -541,7 +580,7 @@ var opPutBucketLifecycleConfiguration = wire.Operation{
 
 var opPutBucketNotificationConfiguration = wire.Operation{
 	Name: "PutBucketNotificationConfiguration", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"notification"}},
-	Input: 291, Output: 0, Schema: &schema,
+	Input: 304, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketNotificationConfigurationInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketNotificationConfiguration(ctx, in.(*PutBucketNotificationConfigurationInput))
@@ -554,7 +593,7 @@ var opPutBucketNotificationConfiguration = wire.Operation{
 
 var opPutBucketOwnershipControls = wire.Operation{
 	Name: "PutBucketOwnershipControls", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"ownershipControls"}},
-	Input: 292, Output: 0, Schema: &schema,
+	Input: 305, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketOwnershipControlsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketOwnershipControls(ctx, in.(*PutBucketOwnershipControlsInput))
@@ -567,7 +606,7 @@ var opPutBucketOwnershipControls = wire.Operation{
 
 var opPutBucketPolicy = wire.Operation{
 	Name: "PutBucketPolicy", Status: 204, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"policy"}},
-	Input: 293, Output: 0, Schema: &schema,
+	Input: 306, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketPolicyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketPolicy(ctx, in.(*PutBucketPolicyInput))
@@ -580,7 +619,7 @@ var opPutBucketPolicy = wire.Operation{
 
 var opPutBucketTagging = wire.Operation{
 	Name: "PutBucketTagging", Status: 204, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"tagging"}},
-	Input: 294, Output: 0, Schema: &schema,
+	Input: 307, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketTagging(ctx, in.(*PutBucketTaggingInput))
@@ -593,7 +632,7 @@ var opPutBucketTagging = wire.Operation{
 
 var opPutBucketVersioning = wire.Operation{
 	Name: "PutBucketVersioning", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"versioning"}},
-	Input: 295, Output: 0, Schema: &schema,
+	Input: 308, Output: 0, Schema: &schema,
 	New: func() any { return new(PutBucketVersioningInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutBucketVersioning(ctx, in.(*PutBucketVersioningInput))
@@ -606,7 +645,7 @@ var opPutBucketVersioning = wire.Operation{
 
 var opPutObject = wire.Operation{
 	Name: "PutObject", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}},
-	Input: 297, Output: 296, Schema: &schema,
+	Input: 312, Output: 311, Schema: &schema,
 	New: func() any { return new(PutObjectInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutObject(ctx, in.(*PutObjectInput))
@@ -617,9 +656,22 @@ var opPutObject = wire.Operation{
 	},
 }
 
+var opPutObjectAcl = wire.Operation{
+	Name: "PutObjectAcl", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"acl"}},
+	Input: 310, Output: 309, Schema: &schema,
+	New: func() any { return new(PutObjectAclInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).PutObjectAcl(ctx, in.(*PutObjectAclInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opPutObjectTagging = wire.Operation{
 	Name: "PutObjectTagging", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"tagging"}},
-	Input: 299, Output: 298, Schema: &schema,
+	Input: 314, Output: 313, Schema: &schema,
 	New: func() any { return new(PutObjectTaggingInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutObjectTagging(ctx, in.(*PutObjectTaggingInput))
@@ -632,7 +684,7 @@ var opPutObjectTagging = wire.Operation{
 
 var opPutPublicAccessBlock = wire.Operation{
 	Name: "PutPublicAccessBlock", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}"}, Query: []string{"publicAccessBlock"}},
-	Input: 300, Output: 0, Schema: &schema,
+	Input: 315, Output: 0, Schema: &schema,
 	New: func() any { return new(PutPublicAccessBlockInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutPublicAccessBlock(ctx, in.(*PutPublicAccessBlockInput))
@@ -645,7 +697,7 @@ var opPutPublicAccessBlock = wire.Operation{
 
 var opUploadPart = wire.Operation{
 	Name: "UploadPart", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"partNumber", "uploadId"}},
-	Input: 357, Output: 356, Schema: &schema,
+	Input: 372, Output: 371, Schema: &schema,
 	New: func() any { return new(UploadPartInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UploadPart(ctx, in.(*UploadPartInput))
@@ -658,7 +710,7 @@ var opUploadPart = wire.Operation{
 
 var opUploadPartCopy = wire.Operation{
 	Name: "UploadPartCopy", Status: 200, Route: wire.Route{Method: "PUT", Segments: []string{"{Bucket}", "{Key+}"}, Query: []string{"partNumber", "uploadId"}, Headers: []string{"x-amz-copy-source"}},
-	Input: 355, Output: 354, Schema: &schema,
+	Input: 370, Output: 369, Schema: &schema,
 	New: func() any { return new(UploadPartCopyInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UploadPartCopy(ctx, in.(*UploadPartCopyInput))

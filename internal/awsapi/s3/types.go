@@ -25,6 +25,12 @@ type AbortMultipartUploadInput struct {
 	IfMatchInitiatedTime *time.Time
 }
 
+// AccessControlPolicy is the model's AccessControlPolicy.
+type AccessControlPolicy struct {
+	Grants []Grant
+	Owner  *Owner
+}
+
 // BlockedEncryptionTypes is the model's BlockedEncryptionTypes.
 type BlockedEncryptionTypes struct {
 	EncryptionType []string
@@ -62,6 +68,21 @@ type CORSRule struct {
 	AllowedOrigins []string // required
 	ExposeHeaders  []string
 	MaxAgeSeconds  *int32
+}
+
+// Checksum is the model's Checksum.
+type Checksum struct {
+	ChecksumCRC32     *string
+	ChecksumCRC32C    *string
+	ChecksumCRC64NVME *string
+	ChecksumSHA1      *string
+	ChecksumSHA256    *string
+	ChecksumSHA512    *string
+	ChecksumMD5       *string
+	ChecksumXXHASH64  *string
+	ChecksumXXHASH3   *string
+	ChecksumXXHASH128 *string
+	ChecksumType      *string
 }
 
 // CommonPrefix is the model's CommonPrefix.
@@ -568,6 +589,60 @@ type GetBucketVersioningInput struct {
 	ExpectedBucketOwner *string
 }
 
+// GetObjectAclOutput is the model's GetObjectAclOutput.
+type GetObjectAclOutput struct {
+	Owner          *Owner
+	Grants         []Grant
+	RequestCharged *string
+}
+
+// GetObjectAclInput is the model's GetObjectAclRequest.
+type GetObjectAclInput struct {
+	Bucket              string
+	Key                 string
+	VersionId           *string
+	RequestPayer        *string
+	ExpectedBucketOwner *string
+}
+
+// GetObjectAttributesOutput is the model's GetObjectAttributesOutput.
+type GetObjectAttributesOutput struct {
+	DeleteMarker   *bool
+	LastModified   *time.Time
+	VersionId      *string
+	RequestCharged *string
+	ETag           *string
+	Checksum       *Checksum
+	ObjectParts    *GetObjectAttributesParts
+	StorageClass   *string
+	ObjectSize     *int64
+}
+
+// GetObjectAttributesParts is the model's GetObjectAttributesParts.
+type GetObjectAttributesParts struct {
+	TotalPartsCount      *int32
+	PartNumberMarker     *int32
+	NextPartNumberMarker *int32
+	MaxParts             *int32
+	IsTruncated          *bool
+	Parts                []ObjectPart
+}
+
+// GetObjectAttributesInput is the model's GetObjectAttributesRequest.
+type GetObjectAttributesInput struct {
+	Bucket               string
+	Key                  string
+	VersionId            *string
+	MaxParts             *int32
+	PartNumberMarker     *int32
+	SSECustomerAlgorithm *string
+	SSECustomerKey       *string
+	SSECustomerKeyMD5    *string
+	RequestPayer         *string
+	ExpectedBucketOwner  *string
+	ObjectAttributes     []string // required
+}
+
 // GetObjectOutput is the model's GetObjectOutput.
 type GetObjectOutput struct {
 	Body                      *wire.Stream
@@ -1057,6 +1132,22 @@ type ObjectIdentifier struct {
 	Size             *int64
 }
 
+// ObjectPart is the model's ObjectPart.
+type ObjectPart struct {
+	PartNumber        *int32
+	Size              *int64
+	ChecksumCRC32     *string
+	ChecksumCRC32C    *string
+	ChecksumCRC64NVME *string
+	ChecksumSHA1      *string
+	ChecksumSHA256    *string
+	ChecksumSHA512    *string
+	ChecksumMD5       *string
+	ChecksumXXHASH64  *string
+	ChecksumXXHASH3   *string
+	ChecksumXXHASH128 *string
+}
+
 // ObjectVersion is the model's ObjectVersion.
 type ObjectVersion struct {
 	ETag              *string
@@ -1112,6 +1203,21 @@ type PublicAccessBlockConfiguration struct {
 	IgnorePublicAcls      *bool
 	BlockPublicPolicy     *bool
 	RestrictPublicBuckets *bool
+}
+
+// PutBucketAclInput is the model's PutBucketAclRequest.
+type PutBucketAclInput struct {
+	ACL                 *string
+	AccessControlPolicy *AccessControlPolicy
+	Bucket              string
+	ContentMD5          *string
+	ChecksumAlgorithm   *string
+	GrantFullControl    *string
+	GrantRead           *string
+	GrantReadACP        *string
+	GrantWrite          *string
+	GrantWriteACP       *string
+	ExpectedBucketOwner *string
 }
 
 // PutBucketCorsInput is the model's PutBucketCorsRequest.
@@ -1190,6 +1296,29 @@ type PutBucketVersioningInput struct {
 	MFA                     *string
 	VersioningConfiguration *VersioningConfiguration // required
 	ExpectedBucketOwner     *string
+}
+
+// PutObjectAclOutput is the model's PutObjectAclOutput.
+type PutObjectAclOutput struct {
+	RequestCharged *string
+}
+
+// PutObjectAclInput is the model's PutObjectAclRequest.
+type PutObjectAclInput struct {
+	ACL                 *string
+	AccessControlPolicy *AccessControlPolicy
+	Bucket              string
+	ContentMD5          *string
+	ChecksumAlgorithm   *string
+	GrantFullControl    *string
+	GrantRead           *string
+	GrantReadACP        *string
+	GrantWrite          *string
+	GrantWriteACP       *string
+	Key                 string
+	RequestPayer        *string
+	VersionId           *string
+	ExpectedBucketOwner *string
 }
 
 // PutObjectOutput is the model's PutObjectOutput.
@@ -1472,6 +1601,9 @@ type DeletePublicAccessBlockOutput struct{}
 
 // GetBucketNotificationConfigurationOutput is the output of GetBucketNotificationConfiguration.
 type GetBucketNotificationConfigurationOutput = NotificationConfiguration
+
+// PutBucketAclOutput is the output of PutBucketAcl.
+type PutBucketAclOutput struct{}
 
 // PutBucketCorsOutput is the output of PutBucketCors.
 type PutBucketCorsOutput struct{}

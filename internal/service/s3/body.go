@@ -53,7 +53,7 @@ func (s *Service) keepLarge(ctx context.Context, r io.Reader, key []byte) (conte
 	if err != nil {
 		return content{}, err
 	}
-	return content{segments: []segment{{ref.ID, ref.Size, key}}}, nil
+	return content{segments: []segment{{Blob: ref.ID, Size: ref.Size, Key: key}}}, nil
 }
 
 // discard removes a body that no transaction names because it was refused. A failure of another kind may have come after the commit: then

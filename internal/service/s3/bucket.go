@@ -30,6 +30,8 @@ type bucket struct {
 	Versioning string `json:"v,omitempty"`
 	// Key is what the keys of the bucket's bodies are sealed under (sse.go). It never leaves the row but to open one.
 	Key []byte `json:"k,omitempty"`
+	// Expires says that the bucket has a lifecycle, so that answers about the objects of others need not look for one.
+	Expires bool `json:"x,omitempty"`
 	// Notifies says that the bucket has configurations of notifications, so that the writes of others need not look for them.
 	Notifies bool `json:"n,omitempty"`
 }

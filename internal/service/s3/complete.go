@@ -59,7 +59,7 @@ func (s *Service) complete(ctx context.Context, tx kv.Tx, b *bucket, in *api.Com
 	if err != nil {
 		return nil, err
 	}
-	o := &object{Modified: now(ctx), properties: u.properties, Encrypted: u.Encrypted}
+	o := &object{Modified: now(ctx), properties: u.properties, Encrypted: u.Encrypted, ACL: u.ACL, Class: u.Class}
 	c, err := o.assemble(chosen, u)
 	if err != nil {
 		return nil, err
@@ -147,9 +147,11 @@ func (o *object) assemble(parts []*part, u *upload) (c content, err error) {
 		if err != nil {
 			return c, err
 		}
-		one, err := base64.StdEncoding.DecodeString(p.Sum.Value)
-		if err != nil {
-			return c, err
+		one := p.Own
+		if one == nil {
+			if one, err = base64.StdEncoding.DecodeString(p.Sum.Value); err != nil {
+				return c, err
+			}
 		}
 		etags.Write(tag)
 		switch {
@@ -161,7 +163,11 @@ func (o *object) assemble(parts []*part, u *upload) (c content, err error) {
 			whole = u.algorithm().Combine(whole, one, p.Size)
 		}
 		o.Size += p.Size
-		c.segments = append(c.segments, segment{p.Blob, p.Size, p.Key})
+		seg := segment{Blob: p.Blob, Size: p.Size, Key: p.Key}
+		if u.Composite {
+			seg.Sum = p.Sum.Value
+		}
+		c.segments = append(c.segments, seg)
 	}
 	o.ETag = fmt.Sprintf("%x-%d", etags.Sum(nil), len(parts))
 	o.Sum = sum{Algorithm: u.algorithm(), Composite: u.Composite}

@@ -8,6 +8,7 @@ import (
 
 	api "croft/internal/awsapi/s3"
 	"croft/internal/cloud"
+	"croft/internal/kv"
 	"croft/internal/wire"
 )
 
@@ -88,16 +89,24 @@ type ownership struct {
 	Object string `json:"o,omitempty"` // empty when they were deleted
 }
 
-// PutBucketOwnershipControls takes what every bucket has: its owner owns all objects. With another ownership, access control lists would count.
+// PutBucketOwnershipControls says who owns the bucket's objects, and with that whether there are access control lists.
 func (s *Service) PutBucketOwnershipControls(ctx context.Context, in *api.PutBucketOwnershipControlsInput) (*api.PutBucketOwnershipControlsOutput, error) {
 	rules := in.OwnershipControls.Rules
 	switch {
 	case len(rules) != 1 || !inModel("ObjectOwnership", rules[0].ObjectOwnership):
 		return nil, malformedXML()
-	case rules[0].ObjectOwnership != api.ObjectOwnershipBucketOwnerEnforced:
-		return nil, notImplemented("PutBucketOwnershipControls", "ObjectOwnership", rules[0].ObjectOwnership)
 	}
-	if err := s.set(ctx, in.Bucket, in.ExpectedBucketOwner, ownershipSetting, &ownership{rules[0].ObjectOwnership}, nil); err != nil {
+	err := s.set(ctx, in.Bucket, in.ExpectedBucketOwner, ownershipSetting, &ownership{rules[0].ObjectOwnership}, func(r kv.Reader) error {
+		if rules[0].ObjectOwnership != api.ObjectOwnershipBucketOwnerEnforced {
+			return nil
+		}
+		alone, err := ownsAlone(r, in.Bucket, cloud.CallOf(ctx).Account)
+		if err == nil && !alone {
+			err = cloud.Errorf("InvalidBucketAclWithObjectOwnership", "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting")
+		}
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	return new(api.PutBucketOwnershipControlsOutput), nil

@@ -28,11 +28,24 @@ func (s *Service) CreateBucket(ctx context.Context, in *api.CreateBucketInput) (
 	if c := in.CreateBucketConfiguration; c != nil {
 		b.Constraint, b.Tags = wire.Value(c.LocationConstraint), c.Tags
 	}
-	var err error
+	req, err := newBucketACL(in)
+	if err != nil {
+		return nil, err
+	}
 	if b.Region, err = placed(call.Region, b.Constraint); err != nil {
 		return nil, err
 	}
-	if err := s.space().Update(ctx, func(_ context.Context, tx kv.Tx) error { return create(tx, in.Bucket, b) }); err != nil {
+	err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+		made, err := create(tx, in.Bucket, b)
+		if err == nil && made && in.ObjectOwnership != nil {
+			err = putSetting(tx, in.Bucket, ownershipSetting, &ownership{*in.ObjectOwnership})
+		}
+		if err == nil && made && req != nil {
+			err = putBucketACL(ctx, tx, in.Bucket, b, req)
+		}
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
 	location := "/" + in.Bucket
@@ -42,29 +55,29 @@ func (s *Service) CreateBucket(ctx context.Context, in *api.CreateBucketInput) (
 	return &api.CreateBucketOutput{Location: &location, BucketArn: wire.Ptr(arn(in.Bucket))}, nil
 }
 
-// create writes a bucket that is not there. In the first region, making a bucket that one has succeeds and changes nothing: S3 API
+// create writes a bucket that is not there, and reports whether it was not. In the first region, making a bucket that one has succeeds and changes nothing: S3 API
 // Reference, CreateBucket, BucketAlreadyOwnedByYou.
-func create(tx kv.Tx, name string, b *bucket) error {
+func create(tx kv.Tx, name string, b *bucket) (made bool, err error) {
 	switch there, err := read(tx, name); {
 	case name == cloud.AssetBucket, err == nil && there.Account != b.Account:
-		return with(api.NewBucketAlreadyExists("The requested bucket name is not available. The bucket namespace is shared by all users of the system. "+
+		return false, with(api.NewBucketAlreadyExists("The requested bucket name is not available. The bucket namespace is shared by all users of the system. "+
 			"Please select a different name and try again."), "BucketName", name)
 	case err == nil && there.Region == firstRegion && b.Region == firstRegion:
-		return nil
+		return false, nil
 	case err == nil:
-		return with(api.NewBucketAlreadyOwnedByYou("Your previous request to create the named bucket succeeded and you already own it."), "BucketName", name)
+		return false, with(api.NewBucketAlreadyOwnedByYou("Your previous request to create the named bucket succeeded and you already own it."), "BucketName", name)
 	case cloud.Code(err) != "NoSuchBucket":
-		return err
+		return false, err
 	}
 	// Buckets that are made at the same moment may go beyond the quota together; they do not have to wait for each other.
 	n, err := tx.Loose().Get(countKey(b.Account))
 	if err != nil && !errors.Is(err, kv.ErrNotFound) {
-		return err
+		return false, err
 	}
 	if kv.Int64(n) >= maxBuckets {
-		return cloud.Errorf("TooManyBuckets", "You have attempted to create more buckets than allowed")
+		return false, cloud.Errorf("TooManyBuckets", "You have attempted to create more buckets than allowed")
 	}
-	return errors.Join(write(tx, name, b), tx.Put(ownedKey(b.Account, name), nil), tx.Add(countKey(b.Account), 1))
+	return true, errors.Join(write(tx, name, b), tx.Put(ownedKey(b.Account, name), nil), tx.Add(countKey(b.Account), 1))
 }
 
 // checkSettings refuses what would make a bucket other than the usual one: in the global namespace, general purpose, owned and
@@ -83,8 +96,9 @@ func checkSettings(in *api.CreateBucketInput) error {
 	} {
 		switch v := wire.Value(p.given); {
 		case p.given == nil || v == p.usual:
-		case slices.Contains(p.allowed, v):
+		case slices.Contains(p.allowed, v) && p.given != in.ObjectOwnership:
 			return notImplemented(op, p.name, v)
+		case slices.Contains(p.allowed, v):
 		default:
 			return invalidArgument(p.name, v, "Invalid %s header, please see the documentation for valid values.", p.name)
 		}
@@ -92,23 +106,7 @@ func checkSettings(in *api.CreateBucketInput) error {
 	if wire.Value(in.ObjectLockEnabledForBucket) {
 		return notImplemented(op, "x-amz-bucket-object-lock-enabled", "true")
 	}
-	if err := checkACL(in); err != nil {
-		return err
-	}
 	return checkConfiguration(in.CreateBucketConfiguration)
-}
-
-// checkACL refuses access control lists, which buckets whose owner is enforced do not have.
-func checkACL(in *api.CreateBucketInput) error {
-	canned := []string{api.BucketCannedACLPrivate, api.BucketCannedACLPublicRead, api.BucketCannedACLPublicReadWrite, api.BucketCannedACLAuthenticatedRead}
-	if v := wire.Value(in.ACL); in.ACL != nil && !slices.Contains(canned, v) {
-		return invalidArgument("x-amz-acl", v, "%.64q is no canned ACL of buckets.", v)
-	}
-	granted := in.GrantFullControl != nil || in.GrantRead != nil || in.GrantReadACP != nil || in.GrantWrite != nil || in.GrantWriteACP != nil
-	if granted || in.ACL != nil && *in.ACL != api.BucketCannedACLPrivate {
-		return cloud.Errorf("InvalidBucketAclWithObjectOwnership", "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting")
-	}
-	return nil
 }
 
 func checkConfiguration(c *api.CreateBucketConfiguration) error {

@@ -137,11 +137,16 @@ func (e *expiry) expired(key string, o *object) bool {
 func (e *expiry) current(ctx context.Context, row, value []byte) error {
 	key := string(row[len(objectsPrefix(e.bucket)):])
 	o, err := decodeObject(value)
-	if err != nil || !e.expired(key, o) {
+	if err != nil || !e.expired(key, o) && e.transition(key, o) == o.Class {
 		return err
 	}
-	if o, err = lookObject(e.tx, e.bucket, key); err != nil || o == nil || !e.expired(key, o) {
+	if o, err = lookObject(e.tx, e.bucket, key); err != nil || o == nil {
 		return err
+	}
+	if !e.expired(key, o) {
+		e.work++
+		o.Class = e.transition(key, o)
+		return writeVersion(e.tx, name{e.bucket, key}, o, true)
 	}
 	e.work += 1 + o.Parts
 	_, err = e.s.remove(ctx, e.tx, e.b, name{e.bucket, key}, nil, nil)

@@ -61,6 +61,8 @@ type found struct {
 	*object
 	// version is the id that the answer has, or nil.
 	version *string
+	// expires is when the bucket's rules end the object, or nil.
+	expires *string
 	content content
 	// offset and size are of the part; partial says that it was asked for.
 	offset, size int64
@@ -77,6 +79,11 @@ func (s *Service) find(ctx context.Context, in *api.GetObjectInput) (f found, er
 			return err
 		}
 		f.version = b.shownVersion(f.object)
+		if in.VersionId == nil {
+			if f.expires, err = b.expiration(r, name{in.Bucket, in.Key}, f.object); err != nil {
+				return err
+			}
+		}
 		c := readCondition{match: in.IfMatch, noneMatch: in.IfNoneMatch, modified: in.IfModifiedSince, unmodified: in.IfUnmodifiedSince}
 		if err := c.check(f.object); err != nil {
 			return err
@@ -128,7 +135,7 @@ func (f *found) describe(in *api.GetObjectInput) *api.GetObjectOutput {
 		ContentType: or(in.ResponseContentType, f.ContentType), CacheControl: or(in.ResponseCacheControl, f.CacheControl),
 		ContentDisposition: or(in.ResponseContentDisposition, f.ContentDisposition), ContentEncoding: or(in.ResponseContentEncoding, f.ContentEncoding),
 		ContentLanguage: or(in.ResponseContentLanguage, f.ContentLanguage), Expires: or(in.ResponseExpires, f.Expires), Metadata: f.Metadata,
-		VersionId: f.version,
+		VersionId: f.version, Expiration: f.expires, StorageClass: shownClass(f.Class),
 	}
 	if out.ContentType == nil {
 		out.ContentType = wire.Ptr("binary/octet-stream")

@@ -98,9 +98,9 @@ func TestRequestsThatClientsDoNotMake(t *testing.T) {
 		{"POST", "/strange", "", 412, "<Condition>Bucket POST must be of the enclosure-type multipart/form-data</Condition>"},
 		{"PATCH", "/", "", 405, "<ResourceType>SERVICE</ResourceType>"},
 		{"DELETE", "/", "", 405, "<Code>MethodNotAllowed</Code>"},
-		{"PUT", "/strange?acl", "", 501, "s3:PutBucketAcl"},
+		{"PUT", "/strange?acl", "", 400, "<MissingHeaderName>x-amz-acl</MissingHeaderName>"},
 		{"GET", "/strange/key", "", 404, "<Code>NoSuchBucket</Code>"},
-		{"GET", "/strange/key?acl", "", 501, "s3:GetObjectAcl"},
+		{"GET", "/strange/key?torrent", "", 501, "s3:GetObjectTorrent"},
 		{"GET", "/strange/%ff", "", 400, "<Code>InvalidArgument</Code>"},
 	} {
 		status, text := do(c.method, c.target, c.body)

@@ -71,11 +71,15 @@ func (c *criteria) match(key string, o *object) bool {
 // due reports whether so many days have passed since a time, rounded up to the next midnight. Source: S3 User Guide, "Lifecycle rules: based on an
 // object's age".
 func due(since time.Time, days int32, now time.Time) bool {
+	return !dueAt(since, days).After(now)
+}
+
+func dueAt(since time.Time, days int32) time.Time {
 	at := since.Add(time.Duration(days) * day)
 	if rounded := at.Truncate(day); !rounded.Equal(at) {
 		at = rounded.Add(day)
 	}
-	return !at.After(now)
+	return at
 }
 
 func checkLifecycle(rules []api.LifecycleRule) error {
@@ -105,13 +109,11 @@ func checkLifecycleRule(r *api.LifecycleRule) error {
 	const op = "PutBucketLifecycleConfiguration"
 	c := criteriaOf(r)
 	switch {
-	case len(r.Transitions) > 0:
-		return notImplemented(op, "Transition", "set")
 	case len(r.NoncurrentVersionTransitions) > 0:
 		return notImplemented(op, "NoncurrentVersionTransition", "set")
 	case r.Status != api.ExpirationStatusEnabled && r.Status != api.ExpirationStatusDisabled, (r.Prefix == nil) == (r.Filter == nil), !oneCriterion(r.Filter):
 		return malformedXML()
-	case r.Expiration == nil && r.NoncurrentVersionExpiration == nil && r.AbortIncompleteMultipartUpload == nil:
+	case len(r.Transitions) == 0 && r.Expiration == nil && r.NoncurrentVersionExpiration == nil && r.AbortIncompleteMultipartUpload == nil:
 		return cloud.Errorf("InvalidRequest", "At least one action needs to be specified in a rule.")
 	case r.AbortIncompleteMultipartUpload != nil && c.tagged:
 		return cloud.Errorf("InvalidRequest", "AbortIncompleteMultipartUpload cannot be specified with Tags.")
@@ -126,6 +128,9 @@ func checkLifecycleRule(r *api.LifecycleRule) error {
 }
 
 func checkActions(r *api.LifecycleRule, c criteria) error {
+	if err := checkTransitions(r.Transitions); err != nil {
+		return err
+	}
 	positive := func(name, action string, n *int32) error {
 		if n != nil && *n < 1 {
 			return cloud.Errorf("InvalidArgument", "'%s' for %s action must be a positive integer", name, action)
@@ -214,6 +219,12 @@ func (s *Service) setLifecycle(ctx context.Context, bucket string, owner *string
 		b, err := s.ownHere(ctx, tx, bucket, owner)
 		if err != nil {
 			return err
+		}
+		if b.Expires != (c != nil) {
+			b.Expires = c != nil
+			if err := write(tx, bucket, b); err != nil {
+				return err
+			}
 		}
 		t := timer.Timer{Handler: lifecycleHandler, ID: bucket, Account: b.Account, Region: b.Region, Due: midnight(cloud.CallOf(ctx).Now)}
 		if c == nil {

@@ -154,6 +154,45 @@ func TestVersionsMarkersAndUploadsExpire(t *testing.T) {
 	a.expect("v", "v")
 }
 
+func moves(list ...api.Transition) func(*api.LifecycleRule) {
+	return func(r *api.LifecycleRule) { r.Transitions = list }
+}
+
+// TestObjectsChangeTheirClass lets objects age into other storage classes, and looks at what answers say of the end that awaits them.
+func TestObjectsChangeTheirClass(t *testing.T) {
+	a := newAged(t)
+	a.must(a.rules(
+		rule("", moves(api.Transition{Days: wire.Ptr(int32(30)), StorageClass: wire.Ptr("STANDARD_IA")}, api.Transition{Days: wire.Ptr(int32(60)), StorageClass: wire.Ptr("GLACIER_IR")})),
+		rule("large", after(90)), rule("large", after(100)),
+	))
+	body := strings.Repeat("x", 128<<10)
+	out, err := a.s3.PutObject(a.Context(), &api.PutObjectInput{Bucket: "aging", Key: "large", Body: wire.NewStream(strings.NewReader(body), int64(len(body)))})
+	a.must(err)
+	ends := wire.Value(out.Expiration)
+	if !strings.HasPrefix(ends, `expiry-date="`) || !strings.Contains(ends, ` 00:00:00 GMT", rule-id="`) {
+		t.Errorf("%q", ends)
+	}
+	a.put("small", "")
+	for _, want := range []string{"", "STANDARD_IA", "GLACIER_IR"} {
+		for key, class := range map[string]string{"large": want, "small": ""} {
+			head, err := a.s3.HeadObject(a.Context(), &api.HeadObjectInput{Bucket: "aging", Key: key})
+			if err != nil || wire.Value(head.StorageClass) != class || (wire.Value(head.Expiration) == ends) != (key == "large") {
+				t.Errorf("%s: %v %v %v, want %q", key, err, wire.Value(head.StorageClass), wire.Value(head.Expiration), class)
+			}
+		}
+		a.Advance(31 * oneDay)
+	}
+	list, err := a.s3.ListObjectsV2(a.Context(), &api.ListObjectsV2Input{Bucket: "aging"})
+	a.must(err)
+	if len(list.Contents) != 1 || *list.Contents[0].StorageClass != "STANDARD" {
+		t.Errorf("%+v", list.Contents)
+	}
+	_, err = a.s3.PutObject(a.Context(), &api.PutObjectInput{Bucket: "aging", Key: "k", StorageClass: wire.Ptr("OUTPOSTS")})
+	if cloud.Code(err) != "InvalidStorageClass" {
+		t.Error(err)
+	}
+}
+
 func TestLifecyclesThatAreRefused(t *testing.T) {
 	a := newAged(t)
 	for _, c := range []struct {
@@ -166,7 +205,10 @@ func TestLifecyclesThatAreRefused(t *testing.T) {
 		{rule("", func(r *api.LifecycleRule) { after(1)(r); r.Prefix = wire.Ptr("p") }), "MalformedXML"},
 		{rule("", func(r *api.LifecycleRule) { after(1)(r); r.Filter.ObjectSizeLessThan = wire.Ptr(int64(1)) }), "MalformedXML"},
 		{rule("", func(r *api.LifecycleRule) { r.Expiration = &api.LifecycleExpiration{Date: wire.Ptr(time.Unix(1, 0))} }), "InvalidArgument: 'Date' must be at midnight GMT"},
-		{rule("", func(r *api.LifecycleRule) { r.Transitions = []api.Transition{{}} }), "NotImplemented"},
+		{rule("", moves(api.Transition{})), "MalformedXML"},
+		{rule("", moves(api.Transition{Days: wire.Ptr(int32(0)), StorageClass: wire.Ptr("GLACIER")})), "NotImplemented"},
+		{rule("", moves(api.Transition{Days: wire.Ptr(int32(29)), StorageClass: wire.Ptr("STANDARD_IA")})), "InvalidArgument: 'Days' in Transition action must be greater than or equal to 30"},
+		{rule("", func(r *api.LifecycleRule) { r.NoncurrentVersionTransitions = []api.NoncurrentVersionTransition{{}} }), "NotImplemented"},
 	} {
 		if err := a.rules(c.rule); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)

@@ -132,7 +132,7 @@ func (l *listing) read(r kv.Reader) (p page, err error) {
 
 func (l *listing) row(key string, o *object) api.Object {
 	row := api.Object{
-		Key: l.shown(key), LastModified: &o.Modified, ETag: quoted(o.ETag), Size: &o.Size, StorageClass: wire.Ptr(api.StorageClassSTANDARD), Owner: l.owner,
+		Key: l.shown(key), LastModified: &o.Modified, ETag: quoted(o.ETag), Size: &o.Size, StorageClass: wire.Ptr(o.class()), Owner: l.owner,
 	}
 	if o.Sum.Algorithm != "" {
 		row.ChecksumAlgorithm, row.ChecksumType = []string{string(o.Sum.Algorithm)}, wire.Ptr(o.Sum.kind())

@@ -122,7 +122,7 @@ func newRecord(ctx context.Context, b *bucket, at name, event string, o *object)
 	about := subjectObject{Key: strings.ReplaceAll(url.QueryEscape(at.key), "%2F", "/"), VersionID: o.Version, Sequencer: fmt.Sprintf("00%016X", call.Now.UnixNano())}
 	version := "2.1"
 	switch event {
-	case api.EventS3ObjectTaggingPut, api.EventS3ObjectTaggingDelete:
+	case api.EventS3ObjectAclPut, api.EventS3ObjectTaggingPut, api.EventS3ObjectTaggingDelete:
 		version, about.ETag, about.Sequencer = "2.3", o.ETag, ""
 	case api.EventS3ObjectRemovedDeleteMarkerCreated:
 		about.ETag = emptyETag

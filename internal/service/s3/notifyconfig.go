@@ -71,7 +71,7 @@ func events() []string {
 	return []string{
 		api.EventS3ObjectCreated, api.EventS3ObjectCreatedPut, api.EventS3ObjectCreatedPost, api.EventS3ObjectCreatedCopy, api.EventS3ObjectCreatedCompleteMultipartUpload,
 		api.EventS3ObjectRemoved, api.EventS3ObjectRemovedDelete, api.EventS3ObjectRemovedDeleteMarkerCreated,
-		api.EventS3ObjectTagging, api.EventS3ObjectTaggingPut, api.EventS3ObjectTaggingDelete,
+		api.EventS3ObjectAclPut, api.EventS3ObjectTagging, api.EventS3ObjectTaggingPut, api.EventS3ObjectTaggingDelete,
 	}
 }
 

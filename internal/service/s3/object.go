@@ -33,6 +33,12 @@ type object struct {
 	Version string `json:"vi,omitempty"`
 	Seq     uint64 `json:"vs,omitempty"`
 	Marker  bool   `json:"dm,omitempty"`
+	// ACL is the object's access control list, nil for its owner's alone.
+	ACL []grant `json:"al,omitempty"`
+	// Class is the storage class, empty for the standard one.
+	Class string `json:"sc,omitempty"`
+	// wants is the list that came with a new object and is not decided about yet.
+	wants *aclRequest
 }
 
 // properties are what a client gives an object beside its body.
@@ -47,11 +53,21 @@ type properties struct {
 	Tags               []api.Tag         `json:"t,omitempty"`
 }
 
+// class is the object's storage class.
+func (o *object) class() string {
+	if o.Class == "" {
+		return api.StorageClassSTANDARD
+	}
+	return o.Class
+}
+
 // segment is a part of a body, which lies in the blob store.
 type segment struct {
 	Blob string `json:"b"`
 	Size int64  `json:"s"`
 	Key  []byte `json:"k,omitempty"`
+	// Sum is the checksum of a part, where the object's is made of those of the parts.
+	Sum string `json:"c,omitempty"`
 }
 
 // content is where a body lies: in the row itself, or in segments behind each other. Bodies with a key are encrypted where they lie; key is that of
@@ -101,7 +117,7 @@ func lookObject(r kv.Reader, bucket, key string) (*object, error) {
 func readContent(r kv.Reader, bucket, key string, o *object) (content, error) {
 	switch {
 	case o.Blob != "":
-		return content{segments: []segment{{o.Blob, o.Size, o.Key}}}, nil
+		return content{segments: []segment{{Blob: o.Blob, Size: o.Size, Key: o.Key}}}, nil
 	case !o.Inline && o.Parts == 0:
 		return content{}, nil
 	}
@@ -129,6 +145,9 @@ func (o *object) dataKey(bucket, key string) kv.Key {
 // event is what happened, which decides who is told of it.
 func (s *Service) writeObject(ctx context.Context, tx kv.Tx, b *bucket, at name, old, o *object, c content, event string) error {
 	bucket, key := at.bucket, at.key
+	if err := o.admitOwnACL(ctx, tx, b, at); err != nil {
+		return err
+	}
 	if event != api.EventS3ObjectCreatedCompleteMultipartUpload {
 		var err error
 		if c, err = c.sealed(tx, bucket, b); err != nil {

@@ -25,6 +25,8 @@ type part struct {
 	Sum      sum       `json:"c"`
 	Modified time.Time `json:"m"`
 	Key      []byte    `json:"k,omitempty"` // sealed
+	// Own is the checksum of the upload's algorithm, in bytes, where the client gave one of another.
+	Own []byte `json:"o,omitempty"`
 }
 
 // readParts returns the parts of an upload with numbers greater than after, at most limit of them; 0 is no limit.
@@ -84,7 +86,7 @@ func (s *Service) UploadPart(ctx context.Context, in *api.UploadPartInput) (*api
 		if u.Algorithm != "" && promise.algorithm != u.Algorithm {
 			return nil, cloud.Errorf("InvalidRequest", "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s", strings.ToLower(string(u.Algorithm)), strings.ToLower(string(given)))
 		}
-		return newDigest(in.Body, promise, u.algorithm()), nil
+		return newDigest(in.Body, promise, u.algorithm()).with(u.algorithm()), nil
 	})
 	if err != nil {
 		return nil, err
@@ -116,6 +118,9 @@ func (s *Service) storePart(ctx context.Context, at place, open func(*upload) (*
 		return nil, nil, err
 	}
 	p = &part{number: at.number, Size: d.size, ETag: d.etag(), Sum: d.sum(), Modified: now(ctx), Blob: c.segments[0].Blob}
+	if d.also != nil {
+		p.Own = d.also.Sum(nil)
+	}
 	if err := s.putPart(ctx, at, p, key); err != nil {
 		s.discard(ctx, c, err)
 		return nil, nil, err
@@ -224,13 +229,14 @@ func (s *Service) ListParts(ctx context.Context, in *api.ListPartsInput) (*api.L
 	id := wire.Ptr(canonicalID(cloud.CallOf(ctx).Account))
 	out := &api.ListPartsOutput{
 		Bucket: &in.Bucket, Key: &in.Key, UploadId: &in.UploadId, PartNumberMarker: &after, MaxParts: wire.Ptr(int32(limit)),
-		Initiator: &api.Initiator{ID: id}, Owner: &api.Owner{ID: id}, StorageClass: wire.Ptr(api.StorageClassSTANDARD), IsTruncated: wire.Ptr(false),
+		Initiator: &api.Initiator{ID: id}, Owner: &api.Owner{ID: id}, IsTruncated: wire.Ptr(false),
 	}
 	err := s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
 		_, u, err := s.ownUpload(ctx, r, in.Bucket, in.Key, in.UploadId, in.ExpectedBucketOwner)
 		if err != nil {
 			return err
 		}
+		out.StorageClass = wire.Ptr((&object{Class: u.Class}).class())
 		if out.ChecksumType = u.kind(); u.Algorithm != "" {
 			out.ChecksumAlgorithm = wire.Ptr(string(u.Algorithm))
 		}

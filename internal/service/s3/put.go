@@ -34,7 +34,7 @@ func (s *Service) putObject(ctx context.Context, in *api.PutObjectInput, event s
 		return nil, err
 	}
 	cond := writeCondition{match: in.IfMatch, noneMatch: in.IfNoneMatch}
-	if o.Encrypted, err = s.mayWrite(ctx, in, cond); err != nil {
+	if o.Encrypted, err = s.mayWrite(ctx, in, cond, o); err != nil {
 		return nil, err
 	}
 	d := newDigest(in.Body, p, usual)
@@ -43,12 +43,12 @@ func (s *Service) putObject(ctx context.Context, in *api.PutObjectInput, event s
 		return nil, err
 	}
 	o.Size, o.ETag, o.Sum = d.size, d.etag(), d.sum()
-	b, err := s.put(ctx, name{in.Bucket, in.Key}, in.ExpectedBucketOwner, cond, o, c, event)
+	b, expires, err := s.put(ctx, name{in.Bucket, in.Key}, in.ExpectedBucketOwner, cond, o, c, event)
 	if err != nil {
 		s.discard(ctx, c, err)
 		return nil, err
 	}
-	out := &api.PutObjectOutput{ETag: quoted(o.ETag), ServerSideEncryption: claim(o.Encrypted), VersionId: b.madeVersion(o)}
+	out := &api.PutObjectOutput{ETag: quoted(o.ETag), ServerSideEncryption: claim(o.Encrypted), VersionId: b.madeVersion(o), Expiration: expires}
 	o.Sum.show(out)
 	return out, nil
 }
@@ -65,16 +65,28 @@ func (s *Service) newObject(ctx context.Context, operation string, in any, key s
 	if err != nil {
 		return nil, err
 	}
-	return &object{Modified: now(ctx), properties: p}, nil
+	req, err := requestedACL(in, objectACLs())
+	if err != nil {
+		return nil, err
+	}
+	o := &object{Modified: now(ctx), properties: p, wants: req}
+	if class := text(in, "StorageClass"); class != "" {
+		o.Class, err = newClass(operation, &class)
+	}
+	return o, err
 }
 
 // now is the time of the call as objects know it: to the second.
 func now(ctx context.Context) time.Time { return cloud.CallOf(ctx).Now.UTC().Truncate(time.Second) }
 
 // mayWrite looks whether an object could be written, so that a body which could not is not read, and whether it is to be encrypted.
-func (s *Service) mayWrite(ctx context.Context, in *api.PutObjectInput, cond writeCondition) (encrypt bool, err error) {
+func (s *Service) mayWrite(ctx context.Context, in *api.PutObjectInput, cond writeCondition, o *object) (encrypt bool, err error) {
 	err = s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
-		if _, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner); err != nil {
+		b, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner)
+		if err == nil {
+			err = o.admitOwnACL(ctx, r, b, name{in.Bucket, in.Key})
+		}
+		if err != nil {
 			return err
 		}
 		if encrypt, err = s.encryptsNew(r, in.Bucket, in.ServerSideEncryption); err != nil || !cond.given() {
@@ -89,8 +101,8 @@ func (s *Service) mayWrite(ctx context.Context, in *api.PutObjectInput, cond wri
 	return encrypt, err
 }
 
-// put puts an object in its place, and returns the bucket as it was then.
-func (s *Service) put(ctx context.Context, at name, owner *string, cond writeCondition, o *object, c content, event string) (b *bucket, err error) {
+// put puts an object in its place, and returns the bucket as it was then, and when its rules end the object.
+func (s *Service) put(ctx context.Context, at name, owner *string, cond writeCondition, o *object, c content, event string) (b *bucket, expires *string, err error) {
 	err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) (err error) {
 		if b, err = s.ownHere(ctx, tx, at.bucket, owner); err != nil {
 			return err
@@ -102,9 +114,12 @@ func (s *Service) put(ctx context.Context, at name, owner *string, cond writeCon
 		if err := cond.check(at.key, old); err != nil {
 			return err
 		}
+		if expires, err = b.expiration(tx, at, o); err != nil {
+			return err
+		}
 		return s.writeObject(ctx, tx, b, at, old, o, c, event)
 	})
-	return b, err
+	return b, expires, err
 }
 
 // quoted returns an ETag as it is in answers.

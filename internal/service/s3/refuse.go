@@ -20,7 +20,6 @@ type refusal struct {
 func refusals() []refusal {
 	return []refusal{
 		{"ServerSideEncryption", "x-amz-server-side-encryption", []string{api.ServerSideEncryptionAES256}},
-		{"StorageClass", "x-amz-storage-class", []string{api.StorageClassSTANDARD}},
 		{"WebsiteRedirectLocation", "x-amz-website-redirect-location", nil},
 		{"SSECustomerAlgorithm", "x-amz-server-side-encryption-customer-algorithm", nil},
 		{"SSECustomerKey", "x-amz-server-side-encryption-customer-key", nil},
@@ -54,7 +53,7 @@ func checkMembers(operation string, in any) error {
 			return notImplemented(operation, r.header, value)
 		}
 	}
-	return checkObjectACL(v)
+	return nil
 }
 
 func shown(v reflect.Value) string {
@@ -68,20 +67,6 @@ func shown(v reflect.Value) string {
 		return "false"
 	}
 	return "set"
-}
-
-// checkObjectACL refuses access control lists, which objects of buckets whose owner is enforced do not have.
-func checkObjectACL(v reflect.Value) error {
-	for _, name := range [...]string{"ACL", "GrantFullControl", "GrantRead", "GrantReadACP", "GrantWriteACP"} {
-		f := v.FieldByName(name)
-		if !f.IsValid() || f.IsNil() {
-			continue
-		}
-		if value := f.Elem().String(); name != "ACL" || value != api.ObjectCannedACLPrivate && value != api.ObjectCannedACLBucketOwnerFullControl {
-			return cloud.Errorf("AccessControlListNotSupported", "The bucket does not allow ACLs")
-		}
-	}
-	return nil
 }
 
 // maxMetadata bounds the names and values of an object's own metadata, in bytes. Source: S3 User Guide, "Working with object metadata".

@@ -56,12 +56,16 @@ func (s *Service) set(ctx context.Context, bucket string, owner *string, kind st
 		if value == nil {
 			return tx.Delete(settingKey(bucket, kind))
 		}
-		row, err := json.Marshal(value)
-		if err != nil {
-			return err
-		}
-		return tx.Put(settingKey(bucket, kind), row)
+		return putSetting(tx, bucket, kind, value)
 	})
+}
+
+func putSetting(tx kv.Tx, bucket, kind string, value any) error {
+	row, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return tx.Put(settingKey(bucket, kind), row)
 }
 
 // PutBucketEncryption takes what every bucket has anyway, and refuses keys of the key management service.
@@ -176,24 +180,6 @@ func (s *Service) DeletePublicAccessBlock(ctx context.Context, in *api.DeletePub
 		return nil, err
 	}
 	return new(api.DeletePublicAccessBlockOutput), nil
-}
-
-// GetBucketAcl says that the bucket belongs to its owner alone.
-func (s *Service) GetBucketAcl(ctx context.Context, in *api.GetBucketAclInput) (*api.GetBucketAclOutput, error) {
-	out := new(api.GetBucketAclOutput)
-	err := s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
-		b, err := s.ownHere(ctx, r, in.Bucket, in.ExpectedBucketOwner)
-		if err == nil {
-			id := wire.Ptr(canonicalID(b.Account))
-			out.Owner = &api.Owner{ID: id}
-			out.Grants = []api.Grant{{Grantee: &api.Grantee{ID: id, Type: api.TypeCanonicalUser}, Permission: wire.Ptr(api.PermissionFULLCONTROL)}}
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 // PutBucketTagging gives a bucket other tags.

@@ -131,6 +131,7 @@ type digest struct {
 	trailer http.Header
 	md5     hash.Hash
 	hash    hash.Hash
+	also    hash.Hash // nil for none
 	size    int64
 	err     error
 }
@@ -148,6 +149,14 @@ func newDigest(body *wire.Stream, p promise, extra checksum.Algorithm) *digest {
 	return d
 }
 
+// with has a checksum computed beside the one that was promised, if that is of another algorithm.
+func (d *digest) with(a checksum.Algorithm) *digest {
+	if d.promise.algorithm != a {
+		d.also = a.New()
+	}
+	return d
+}
+
 // Read implements io.Reader.
 func (d *digest) Read(b []byte) (int, error) {
 	if d.err != nil {
@@ -157,6 +166,9 @@ func (d *digest) Read(b []byte) (int, error) {
 	d.size += int64(n)
 	d.md5.Write(b[:n])
 	d.hash.Write(b[:n])
+	if d.also != nil {
+		d.also.Write(b[:n])
+	}
 	if err == io.EOF { // and nothing that wraps it
 		err = d.compare()
 	}

@@ -26,7 +26,9 @@ type upload struct {
 	Algorithm checksum.Algorithm `json:"a,omitempty"`
 	Composite bool               `json:"c,omitempty"`
 	// Encrypted says that the parts are encrypted where they lie.
-	Encrypted bool `json:"se,omitempty"`
+	Encrypted bool    `json:"se,omitempty"`
+	ACL       []grant `json:"al,omitempty"`
+	Class     string  `json:"sc,omitempty"`
 	properties
 }
 
@@ -70,15 +72,20 @@ func (s *Service) CreateMultipartUpload(ctx context.Context, in *api.CreateMulti
 	if err != nil {
 		return nil, err
 	}
-	u := &upload{Begun: o.Modified, properties: o.properties}
+	u := &upload{Begun: o.Modified, properties: o.properties, Class: o.Class}
 	if err := u.chooseSum(in); err != nil {
 		return nil, err
 	}
 	id := cloud.RandomString(idDigits, cloud.LowerAlnum)
 	err = s.space().Update(ctx, func(ctx context.Context, tx kv.Tx) error {
-		if _, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner); err != nil {
+		b, err := s.ownHere(ctx, tx, in.Bucket, in.ExpectedBucketOwner)
+		if err == nil {
+			err = o.admitOwnACL(ctx, tx, b, name{in.Bucket, in.Key})
+		}
+		if err != nil {
 			return err
 		}
+		u.ACL = o.ACL
 		if u.Encrypted, err = s.encryptsNew(tx, in.Bucket, in.ServerSideEncryption); err != nil {
 			return err
 		}
@@ -229,7 +236,7 @@ func (l *listing) uploads(r kv.Reader, in *api.ListMultipartUploadsInput, out *a
 
 func (l *listing) upload(key, id string, u *upload) api.MultipartUpload {
 	row := api.MultipartUpload{
-		UploadId: &id, Key: l.shown(key), Initiated: &u.Begun, StorageClass: wire.Ptr(api.StorageClassSTANDARD), Owner: l.owner,
+		UploadId: &id, Key: l.shown(key), Initiated: &u.Begun, StorageClass: wire.Ptr((&object{Class: u.Class}).class()), Owner: l.owner,
 		Initiator: &api.Initiator{ID: l.owner.ID}, ChecksumType: u.kind(),
 	}
 	if u.Algorithm != "" {

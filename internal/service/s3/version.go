@@ -170,7 +170,8 @@ func readVersion(r kv.Reader, b *bucket, at name, id *string) (*object, error) {
 
 func markerNotAllowed(o *object, method string) *cloud.Error {
 	e := cloud.Errorf("MethodNotAllowed", "The specified method is not allowed against this resource.").WithStatus(http.StatusMethodNotAllowed)
-	return with(e, "Method", method, "ResourceType", "DeleteMarker", "x-amz-delete-marker", "true", "x-amz-version-id", o.id())
+	return with(e, "Method", method, "ResourceType", "DeleteMarker", "x-amz-delete-marker", "true", "x-amz-version-id", o.id(), "Allow", http.MethodDelete,
+		"Last-Modified", o.Modified.UTC().Format(http.TimeFormat))
 }
 
 // tagged returns the version whose tags a request is for, and whether it is the current object. A delete marker that is the newest version is

@@ -82,8 +82,7 @@ assert other.list_buckets()["Buckets"] == []
 
 # Everything else names itself.
 for call, arguments, name in [
-    (s3.put_bucket_acl, {"Bucket": "boto-one", "ACL": "private"}, "PutBucketAcl"),
-    (s3.get_object_acl, {"Bucket": "boto-one", "Key": "a//b/"}, "GetObjectAcl"),
+    (s3.put_bucket_website, {"Bucket": "boto-one", "WebsiteConfiguration": {}}, "PutBucketWebsite"),
     (s3.restore_object, {"Bucket": "boto-one", "Key": "k"}, "RestoreObject"),
     (s3.list_bucket_inventory_configurations, {"Bucket": "boto-one"}, "ListBucketInventoryConfigurations"),
     (s3.get_bucket_inventory_configuration, {"Bucket": "boto-one", "Id": "i"}, "GetBucketInventoryConfiguration"),

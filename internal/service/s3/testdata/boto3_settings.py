@@ -74,7 +74,45 @@ s3.delete_bucket_cors(Bucket="set")
 
 owner = s3.get_bucket_ownership_controls(Bucket="set")["OwnershipControls"]
 assert owner == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}, owner
-refused("NotImplemented", 501, s3.put_bucket_ownership_controls, Bucket="set", OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]})
+refused("MalformedXML", 400, s3.put_bucket_ownership_controls, Bucket="set", OwnershipControls={"Rules": [{"ObjectOwnership": "Nobody"}]})
+for call, more in [(s3.put_bucket_acl, {}), (s3.put_object, {"Key": "k"})]:
+    refused("AccessControlListNotSupported", 400, call, Bucket="set", ACL="public-read", **more)
+s3.put_object(Bucket="set", Key="acl", Body=b"x", ACL="bucket-owner-full-control")
+s3.put_bucket_ownership_controls(Bucket="set", OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]})
+assert "BlockPublicAcls" in refused("AccessDenied", 403, s3.put_bucket_acl, Bucket="set", ACL="public-read")["Message"]
+s3.put_public_access_block(Bucket="set", PublicAccessBlockConfiguration={})
+mine = s3.get_bucket_acl(Bucket="set")
+me = mine["Owner"]["ID"]
+all_users = {"Grantee": {"Type": "Group", "URI": "http://acs.amazonaws.com/groups/global/AllUsers"}, "Permission": "READ"}
+full = {"Grantee": {"Type": "CanonicalUser", "ID": me}, "Permission": "FULL_CONTROL"}
+assert mine["Grants"] == [full], mine
+s3.put_bucket_acl(Bucket="set", ACL="public-read")
+assert s3.get_bucket_acl(Bucket="set")["Grants"] == [full, all_users]
+refused("InvalidBucketAclWithObjectOwnership", 400, s3.put_bucket_ownership_controls, Bucket="set", OwnershipControls=owner)
+s3.put_bucket_acl(Bucket="set", AccessControlPolicy={"Owner": {"ID": me}, "Grants": [full]})
+assert s3.get_bucket_acl(Bucket="set")["Grants"] == [full]
+s3.put_object_acl(Bucket="set", Key="acl", GrantRead='uri="http://acs.amazonaws.com/groups/global/AllUsers", id=' + me)
+assert s3.get_object_acl(Bucket="set", Key="acl")["Grants"] == [all_users, {**full, "Permission": "READ"}]
+s3.copy_object(Bucket="set", Key="copied", CopySource="set/acl")
+assert s3.get_object_acl(Bucket="set", Key="copied")["Grants"] == [full]
+upload = s3.create_multipart_upload(Bucket="set", Key="acl", ACL="authenticated-read")["UploadId"]
+part = s3.upload_part(Bucket="set", Key="acl", UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+s3.complete_multipart_upload(Bucket="set", Key="acl", UploadId=upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part}]})
+assert len(s3.get_object_acl(Bucket="set", Key="acl")["Grants"]) == 2
+for code, arguments in [
+    ("InvalidArgument", {"ACL": "fake"}), ("InvalidArgument", {"GrantRead": "uri=http://nobody"}), ("InvalidArgument", {"GrantRead": "nobody"}),
+    ("InvalidArgument", {"GrantWrite": 'id="wrong"'}), ("InvalidRequest", {"ACL": "private", "GrantRead": "id=" + me}), ("MissingSecurityHeader", {}),
+    ("UnresolvableGrantByEmailAddress", {"GrantRead": "emailAddress=a@b.example"}), ("MalformedACLError", {"AccessControlPolicy": {"Grants": [full]}}),
+    ("MalformedACLError", {"AccessControlPolicy": {"Owner": {"ID": me}, "Grants": [full] * 101}}),
+    ("UnexpectedContent", {"ACL": "private", "AccessControlPolicy": {"Owner": {"ID": me}, "Grants": [full]}}),
+]:
+    refused(code, 400, s3.put_object_acl, Bucket="set", Key="acl", **arguments)
+refused("NoSuchKey", 404, s3.put_object_acl, Bucket="set", Key="none", ACL="private")
+# An upload without a checksum takes parts with any.
+upload = s3.create_multipart_upload(Bucket="set", Key="sums")["UploadId"]
+parts = [{"PartNumber": n, "ETag": s3.upload_part(Bucket="set", Key="sums", UploadId=upload, PartNumber=n, Body=b"x" * (5 << 20), ChecksumAlgorithm="CRC32")["ETag"]} for n in (1, 2)]
+s3.complete_multipart_upload(Bucket="set", Key="sums", UploadId=upload, MultipartUpload={"Parts": parts})
+assert s3.head_object(Bucket="set", Key="sums", ChecksumMode="ENABLED")["ChecksumType"] == "FULL_OBJECT"
 s3.delete_bucket_ownership_controls(Bucket="set")
 refused("OwnershipControlsNotFoundError", 404, s3.get_bucket_ownership_controls, Bucket="set")
 s3.put_bucket_ownership_controls(Bucket="set", OwnershipControls=owner)
