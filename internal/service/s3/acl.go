@@ -157,7 +157,7 @@ func policyGrants(p *api.AccessControlPolicy) (*aclRequest, error) {
 	if p.Owner == nil || wire.Value(p.Owner.ID) == "" {
 		return nil, malformedACL()
 	}
-	req := new(aclRequest)
+	req := &aclRequest{grants: []grant{}} // a list may be empty, which is another one than none
 	for i := range p.Grants {
 		if g := &p.Grants[i]; g.Grantee == nil || !inModel("Permission", wire.Value(g.Permission)) || !inModel("Type", g.Grantee.Type) {
 			return nil, malformedACL()

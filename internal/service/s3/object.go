@@ -34,7 +34,7 @@ type object struct {
 	Seq     uint64 `json:"vs,omitempty"`
 	Marker  bool   `json:"dm,omitempty"`
 	// ACL is the object's access control list, nil for its owner's alone.
-	ACL []grant `json:"al,omitempty"`
+	ACL []grant `json:"al,omitzero"`
 	// Class is the storage class, empty for the standard one.
 	Class string `json:"sc,omitempty"`
 	// wants is the list that came with a new object and is not decided about yet.

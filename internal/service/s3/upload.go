@@ -27,7 +27,7 @@ type upload struct {
 	Composite bool               `json:"c,omitempty"`
 	// Encrypted says that the parts are encrypted where they lie.
 	Encrypted bool    `json:"se,omitempty"`
-	ACL       []grant `json:"al,omitempty"`
+	ACL       []grant `json:"al,omitzero"`
 	Class     string  `json:"sc,omitempty"`
 	properties
 }
