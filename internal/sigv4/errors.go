@@ -2,6 +2,7 @@ package sigv4
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
 	"croft/internal/cloud"
@@ -47,11 +48,18 @@ func mismatch(s *Scope) *cloud.Error {
 		"Check your AWS Secret Access Key and signing method. Consult the service documentation for details.")
 }
 
+// expired is S3's answer to a presigned request whose time has passed.
+func expired(end, now time.Time) *cloud.Error {
+	e := forbidden("AccessDenied", "Request has expired")
+	e.Fields = map[string]any{"Expires": end.UTC().Format(time.RFC3339), "ServerTime": now.UTC().Format(time.RFC3339)}
+	return e
+}
+
 // checkTime checks a signature's time against now.
 func (c *claim) checkTime(now time.Time) *cloud.Error {
 	if c.version2 {
 		if now.After(c.at) {
-			return forbidden("AccessDenied", "Request has expired")
+			return expired(c.at, now)
 		}
 		return nil
 	}
@@ -62,7 +70,9 @@ func (c *claim) checkTime(now time.Time) *cloud.Error {
 	earliest, latest := now.Add(-maxSkew), now.Add(maxSkew)
 	if c.Presigned && now.After(c.at.Add(c.expires)) {
 		if c.plainS3() {
-			return forbidden("AccessDenied", "Request has expired")
+			e := expired(c.at.Add(c.expires), now)
+			e.Fields["X-Amz-Expires"] = strconv.Itoa(int(c.expires / time.Second))
+			return e
 		}
 		return cloud.Errorf(RequestExpired, "Request has expired: it was valid until %s.", c.at.Add(c.expires).UTC().Format(timeFormat))
 	}

@@ -80,10 +80,30 @@ func (v *Verifier) VerifyForm(ctx context.Context, f *Form, keys Keys) *cloud.Er
 	if err == nil && hmac.Equal(given, want) {
 		return nil
 	}
-	e := mismatch(&scope)
-	e.Fields = map[string]any{
-		"AWSAccessKeyId": scope.AccessKey, "StringToSign": f.Policy, "SignatureProvided": f.Signature, "StringToSignBytes": hexBytes(f.Policy),
+	return explain(mismatch(&scope), &scope, f.Signature, f.Policy, "")
+}
+
+// maxExplained bounds what an error repeats of a request, in bytes.
+const maxExplained = 16 << 10
+
+// explain gives the error about a signature for S3 what S3 says of it: the client finds its mistake by comparing.
+func explain(e *cloud.Error, s *Scope, given, toSign, canonical string) *cloud.Error {
+	if !s.plainS3() || len(toSign)+len(canonical)+len(given) > maxExplained {
+		return e
 	}
+	e.Fields = map[string]any{
+		"AWSAccessKeyId": s.AccessKey, "StringToSign": toSign, "SignatureProvided": given, "StringToSignBytes": hexBytes(toSign),
+	}
+	if canonical != "" {
+		e.Fields["CanonicalRequest"], e.Fields["CanonicalRequestBytes"] = canonical, hexBytes(canonical)
+	}
+	return e
+}
+
+// notSigned is S3's answer to a header of its own that a signature does not cover.
+func notSigned(header string) *cloud.Error {
+	e := forbidden("AccessDenied", "There were headers present in the request which were not signed")
+	e.Fields = map[string]any{"HeadersNotSigned": short(header)}
 	return e
 }
 

@@ -27,6 +27,11 @@ func derive(secret string, s *Scope) digest {
 
 // sign returns the signature over a canonical request.
 func sign(key digest, s *Scope, rawTime string, canonical []byte) digest {
+	return mac(key[:], stringToSign(s, rawTime, canonical))
+}
+
+// stringToSign returns what a signature is computed of.
+func stringToSign(s *Scope, rawTime string, canonical []byte) string {
 	sum := sha256.Sum256(canonical)
 	b := make([]byte, 0, 256)
 	b = append(b, algorithm+"\n"...)
@@ -36,7 +41,7 @@ func sign(key digest, s *Scope, rawTime string, canonical []byte) digest {
 	b = append(append(b, '/'), s.Service...)
 	b = append(b, "/"+terminator+"\n"...)
 	b = hex.AppendEncode(b, sum[:])
-	return mac(key[:], string(b))
+	return string(b)
 }
 
 // maxDerived bounds the keys that are remembered.

@@ -158,7 +158,7 @@ func TestRefusals(t *testing.T) {
 		{"scope's day", "sqs", replace("/20260101/", "/20260102/"), 0, SignatureDoesNotMatch, "'20260102' != '20260101', from '20260101T120000Z'."},
 		{"host unsigned", "sqs", replace("host;", ""), 0, SignatureDoesNotMatch, "'Host' or ':authority' must be a 'SignedHeader'"},
 		{"target unsigned", "sqs", replace(";x-amz-target", ""), 0, SignatureDoesNotMatch, "'X-Amz-Target' must be a 'SignedHeader'"},
-		{"header unsigned for S3", "s3", header("X-Amz-Acl", "public-read"), 0, SignatureDoesNotMatch, "'X-Amz-Acl' must be a 'SignedHeader'"},
+		{"header unsigned for S3", "s3", header("X-Amz-Acl", "public-read"), 0, "AccessDenied", "There were headers present in the request which were not signed"},
 		{"wrong signature", "sqs", replace("Signature=", "Signature=00"), 0, SignatureDoesNotMatch, "The request signature we calculated does not match"},
 		{"signature not hex", "sqs", replace("Signature=", "Signature=zz"), 0, SignatureDoesNotMatch, "The request signature we calculated does not match"},
 		{"changed header", "sqs", header("X-Amz-Target", "AmazonSQS.DeleteQueue"), 0, SignatureDoesNotMatch, "The request signature we calculated does not match"},

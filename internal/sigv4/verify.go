@@ -92,7 +92,7 @@ func (v *Verifier) compare(c *claim, r *http.Request, secret, hash string) (dige
 	key := v.key(secret, &c.Scope)
 	want := sign(key, &c.Scope, c.rawTime, buf.b)
 	if err != nil || !hmac.Equal(given, want[:]) {
-		return key, mismatch(&c.Scope)
+		return key, explain(mismatch(&c.Scope), &c.Scope, c.signature, stringToSign(&c.Scope, c.rawTime, buf.b), string(buf.b))
 	}
 	return key, nil
 }
@@ -221,6 +221,9 @@ func (c *claim) finish(r *http.Request) *cloud.Error {
 	}
 	for name := range r.Header {
 		if c.mustSign(name) && !c.signs(strings.ToLower(name)) {
+			if c.plainS3() {
+				return notSigned(strings.ToLower(name))
+			}
 			return forbidden(SignatureDoesNotMatch, "'%s' must be a 'SignedHeader' in the AWS Authorization.", short(name))
 		}
 	}

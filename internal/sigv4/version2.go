@@ -22,7 +22,7 @@ import (
 // isVersion2 reports whether r is presigned by version 2.
 func isVersion2(r *http.Request) bool {
 	q := r.URL.RawQuery
-	return strings.Contains(q, "AWSAccessKeyId=") && strings.Contains(q, "Signature=") && strings.Contains(q, "Expires=") &&
+	return strings.Contains(q, "AWSAccessKeyId=") &&
 		!strings.Contains(q, "X-Amz-Signature=") && !strings.Contains(q, "SignatureVersion=") && r.Header.Get("Authorization") == ""
 }
 
@@ -61,7 +61,7 @@ func (c *claim) compareVersion2(r *http.Request, secret string) *cloud.Error {
 			return nil
 		}
 	}
-	return mismatch(&c.Scope)
+	return explain(mismatch(&c.Scope), &c.Scope, c.signature, c.toSign(r, version2Resources(r)[0]), "")
 }
 
 // version2Resources returns how a signature may name what r asks for. A bucket in the host is a part of the name: a signature for an object in

@@ -124,7 +124,7 @@ func (x *xmlEncoder) errorFields(svc *Service, e *cloud.Error, h http.Header) {
 			text = t
 		}
 		switch {
-		case m == nil && text != "":
+		case m == nil && (text != "" || name == "ArgumentValue"):
 			x.element(name, text)
 		case m != nil && m.In == InHeader:
 			h.Set(m.Wire, headerText(text))

@@ -53,7 +53,7 @@ func (s *Service) GetObjectAttributes(ctx context.Context, in *api.GetObjectAttr
 		out.Checksum = new(api.Checksum)
 		o.Sum.show(out.Checksum)
 	}
-	if wants(api.ObjectAttributesObjectParts) && o.Parts > 0 {
+	if wants(api.ObjectAttributesObjectParts) && o.parts() > 0 {
 		out.ObjectParts, err = partsOf(o, c, in)
 	}
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *Service) GetObjectAttributes(ctx context.Context, in *api.GetObjectAttr
 
 // partsOf returns a page of an object's parts.
 func partsOf(o *object, c content, in *api.GetObjectAttributesInput) (*api.GetObjectAttributesParts, error) {
-	out := &api.GetObjectAttributesParts{TotalPartsCount: wire.Ptr(int32(o.Parts))}
+	out := &api.GetObjectAttributesParts{TotalPartsCount: wire.Ptr(int32(o.parts()))}
 	if !o.Sum.Composite {
 		return out, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -21,10 +22,7 @@ func (s *Service) CompleteMultipartUpload(ctx context.Context, in *api.CompleteM
 	if err := checkMembers("CompleteMultipartUpload", in); err != nil {
 		return nil, err
 	}
-	if in.MultipartUpload == nil || len(in.MultipartUpload.Parts) == 0 {
-		return nil, cloud.Errorf("InvalidRequest", "You must specify at least one part")
-	}
-	if len(in.MultipartUpload.Parts) > maxParts {
+	if in.MultipartUpload != nil && len(in.MultipartUpload.Parts) > maxParts {
 		return nil, cloud.Errorf("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
 	}
 	var o *object
@@ -51,6 +49,9 @@ func (s *Service) complete(ctx context.Context, tx kv.Tx, b *bucket, in *api.Com
 	if err != nil {
 		return nil, err
 	}
+	if in.MultipartUpload == nil || len(in.MultipartUpload.Parts) == 0 {
+		return nil, cloud.Errorf("InvalidRequest", "You must specify at least one part")
+	}
 	all, err := readParts(tx, in.Bucket, in.UploadId, 0, 0)
 	if err != nil {
 		return nil, err
@@ -73,6 +74,10 @@ func (s *Service) complete(ctx context.Context, tx kv.Tx, b *bucket, in *api.Com
 	}
 	if err := (writeCondition{match: in.IfMatch, noneMatch: in.IfNoneMatch}).check(in.Key, old); err != nil {
 		return nil, err
+	}
+	if in.IfMatch != nil && u.Since != 0 && old.Written >= u.Since {
+		e := cloud.Errorf("ConditionalRequestConflict", "The conditional request cannot succeed due to a conflicting operation against this resource.")
+		return nil, with(e.WithStatus(http.StatusConflict), "Condition", "If-Match", "Key", in.Key)
 	}
 	// The bodies of the chosen parts pass to the object; without their rows, the end of the upload does not give them up.
 	for _, p := range chosen {
@@ -97,7 +102,7 @@ func choose(all []*part, in *api.CompleteMultipartUploadInput, u *upload) (chose
 		listed := &in.MultipartUpload.Parts[i]
 		n := wire.Value(listed.PartNumber)
 		if n <= last {
-			return nil, cloud.Errorf("InvalidPartOrder", "The list of parts was not in ascending order. The parts list must be specified in order by part number.")
+			return nil, with(cloud.Errorf("InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number."), "UploadId", in.UploadId)
 		}
 		last = n
 		p := byNumber[n]

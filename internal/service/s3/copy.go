@@ -112,7 +112,7 @@ func (s *Service) CopyObject(ctx context.Context, in *api.CopyObjectInput) (*api
 		if !errors.As(err, &needs) || try == maxTries {
 			break
 		}
-		if ready, err = s.prepare(ctx, needs, wanted); err != nil {
+		if ready, err = s.prepare(ctx, needs); err != nil {
 			return nil, err
 		}
 	}
@@ -151,7 +151,7 @@ func (s *Service) newCopy(ctx context.Context, in *api.CopyObjectInput) (*object
 		return nil, src, err
 	}
 	if src.bucket == in.Bucket && src.key == in.Key && src.version == nil && wire.Value(in.MetadataDirective) != api.MetadataDirectiveREPLACE && in.ServerSideEncryption == nil &&
-		in.StorageClass == nil {
+		in.StorageClass == nil && !s.hasEncryption(ctx, in.Bucket) {
 		return nil, src, cloud.Errorf("InvalidRequest", "This copy request is illegal because it is trying to copy an object to itself without changing the "+
 			"object's metadata, storage class, website redirect location or encryption attributes.")
 	}
@@ -162,6 +162,7 @@ func (s *Service) newCopy(ctx context.Context, in *api.CopyObjectInput) (*object
 type needsBody struct {
 	content content
 	etag    string
+	wanted  checksum.Algorithm // empty for none
 	encrypt bool
 }
 
@@ -170,15 +171,16 @@ func (*needsBody) Error() string { return "s3: the body of a source has to be re
 // prepared is what was made of the body of a source with the ETag of: its checksum, and its content once more, if that was to be encrypted.
 type prepared struct {
 	of   string
+	etag string
 	sum  sum
 	body content
 }
 
 // prepare reads the body of a source.
-func (s *Service) prepare(ctx context.Context, needs *needsBody, wanted checksum.Algorithm) (p prepared, err error) {
+func (s *Service) prepare(ctx context.Context, needs *needsBody) (p prepared, err error) {
 	p.of = needs.etag
-	if wanted != "" {
-		if p.sum, err = s.compute(ctx, needs.content, wanted); err != nil {
+	if needs.wanted != "" {
+		if p.sum, p.etag, err = s.compute(ctx, needs.content, needs.wanted); err != nil {
 			return p, err
 		}
 	}
@@ -216,18 +218,25 @@ func (s *Service) copy(
 		o.properties = from.properties
 	}
 	o.Size, o.ETag, o.Sum, o.Tags = from.Size, from.ETag, from.Sum, tags
+	if wanted == "" && from.Sum.Composite {
+		wanted = from.Sum.Algorithm
+	}
 	encrypt, err := s.encryptsNew(tx, in.Bucket, in.ServerSideEncryption)
 	if err != nil {
 		return err
 	}
 	o.Encrypted, encrypt = encrypt || from.Encrypted, encrypt && !from.Encrypted
-	sums := wanted != "" && (from.Sum.Algorithm != wanted || from.Sum.Composite)
+	// A copy is an object in one part: its checksum and its ETag are those of one body.
+	sums := from.multipart() || wanted != "" && (from.Sum.Algorithm != wanted || from.Sum.Composite)
+	if wanted == "" {
+		wanted = from.Sum.Algorithm
+	}
 	if (sums || encrypt) && (ready.of != from.ETag || sums && ready.sum.Algorithm != wanted || encrypt && !ready.body.encrypted()) {
-		return &needsBody{from.content, from.ETag, encrypt}
+		return &needsBody{from.content, from.ETag, wanted, encrypt}
 	}
 	body := from.content
 	if sums {
-		o.Sum = ready.sum
+		o.Sum, o.ETag = ready.sum, ready.etag
 	}
 	if encrypt {
 		body = ready.body
@@ -239,13 +248,13 @@ func (s *Service) copy(
 	return nil
 }
 
-// compute reads a body for its checksum.
-func (s *Service) compute(ctx context.Context, c content, a checksum.Algorithm) (sum, error) {
+// compute reads a body for its checksum and its ETag.
+func (s *Service) compute(ctx context.Context, c content, a checksum.Algorithm) (sum, string, error) {
 	body, err := s.open(ctx, c, 0, c.size())
 	if err != nil {
-		return sum{}, err
+		return sum{}, "", err
 	}
 	d := newDigest(body, promise{}, a)
 	_, err = io.Copy(io.Discard, d)
-	return d.sum(), errors.Join(err, body.Close())
+	return d.sum(), d.etag(), errors.Join(err, body.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 
 	api "croft/internal/awsapi/s3"
 	"croft/internal/cloud"
@@ -113,12 +114,12 @@ func (f *found) choose(in *api.GetObjectInput) (err error) {
 	if n < 1 || n > maxParts {
 		return invalidArgument("partNumber", itoa(n), "Part number must be an integer between 1 and %d, inclusive", maxParts)
 	}
-	if n > max(f.Parts, 1) {
+	if n > max(f.parts(), 1) {
 		e := cloud.Errorf("InvalidPartNumber", "The requested partnumber is not satisfiable").WithStatus(http.StatusRequestedRangeNotSatisfiable)
-		return with(e, "PartNumberRequested", itoa(n), "ActualPartCount", itoa(max(f.Parts, 1)))
+		return with(e, "PartNumberRequested", itoa(n), "ActualPartCount", itoa(max(f.parts(), 1)))
 	}
 	f.partial = f.Size > 0
-	if f.Parts == 0 {
+	if f.parts() == 0 {
 		return nil
 	}
 	for _, seg := range f.content.segments[:n-1] {
@@ -146,14 +147,27 @@ func (f *found) describe(in *api.GetObjectInput) *api.GetObjectOutput {
 	if n := len(f.Tags); n > 0 {
 		out.TagCount = wire.Ptr(int32(n))
 	}
-	if in.PartNumber != nil && f.Parts > 0 {
-		out.PartsCount = wire.Ptr(int32(f.Parts))
+	if in.PartNumber != nil && f.parts() > 0 {
+		out.PartsCount = wire.Ptr(int32(f.parts()))
 	}
 	// A checksum of the whole says nothing of a part, and clients would compare it with one.
-	if wire.Value(in.ChecksumMode) == api.ChecksumModeENABLED && f.size == f.Size {
-		f.Sum.show(out)
+	if strings.EqualFold(wire.Value(in.ChecksumMode), api.ChecksumModeENABLED) {
+		f.showSum(in, out)
 	}
 	return out
+}
+
+// showSum puts the checksum of what is read into the answer, if there is one: of the whole, or of a part that has one of its own.
+func (f *found) showSum(in *api.GetObjectInput, out *api.GetObjectOutput) {
+	if in.PartNumber != nil && f.parts() > 0 && f.Sum.Composite {
+		if own := f.content.segments[*in.PartNumber-1].Sum; own != "" {
+			sum{Algorithm: f.Sum.Algorithm, Value: own, Composite: true}.show(out)
+			return
+		}
+	}
+	if f.size == f.Size {
+		f.Sum.show(out)
+	}
 }
 
 // or returns what the request wants to see in place of what the object has, if that is anything.

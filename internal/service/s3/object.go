@@ -35,6 +35,8 @@ type object struct {
 	Marker  bool   `json:"dm,omitempty"`
 	// ACL is the object's access control list, nil for its owner's alone.
 	ACL []grant `json:"al,omitzero"`
+	// Written is when the object was, in nanoseconds since 1970: finer than what S3 tells, for what has to know which came first.
+	Written int64 `json:"w,omitempty"`
 	// Class is the storage class, empty for the standard one.
 	Class string `json:"sc,omitempty"`
 	// wants is the list that came with a new object and is not decided about yet.
@@ -51,6 +53,14 @@ type properties struct {
 	Expires            string            `json:"ex,omitempty"`
 	Metadata           map[string]string `json:"u,omitempty"`
 	Tags               []api.Tag         `json:"t,omitempty"`
+}
+
+// parts is how many parts the object was uploaded in, 0 for none. The body of a copy may still lie in those of its source.
+func (o *object) parts() int {
+	if !o.multipart() {
+		return 0
+	}
+	return o.Parts
 }
 
 // class is the object's storage class.
@@ -145,6 +155,7 @@ func (o *object) dataKey(bucket, key string) kv.Key {
 // event is what happened, which decides who is told of it.
 func (s *Service) writeObject(ctx context.Context, tx kv.Tx, b *bucket, at name, old, o *object, c content, event string) error {
 	bucket, key := at.bucket, at.key
+	o.Written = cloud.CallOf(ctx).Now.UnixNano()
 	if err := o.admitOwnACL(ctx, tx, b, at); err != nil {
 		return err
 	}

@@ -189,6 +189,24 @@ func (s *Service) UploadPartCopy(ctx context.Context, in *api.UploadPartCopyInpu
 	return &api.UploadPartCopyOutput{CopyPartResult: result, CopySourceVersionId: version, ServerSideEncryption: claim(u.Encrypted)}, nil
 }
 
+// copyRange returns the part of a body of size bytes that a part is to be a copy of: unlike a reader's range, it has two ends that are both there.
+func copyRange(header string, size int64) (offset, n int64, err error) {
+	spec, isBytes := strings.CutPrefix(header, "bytes=")
+	first, last, _ := strings.Cut(spec, "-")
+	from, valid := parseSize(first)
+	to, validTo := parseSize(last)
+	switch {
+	case !isBytes || !valid || !validTo || to < from:
+		return 0, 0, invalidArgument("x-amz-copy-source-range", header, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last "+
+			"are the zero-based offsets of the first and last bytes to copy")
+	case from >= size:
+		return 0, 0, cloud.Errorf("InvalidRequest", "The specified copy range is invalid for the source object size")
+	case to >= size:
+		return 0, 0, invalidArgument("x-amz-copy-source-range", header, "Range specified is not valid for source object of size: %d", size)
+	}
+	return from, to - from + 1, nil
+}
+
 // openSource opens what a part is copied from.
 func (s *Service) openSource(ctx context.Context, src source, header *string) (body *wire.Stream, version *string, err error) {
 	var o original
@@ -201,10 +219,8 @@ func (s *Service) openSource(ctx context.Context, src source, header *string) (b
 	}
 	offset, n := int64(0), o.Size
 	if header != nil {
-		var ok bool
-		if offset, n, ok, err = parseRange(*header, o.Size); err != nil || !ok {
-			return nil, nil, invalidArgument("x-amz-copy-source-range", *header, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last "+
-				"are the zero-based offsets of the first and last bytes to copy")
+		if offset, n, err = copyRange(*header, o.Size); err != nil {
+			return nil, nil, err
 		}
 	}
 	if n > maxBody {

@@ -33,7 +33,6 @@ func refusals() []refusal {
 		{"ObjectLockMode", "x-amz-object-lock-mode", nil},
 		{"ObjectLockRetainUntilDate", "x-amz-object-lock-retain-until-date", nil},
 		{"ObjectLockLegalHoldStatus", "x-amz-object-lock-legal-hold", []string{"OFF"}},
-		{"BypassGovernanceRetention", "x-amz-bypass-governance-retention", []string{"false"}},
 		{"WriteOffsetBytes", "x-amz-write-offset-bytes", nil},
 		{"IfMatchLastModifiedTime", "x-amz-if-match-last-modified-time", nil},
 		{"IfMatchSize", "x-amz-if-match-size", nil},
@@ -44,6 +43,10 @@ func refusals() []refusal {
 // checkMembers refuses what the input that in points to asks for and is not there.
 func checkMembers(operation string, in any) error {
 	v := reflect.ValueOf(in).Elem()
+	if f := v.FieldByName("BypassGovernanceRetention"); f.IsValid() && !f.IsNil() {
+		e := cloud.Errorf("InvalidArgument", "x-amz-bypass-governance-retention is only applicable to Object Lock enabled buckets.")
+		return with(e, "ArgumentName", "x-amz-bypass-governance-retention")
+	}
 	for _, r := range refusals() {
 		f := v.FieldByName(r.member)
 		if !f.IsValid() || f.IsNil() {

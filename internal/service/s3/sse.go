@@ -39,6 +39,16 @@ func (s *Service) encryptsNew(r kv.Reader, bucket string, asked *string) (bool, 
 	return readSetting(r, bucket, encryptionSetting, new(api.ServerSideEncryptionConfiguration))
 }
 
+// hasEncryption reports whether a bucket says how its objects are to be encrypted, so that a copy of one over itself may change that. A bucket that
+// cannot be read is another error's.
+func (s *Service) hasEncryption(ctx context.Context, bucket string) (has bool) {
+	err := s.space().View(ctx, func(_ context.Context, r kv.Reader) (err error) {
+		has, err = readSetting(r, bucket, encryptionSetting, new(api.ServerSideEncryptionConfiguration))
+		return err
+	})
+	return err == nil && has
+}
+
 // claim is what answers say of a body. Nothing is said of one that lies there as it came.
 func claim(encrypted bool) *string {
 	if !encrypted {

@@ -101,12 +101,20 @@ func promised(in any, contentMD5 *string, trailer http.Header) (p promise, err e
 	if named := text(in, "ChecksumAlgorithm"); named != "" && p.algorithm == "" {
 		a, ok := checksum.Parse(named)
 		if !ok {
-			return p, cloud.Errorf("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "+
-				"[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+			return p, unknownAlgorithm("PutObject", named)
 		}
 		p.algorithm = a
 	}
 	return p, nil
+}
+
+// unknownAlgorithm refuses an algorithm that S3 does not have, or by name one that is not here.
+func unknownAlgorithm(operation, named string) *cloud.Error {
+	if inModel("ChecksumAlgorithm", named) {
+		return notImplemented(operation, "x-amz-checksum-algorithm", named)
+	}
+	return cloud.Errorf("InvalidRequest", "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "+
+		"[CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
 }
 
 func invalidChecksum(a checksum.Algorithm) *cloud.Error {

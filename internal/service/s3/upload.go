@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	api "croft/internal/awsapi/s3"
@@ -29,6 +30,8 @@ type upload struct {
 	Encrypted bool    `json:"se,omitempty"`
 	ACL       []grant `json:"al,omitzero"`
 	Class     string  `json:"sc,omitempty"`
+	// Since is Begun in nanoseconds since 1970.
+	Since int64 `json:"w,omitempty"`
 	properties
 }
 
@@ -72,7 +75,7 @@ func (s *Service) CreateMultipartUpload(ctx context.Context, in *api.CreateMulti
 	if err != nil {
 		return nil, err
 	}
-	u := &upload{Begun: o.Modified, properties: o.properties, Class: o.Class}
+	u := &upload{Begun: o.Modified, properties: o.properties, Class: o.Class, Since: cloud.CallOf(ctx).Now.UnixNano()}
 	if err := u.chooseSum(in); err != nil {
 		return nil, err
 	}
@@ -121,7 +124,7 @@ func (u *upload) chooseSum(in *api.CreateMultipartUploadInput) error {
 	}
 	a, ok := checksum.Parse(*in.ChecksumAlgorithm)
 	if !ok {
-		return notImplemented("CreateMultipartUpload", "x-amz-checksum-algorithm", *in.ChecksumAlgorithm)
+		return unknownAlgorithm("CreateMultipartUpload", *in.ChecksumAlgorithm)
 	}
 	u.Algorithm, u.Composite = a, a != checksum.CRC64NVME
 	switch kind := wire.Value(in.ChecksumType); {
@@ -131,7 +134,7 @@ func (u *upload) chooseSum(in *api.CreateMultipartUploadInput) error {
 	case kind == api.ChecksumTypeCOMPOSITE && a != checksum.CRC64NVME:
 		u.Composite = true
 	case kind == api.ChecksumTypeFULLOBJECT || kind == api.ChecksumTypeCOMPOSITE:
-		return cloud.Errorf("InvalidRequest", "The %s checksum type cannot be used with the %s checksum algorithm.", kind, a)
+		return cloud.Errorf("InvalidRequest", "The %s checksum type cannot be used with the %s checksum algorithm.", kind, strings.ToLower(string(a)))
 	default:
 		return cloud.Errorf("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
 	}
@@ -230,6 +233,9 @@ func (l *listing) uploads(r kv.Reader, in *api.ListMultipartUploadsInput, out *a
 			return false, err
 		}
 		out.Uploads = append(out.Uploads, l.upload(key, id, u))
+	}
+	if len(out.Uploads) > 0 {
+		out.NextKeyMarker, out.NextUploadIdMarker = l.shown(last), &lastID // S3 says where it has come to at the end too
 	}
 	return false, nil
 }
