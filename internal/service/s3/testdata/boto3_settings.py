@@ -117,3 +117,33 @@ s3.delete_bucket_ownership_controls(Bucket="set")
 refused("OwnershipControlsNotFoundError", 404, s3.get_bucket_ownership_controls, Bucket="set")
 s3.put_bucket_ownership_controls(Bucket="set", OwnershipControls=owner)
 assert s3.get_bucket_ownership_controls(Bucket="set")["OwnershipControls"] == owner
+
+# Objects in parts: what they are copied to, what parts may be copied of, and what came in between.
+made = s3.head_object(Bucket="set", Key="sums")
+assert made["ETag"].endswith('-2"'), made
+copied = s3.copy_object(Bucket="set", Key="sums-copied", CopySource="set/sums")["CopyObjectResult"]
+assert copied["ETag"] == '"' + __import__("hashlib").md5(b"x" * (10 << 20)).hexdigest() + '"', copied
+both = ["ETag", "ObjectParts", "ObjectSize", "StorageClass"]
+was, is_ = (s3.get_object_attributes(Bucket="set", Key=k, ObjectAttributes=both) for k in ("sums", "sums-copied"))
+assert was["ObjectParts"]["TotalPartsCount"] == 2 and "ObjectParts" not in is_ and was["ObjectSize"] == is_["ObjectSize"] == 10 << 20, (was, is_)
+assert s3.get_object(Bucket="set", Key="sums-copied", Range=f"bytes={(5 << 20) - 1}-{5 << 20}")["Body"].read() == b"xx"
+refused("InvalidArgument", 400, s3.get_object_attributes, Bucket="set", Key="sums", ObjectAttributes=["Nothing"])
+first = s3.put_object(Bucket="set", Key="between", Body=b"0123456789")["ETag"]
+upload = s3.create_multipart_upload(Bucket="set", Key="between", ChecksumAlgorithm="SHA256")["UploadId"]
+copy = dict(Bucket="set", Key="between", UploadId=upload, PartNumber=1, CopySource="set/between")
+for code, text, rng in [
+    ("InvalidArgument", "must be of the form", "0-8"), ("InvalidArgument", "must be of the form", "bytes=1-0"), ("InvalidArgument", "must be of the form", "bytes=1-"),
+    ("InvalidArgument", "must be of the form", "bytes=-2"), ("InvalidArgument", "source object of size: 10", "bytes=0-10"), ("InvalidRequest", "copy range is invalid", "bytes=10-11"),
+]:
+    assert text in refused(code, 400, s3.upload_part_copy, CopySourceRange=rng, **copy)["Message"], rng
+part = s3.upload_part_copy(CopySourceRange="bytes=1-9", **copy)["CopyPartResult"]
+done = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"], "ChecksumSHA256": part["ChecksumSHA256"]}]}
+assert s3.put_object(Bucket="set", Key="between", Body=b"0123456789")["ETag"] == first
+complete = dict(Bucket="set", Key="between", UploadId=upload, MultipartUpload=done)
+refused("PreconditionFailed", 412, s3.complete_multipart_upload, IfMatch='"x"', **complete)
+refused("ConditionalRequestConflict", 409, s3.complete_multipart_upload, IfMatch=first, **complete)
+s3.complete_multipart_upload(**complete)
+attributes = s3.get_object_attributes(Bucket="set", Key="between", ObjectAttributes=["ObjectParts", "Checksum"])
+assert attributes["ObjectParts"]["Parts"] == [{"PartNumber": 1, "Size": 9, "ChecksumSHA256": part["ChecksumSHA256"]}], attributes
+assert s3.get_object_attributes(Bucket="set", Key="between", ObjectAttributes=["ObjectParts"], MaxParts=0)["ObjectParts"]["IsTruncated"]
+refused("InvalidArgument", 400, s3.delete_object, Bucket="set", Key="between", BypassGovernanceRetention=True)
