@@ -28,7 +28,11 @@ func preconditionFailed(condition string) *cloud.Error {
 
 // writeCondition is what must be true of an object for it to be written or deleted. Source: S3 User Guide, "Add preconditions to S3 operations
 // with conditional requests".
-type writeCondition struct{ match, noneMatch *string }
+type writeCondition struct {
+	match, noneMatch *string
+	// deletes says that nothing is written: any object will do then, if there is one.
+	deletes bool
+}
 
 func (c writeCondition) given() bool { return c.match != nil || c.noneMatch != nil }
 
@@ -36,9 +40,11 @@ func (c writeCondition) given() bool { return c.match != nil || c.noneMatch != n
 func (c writeCondition) check(key string, old *object) error {
 	switch {
 	case c.match != nil && c.noneMatch != nil:
-		return notImplementedHeader("If-Match together with If-None-Match")
+		return notImplementedHeader("If-Match,If-None-Match", "Multiple conditional request headers present in the request")
 	case c.noneMatch != nil && *c.noneMatch != "*":
-		return notImplementedHeader("If-None-Match")
+		return notImplementedHeader("If-None-Match", "We don't accept the provided value of If-None-Match header for this API")
+	case c.match != nil && *c.match == "*" && !c.deletes:
+		return notImplementedHeader("If-Match", "We don't accept the provided value of If-Match header for this API")
 	case c.noneMatch != nil && old != nil:
 		return preconditionFailed("If-None-Match")
 	case c.match != nil && old == nil:
@@ -50,9 +56,9 @@ func (c writeCondition) check(key string, old *object) error {
 }
 
 // notImplementedHeader is S3's own answer to a header that it does not have for an operation.
-func notImplementedHeader(header string) *cloud.Error {
+func notImplementedHeader(header, more string) *cloud.Error {
 	e := cloud.Errorf("NotImplemented", "A header you provided implies functionality that is not implemented").WithStatus(http.StatusNotImplemented)
-	return with(e, "Header", header)
+	return with(e, "Header", header, "additionalMessage", more)
 }
 
 // readCondition is what must be true of an object for it to be read or copied.

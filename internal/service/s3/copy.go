@@ -74,6 +74,9 @@ func (s *Service) readSource(ctx context.Context, r kv.Reader, src source) (from
 	if err := src.condition.check(from.object); err != nil {
 		if cloud.Code(err) == "NotModified" {
 			err = preconditionFailed("x-amz-copy-source-If-Modified-Since")
+			if c := src.condition; c.noneMatch != nil && sameETag(*c.noneMatch, from.ETag) {
+				err = preconditionFailed("x-amz-copy-source-If-None-Match")
+			}
 		}
 		return from, err
 	}

@@ -47,7 +47,7 @@ func (s *Service) remove(ctx context.Context, tx kv.Tx, b *bucket, at name, id, 
 	if err != nil {
 		return out, err
 	}
-	if err := (writeCondition{match: etag}).check(at.key, o); err != nil {
+	if err := (writeCondition{match: etag, deletes: true}).check(at.key, o); err != nil {
 		return out, err
 	}
 	if b.Versioning == "" {
@@ -80,7 +80,7 @@ func (s *Service) removeVersion(ctx context.Context, tx kv.Tx, b *bucket, at nam
 	if err != nil {
 		return out, err
 	}
-	if err := (writeCondition{match: etag}).check(at.key, o); err != nil || o == nil {
+	if err := (writeCondition{match: etag, deletes: true}).check(at.key, o); err != nil || o == nil {
 		return out, err
 	}
 	if o.Marker {

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"net/url"
@@ -24,6 +25,8 @@ type listing struct {
 	limit int
 	url   bool // keys are URL-encoded in the answer
 	owner *api.Owner
+	// initiator is who is said to have begun uploads.
+	initiator *api.Initiator
 }
 
 // page is a part of a listing.
@@ -158,13 +161,16 @@ func (s *Service) ListObjects(ctx context.Context, in *api.ListObjectsInput) (*a
 	if err != nil {
 		return nil, err
 	}
-	l.after = wire.Value(in.Marker)
+	// A marker below a common prefix is behind all of it.
+	if l.after = wire.Value(in.Marker); strings.HasPrefix(l.after, l.prefix) {
+		l.after = cmp.Or(l.common(l.after), l.after)
+	}
 	p, err := s.page(ctx, l, in.ExpectedBucketOwner)
 	if err != nil {
 		return nil, err
 	}
 	out := &api.ListObjectsOutput{
-		IsTruncated: &p.more, Marker: l.shown(l.after), Contents: p.objects, Name: &in.Bucket, Prefix: l.shown(l.prefix), Delimiter: l.optional(l.delimiter),
+		IsTruncated: &p.more, Marker: l.shown(wire.Value(in.Marker)), Contents: p.objects, Name: &in.Bucket, Prefix: l.shown(l.prefix), Delimiter: l.optional(l.delimiter),
 		MaxKeys: wire.Ptr(int32(l.limit)), CommonPrefixes: p.prefixes, EncodingType: in.EncodingType,
 	}
 	// Without a delimiter, clients go on behind the last key.
@@ -184,7 +190,7 @@ func (s *Service) ListObjectsV2(ctx context.Context, in *api.ListObjectsV2Input)
 	if in.ContinuationToken != nil {
 		after, err := base64.RawURLEncoding.DecodeString(*in.ContinuationToken)
 		if err != nil || len(after) == 0 {
-			return nil, invalidArgument("continuation-token", *in.ContinuationToken, "The continuation token provided is incorrect")
+			return nil, with(cloud.Errorf("InvalidArgument", "The continuation token provided is incorrect"), "ArgumentName", "continuation-token")
 		}
 		l.after = string(after)
 	}
@@ -200,7 +206,7 @@ func (s *Service) ListObjectsV2(ctx context.Context, in *api.ListObjectsV2Input)
 		MaxKeys: wire.Ptr(int32(l.limit)), CommonPrefixes: p.prefixes, EncodingType: in.EncodingType,
 		KeyCount: wire.Ptr(int32(len(p.objects) + len(p.prefixes))), ContinuationToken: in.ContinuationToken,
 	}
-	if in.StartAfter != nil {
+	if in.StartAfter != nil && in.ContinuationToken == nil {
 		out.StartAfter = l.shown(*in.StartAfter)
 	}
 	if p.more {

@@ -185,7 +185,9 @@ func (s *Service) UploadPartCopy(ctx context.Context, in *api.UploadPartCopyInpu
 		return nil, err
 	}
 	result := &api.CopyPartResult{ETag: quoted(p.ETag), LastModified: &p.Modified}
-	p.Sum.show(result)
+	if u.Algorithm != "" {
+		p.Sum.show(result)
+	}
 	return &api.UploadPartCopyOutput{CopyPartResult: result, CopySourceVersionId: version, ServerSideEncryption: claim(u.Encrypted)}, nil
 }
 
@@ -245,7 +247,7 @@ func (s *Service) ListParts(ctx context.Context, in *api.ListPartsInput) (*api.L
 	id := wire.Ptr(canonicalID(cloud.CallOf(ctx).Account))
 	out := &api.ListPartsOutput{
 		Bucket: &in.Bucket, Key: &in.Key, UploadId: &in.UploadId, PartNumberMarker: &after, MaxParts: wire.Ptr(int32(limit)),
-		Initiator: &api.Initiator{ID: id}, Owner: &api.Owner{ID: id}, IsTruncated: wire.Ptr(false),
+		Initiator: initiator(ctx), Owner: &api.Owner{ID: id}, IsTruncated: wire.Ptr(false),
 	}
 	err := s.space().View(ctx, func(ctx context.Context, r kv.Reader) error {
 		_, u, err := s.ownUpload(ctx, r, in.Bucket, in.Key, in.UploadId, in.ExpectedBucketOwner)

@@ -27,6 +27,11 @@ func parseTags(text string) ([]api.Tag, error) {
 	if err != nil {
 		return nil, invalid
 	}
+	for pair := range strings.SplitSeq(text, "&") {
+		if strings.Count(pair, "=") > 1 {
+			return nil, invalid
+		}
+	}
 	var out []api.Tag
 	for k, v := range values {
 		if len(v) != 1 {

@@ -178,6 +178,7 @@ func (s *Service) ListMultipartUploads(ctx context.Context, in *api.ListMultipar
 	if err != nil {
 		return nil, err
 	}
+	l.initiator = initiator(ctx)
 	out := &api.ListMultipartUploadsOutput{
 		Bucket: &in.Bucket, KeyMarker: l.shown(wire.Value(in.KeyMarker)), UploadIdMarker: wire.Ptr(wire.Value(in.UploadIdMarker)),
 		Prefix: l.optional(l.prefix), Delimiter: l.optional(l.delimiter), MaxUploads: wire.Ptr(int32(l.limit)), EncodingType: in.EncodingType,
@@ -240,10 +241,16 @@ func (l *listing) uploads(r kv.Reader, in *api.ListMultipartUploadsInput, out *a
 	return false, nil
 }
 
+// initiator is who began an upload: the caller's account, since nobody else gets to it.
+func initiator(ctx context.Context) *api.Initiator {
+	call := cloud.CallOf(ctx)
+	return &api.Initiator{ID: wire.Ptr(canonicalID(call.Account)), DisplayName: &call.Account}
+}
+
 func (l *listing) upload(key, id string, u *upload) api.MultipartUpload {
 	row := api.MultipartUpload{
 		UploadId: &id, Key: l.shown(key), Initiated: &u.Begun, StorageClass: wire.Ptr((&object{Class: u.Class}).class()), Owner: l.owner,
-		Initiator: &api.Initiator{ID: l.owner.ID}, ChecksumType: u.kind(),
+		Initiator: l.initiator, ChecksumType: u.kind(),
 	}
 	if u.Algorithm != "" {
 		row.ChecksumAlgorithm = wire.Ptr(string(u.Algorithm))

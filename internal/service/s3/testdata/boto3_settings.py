@@ -147,3 +147,21 @@ attributes = s3.get_object_attributes(Bucket="set", Key="between", ObjectAttribu
 assert attributes["ObjectParts"]["Parts"] == [{"PartNumber": 1, "Size": 9, "ChecksumSHA256": part["ChecksumSHA256"]}], attributes
 assert s3.get_object_attributes(Bucket="set", Key="between", ObjectAttributes=["ObjectParts"], MaxParts=0)["ObjectParts"]["IsTruncated"]
 refused("InvalidArgument", 400, s3.delete_object, Bucket="set", Key="between", BypassGovernanceRetention=True)
+
+# Conditions, tags and markers that S3 reads in its own way.
+e = refused("NotImplemented", 501, s3.put_object, Bucket="set", Key="cond", IfMatch="*")
+assert (e["Header"], e["additionalMessage"]) == ("If-Match", "We don't accept the provided value of If-Match header for this API"), e
+assert refused("NotImplemented", 501, s3.put_object, Bucket="set", Key="cond", IfMatch='"x"', IfNoneMatch="*")["Header"] == "If-Match,If-None-Match"
+refused("InvalidArgument", 400, s3.put_object, Bucket="set", Key="cond", Tagging="a=b,c=d")
+for key in ("dir/a/1", "dir/a/2", "dir/b"):
+    s3.put_object(Bucket="set", Key=key)
+out = s3.list_objects(Bucket="set", Prefix="dir/", Delimiter="/", Marker="dir/a/1")
+assert "CommonPrefixes" not in out and [o["Key"] for o in out["Contents"]] == ["dir/b"] and out["Marker"] == "dir/a/1", out
+token = s3.list_objects_v2(Bucket="set", StartAfter="dir/a/1", MaxKeys=1)["NextContinuationToken"]
+assert "StartAfter" not in s3.list_objects_v2(Bucket="set", StartAfter="dir/a/1", ContinuationToken=token)
+upload = s3.create_multipart_upload(Bucket="set", Key="plain")["UploadId"]
+assert "ChecksumCRC64NVME" not in s3.upload_part_copy(Bucket="set", Key="plain", UploadId=upload, PartNumber=1, CopySource="set/dir/b")["CopyPartResult"]
+listed = s3.list_multipart_uploads(Bucket="set")
+assert listed["NextUploadIdMarker"] == upload and listed["Uploads"][-1]["Initiator"]["DisplayName"], listed
+e = refused("PreconditionFailed", 412, s3.copy_object, Bucket="set", Key="x", CopySource="set/dir/b", CopySourceIfNoneMatch="*")
+assert e["Condition"] == "x-amz-copy-source-If-None-Match", e
