@@ -44,7 +44,7 @@ func (s *Server) identify(r *request, signing string, scope sigv4.Scope, verify 
 	}
 	call := s.call(r)
 	call.Region = scope.Region
-	keys := &keyRing{server: s, scope: scope, env: r.env, account: s.Account}
+	keys := &keyRing{server: s, scope: scope, env: r.env, account: s.Account, issuedOnly: r.issuedKeys}
 	if cerr := verify(call.Now, keys); cerr != nil {
 		return nil, cerr
 	}
@@ -114,6 +114,8 @@ type keyRing struct {
 	env       *Environment
 	account   string
 	principal cloud.Principal
+	// issuedOnly refuses keys that clients make up.
+	issuedOnly bool
 }
 
 // Secret implements sigv4.Keys.
@@ -135,6 +137,9 @@ func (k *keyRing) Secret(_ context.Context, accessKey string) (secret string, kn
 	if account, issued := k.server.Keys.RootAccount(accessKey); issued {
 		k.setRoot(account, accessKey)
 		return k.server.Keys.Root(account).SecretAccessKey, true, nil
+	}
+	if k.issuedOnly {
+		return "", false, forbidden("Pages of another site may show only what is presigned with credentials that the cloud gave out: those of a function, of STS or of croft env.")
 	}
 	account := k.account
 	if cloud.IsAccount(accessKey) {

@@ -11,6 +11,7 @@ import (
 	"croft/internal/blob"
 	"croft/internal/cloud"
 	"croft/internal/kv"
+	"croft/internal/sigv4"
 	"croft/internal/wire"
 )
 
@@ -72,11 +73,36 @@ func fromForgedName(r *http.Request) bool {
 
 // guardBrowser refuses what a page of another origin sends, whatever credentials it carries, unless it was granted by what the request is for.
 func (s *Server) guardBrowser(w http.ResponseWriter, r *request, next func()) {
-	if foreign(r.Request) && !r.granted || fromForgedName(r.Request) {
+	if foreign(r.Request) && !r.granted && !s.linked(r) || fromForgedName(r.Request) {
 		s.refuse(w, r, forbidden("Requests from web pages of another origin are refused."))
 		return
 	}
 	next()
+}
+
+// linked reports whether r is by a presigned URL that a page of another origin links to or shows, and which such pages may: what a page shows it cannot
+// read. A page of another site has to show a URL that was signed with credentials of the cloud's own, which nobody guesses; development's keys are known
+// to all. Source: Fetch Metadata Request Headers.
+func (s *Server) linked(r *request) bool {
+	reading := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if !reading || len(r.Header["Origin"]) > 0 || redirected(hostname(r.Host)) {
+		return false
+	}
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "document", "image", "audio", "video":
+	default:
+		return false
+	}
+	scope, signed := sigv4.Parse(r.Request)
+	if !signed || !scope.Presigned {
+		return false
+	}
+	d := s.webOf(r.Request)
+	if d == nil || !d.Web.Links {
+		return false
+	}
+	r.issuedKeys = r.Header.Get("Sec-Fetch-Site") != "same-site"
+	return true
 }
 
 // guardControl serves /_croft/: never to functions, never to foreign pages, never under AWS's names, and for changes only with the control header.

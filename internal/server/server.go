@@ -78,6 +78,8 @@ type request struct {
 	memory *budget
 	// granted says that a service lets the web page that the request comes from make it.
 	granted bool
+	// issuedKeys has the request's access key be one that the cloud gave out.
+	issuedKeys bool
 	// trace is the trace header that the request belongs to; empty for none.
 	trace string
 }

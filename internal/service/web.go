@@ -16,6 +16,8 @@ type Web struct {
 	// that the request is for nothing that could be shared. An error is the answer to a browser's question; requests themselves are then
 	// refused as if nobody had been asked. It decides alone who may ask, never who may do: requests are authenticated as all others are.
 	Grant func(ctx context.Context, r *http.Request) (http.Header, *cloud.Error)
+	// Links says that pages may link to and show what a presigned URL reads.
+	Links bool
 	// Post answers an HTML form that is posted (multipart/form-data without a signature around it). What it returns is the error to answer; nil when it
 	// has answered.
 	Post func(w http.ResponseWriter, r *http.Request, caller FormCaller) error

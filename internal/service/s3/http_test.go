@@ -43,6 +43,18 @@ func TestBoto3(t *testing.T) {
 	}
 }
 
+func TestLinksOfPages(t *testing.T) {
+	e := servicetest.New(t, descriptor)
+	ts := serve(t, e)
+	keys, err := identity.New(t.Context(), e.Deps.Store, clock.Real())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := keys.Root(cloud.DefaultAccount)
+	t.Setenv("ISSUED", root.AccessKeyID+":"+root.SecretAccessKey)
+	runPython(t, ts, "boto3_links.py")
+}
+
 func runPython(t *testing.T, ts *httptest.Server, script string) {
 	if out, err := exec.Command("python3", "-c", "import boto3").CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED, not used with boto3: %v %s", err, out)

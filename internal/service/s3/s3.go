@@ -28,7 +28,7 @@ func (s *Service) Descriptor() service.Descriptor {
 		API: api.Service(), Impl: s, Resources: s.resources(),
 		Outbox: map[string]outbox.Handler{notifyHandler: {Apply: s.notify}},
 		Timers: map[string]timer.Handler{lifecycleHandler: s.expire},
-		Web:    &service.Web{Grant: s.grant, Post: s.post},
+		Web:    &service.Web{Grant: s.grant, Post: s.post, Links: true},
 	}
 }
 
