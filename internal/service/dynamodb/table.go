@@ -12,6 +12,7 @@ import (
 	"time"
 
 	api "croft/internal/awsapi/dynamodb"
+	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/kv"
 )
@@ -40,8 +41,14 @@ type table struct {
 	Indexes   []*index `json:"indexes,omitempty"`
 	LastIndex uint32   `json:"lastIndex,omitempty"`
 
+	// Stream is the last stream that the table had, and TTL its time to live; nil for none.
+	Stream *tableStream `json:"stream,omitempty"`
+	TTL    *tableTTL    `json:"ttl,omitempty"`
+
 	id              [16]byte
 	partition, sort keyPart
+	streamID        [16]byte
+	clock           clock.Clock
 	// byName are the indexes in the order of their names.
 	byName []*index
 }
@@ -65,11 +72,17 @@ func (t *table) derive() error {
 	if len(t.KeySchema) > 1 {
 		t.sort = t.part(t.KeySchema[1].AttributeName)
 	}
+	if t.streamEnabled() && t.Stream.ID != "" {
+		if t.streamID, err = uuidBytes(t.Stream.ID); err != nil {
+			return err
+		}
+	}
 	return t.deriveIndexes()
 }
 
 // tableCache holds decoded definitions by their stored bytes, so that it can never be stale.
 type tableCache struct {
+	clock  clock.Clock
 	mu     sync.RWMutex
 	tables map[string]*table
 }
@@ -83,7 +96,7 @@ func (c *tableCache) decode(stored []byte) (*table, error) {
 	if t != nil {
 		return t, nil
 	}
-	t = new(table)
+	t = &table{clock: c.clock}
 	if err := json.Unmarshal(stored, t); err != nil {
 		return nil, fmt.Errorf("dynamodb: the definition of a table is damaged: %w", err)
 	}
