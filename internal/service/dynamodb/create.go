@@ -113,8 +113,8 @@ func checkCreate(in *api.CreateTableInput) error {
 	if err := refuseCreate(in); err != nil {
 		return err
 	}
-	if len(in.Tags) > maxTags {
-		return invalid("Too many tags: a table has at most %d", maxTags)
+	if err := checkTagCount(in.Tags); err != nil {
+		return err
 	}
 	return checkTags(in.Tags)
 }

@@ -132,6 +132,9 @@ func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*a
 		if err := s.moveStream(ctx, tx, t, nil); err != nil {
 			return err
 		}
+		if err := s.moveTTL(ctx, tx, t, nil); err != nil {
+			return err
+		}
 		return tx.DeleteRange(t.items())
 	})
 	if err != nil {

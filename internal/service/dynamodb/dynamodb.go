@@ -28,7 +28,8 @@ func New(deps service.Deps) *Service {
 // Descriptor declares the service.
 func (s *Service) Descriptor() service.Descriptor {
 	return service.Descriptor{API: api.Service(), Impl: s, Resources: s.resources(),
-		Timers: map[string]timer.Handler{fillHandler: s.fill, trimHandler: s.trim}}
+		Timers: map[string]timer.Handler{fillHandler: s.fill, trimHandler: s.trim,
+			expireHandler: s.expire, enterHandler: s.enterExpiries}}
 }
 
 func (s *Service) space(ctx context.Context) kv.Space { return s.deps.Space(ctx, serviceName) }
