@@ -56,6 +56,7 @@ func (t *table) describe(call *cloud.Call, status string, n totals) *api.TableDe
 	d := t.summary(call, status, n)
 	d.AttributeDefinitions, d.KeySchema, d.CreationDateTime = t.Attributes, t.KeySchema, wire.Ptr(t.Created)
 	d.WarmThroughput = t.warm()
+	t.describeRestore(d)
 	return d
 }
 
@@ -109,6 +110,9 @@ func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*a
 	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		t, err := s.namedTable(tx, name)
 		if err != nil {
+			return err
+		}
+		if err := t.checkIdle(); err != nil {
 			return err
 		}
 		if t.Protected {

@@ -29,7 +29,7 @@ func New(deps service.Deps) *Service {
 func (s *Service) Descriptor() service.Descriptor {
 	return service.Descriptor{API: api.Service(), Impl: s, Resources: s.resources(),
 		Timers: map[string]timer.Handler{fillHandler: s.fill, trimHandler: s.trim,
-			expireHandler: s.expire, enterHandler: s.enterExpiries}}
+			expireHandler: s.expire, enterHandler: s.enterExpiries, copyHandler: s.copyItems, restoreHandler: s.restoreItems}}
 }
 
 func (s *Service) space(ctx context.Context) kv.Space { return s.deps.Space(ctx, serviceName) }

@@ -44,10 +44,14 @@ type table struct {
 	// Stream is the last stream that the table had, and TTL its time to live; nil for none.
 	Stream *tableStream `json:"stream,omitempty"`
 	TTL    *tableTTL    `json:"ttl,omitempty"`
+	// Copying is the UUID of the backup that is being made of the table, and Restored the backup that the table was made of.
+	Copying  string        `json:"copying,omitempty"`
+	Restored *tableRestore `json:"restored,omitempty"`
 
 	id              [16]byte
 	partition, sort keyPart
 	streamID        [16]byte
+	copyingID       [16]byte
 	clock           clock.Clock
 	// byName are the indexes in the order of their names.
 	byName []*index
@@ -74,6 +78,11 @@ func (t *table) derive() error {
 	}
 	if t.streamEnabled() && t.Stream.ID != "" {
 		if t.streamID, err = uuidBytes(t.Stream.ID); err != nil {
+			return err
+		}
+	}
+	if t.Copying != "" {
+		if t.copyingID, err = uuidBytes(t.Copying); err != nil {
 			return err
 		}
 	}
@@ -127,7 +136,7 @@ func (s *Service) getTable(r kv.Reader, name string) (*table, error) {
 // tableForItems is getTable with the error of the operations on items.
 func (s *Service) tableForItems(r kv.Reader, name string) (*table, error) {
 	t, err := s.getTable(r, name)
-	if errors.Is(err, kv.ErrNotFound) {
+	if errors.Is(err, kv.ErrNotFound) || err == nil && t.restoring() {
 		return nil, api.NewResourceNotFoundException("Requested resource not found")
 	}
 	return t, err

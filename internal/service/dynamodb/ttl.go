@@ -33,6 +33,9 @@ func (s *Service) UpdateTimeToLive(ctx context.Context, in *api.UpdateTimeToLive
 		if err != nil {
 			return err
 		}
+		if err := t.checkMade(); err != nil {
+			return err
+		}
 		if err := t.checkTTL(spec); err != nil {
 			return err
 		}

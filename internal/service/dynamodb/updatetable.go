@@ -27,6 +27,9 @@ func (s *Service) UpdateTable(ctx context.Context, in *api.UpdateTableInput) (*a
 		if err != nil {
 			return err
 		}
+		if err := t.checkMade(); err != nil {
+			return err
+		}
 		u := tableUpdate{in: in, was: t, changed: *t}
 		if err := u.apply(cloud.CallOf(ctx)); err != nil {
 			return err

@@ -1,0 +1,143 @@
+package dynamodb
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	api "croft/internal/awsapi/dynamodb"
+	"croft/internal/cloud"
+	"croft/internal/kv"
+	"croft/internal/wire"
+)
+
+// tableRestore is what a table knows of the backup that it was made of.
+type tableRestore struct {
+	// Backup and Source are the ARNs of the backup and of the table that it is of, and At is the backup's time.
+	Backup string    `json:"backup"`
+	Source string    `json:"source"`
+	At     time.Time `json:"at"`
+	// Going is whether items are still being copied. Until then the table counts as not there for whoever asks for items.
+	Going bool `json:"going,omitempty"`
+}
+
+func (t *table) restoring() bool { return t.Restored != nil && t.Restored.Going }
+
+// checkMade refuses what cannot be done to a table before it has the items of the backup that it is made of.
+func (t *table) checkMade() error {
+	if t.restoring() {
+		return api.NewResourceInUseException("Attempt to change a resource which is still in use: Table is being created: %s", t.Name)
+	}
+	return nil
+}
+
+// checkIdle refuses what cannot be done to a table while its items are being copied, into a backup or out of one.
+func (t *table) checkIdle() error {
+	if t.Copying != "" {
+		return api.NewResourceInUseException("Attempt to change a resource which is still in use: Table is being backed up: %s", t.Name)
+	}
+	return t.checkMade()
+}
+
+// describeRestore adds to the table's description what backup it was made of.
+func (t *table) describeRestore(d *api.TableDescription) {
+	if t.Restored == nil {
+		return
+	}
+	d.RestoreSummary = &api.RestoreSummary{SourceBackupArn: wire.Ptr(t.Restored.Backup), SourceTableArn: wire.Ptr(t.Restored.Source),
+		RestoreDateTime: t.Restored.At, RestoreInProgress: t.Restored.Going}
+	if t.restoring() {
+		d.TableStatus = wire.Ptr(statusCreating)
+	}
+}
+
+// RestoreTableFromBackup makes a table of a backup. As on AWS it has the keys, indexes and items, and neither stream, time to live, tags nor protection.
+// The items come in the background.
+func (s *Service) RestoreTableFromBackup(ctx context.Context, in *api.RestoreTableFromBackupInput) (*api.RestoreTableFromBackupOutput, error) {
+	if err := checkTableName(in.TargetTableName); err != nil {
+		return nil, err
+	}
+	if err := refuse("RestoreTableFromBackup",
+		param{"GlobalSecondaryIndexOverride", in.GlobalSecondaryIndexOverride != nil},
+		param{"LocalSecondaryIndexOverride", in.LocalSecondaryIndexOverride != nil},
+		param{"OnDemandThroughputOverride", in.OnDemandThroughputOverride != nil},
+		param{"SSESpecificationOverride", in.SSESpecificationOverride != nil},
+	); err != nil {
+		return nil, err
+	}
+	out := new(api.RestoreTableFromBackupOutput)
+	err := s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
+		b, err := s.getBackup(ctx, tx, in.BackupArn)
+		if err != nil {
+			return err
+		}
+		if !b.Copied {
+			return api.NewBackupInUseException("Backup is being created: %s", in.BackupArn)
+		}
+		_, err = tx.Get(tableKey(in.TargetTableName))
+		if err == nil {
+			return api.NewTableAlreadyExistsException("Table already exists: %s", in.TargetTableName)
+		}
+		if !errors.Is(err, kv.ErrNotFound) {
+			return err
+		}
+		t, err := b.restored(cloud.CallOf(ctx), in)
+		if err != nil {
+			return err
+		}
+		b.Restoring = append(b.Restoring, t.Name)
+		if err := putBackup(tx, b); err != nil {
+			return err
+		}
+		if err := putTable(tx, t); err != nil {
+			return err
+		}
+		out.TableDescription = t.describe(cloud.CallOf(ctx), statusCreating, totals{})
+		if err := t.describeIndexes(nil, cloud.CallOf(ctx), out.TableDescription, statusCreating); err != nil {
+			return err
+		}
+		return s.startCopy(ctx, restoreHandler, &copyJob{Table: t.Name, TableID: t.ID, Backup: b.ID})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// restored returns the definition of the table that is made of the backup.
+func (b *backup) restored(call *cloud.Call, in *api.RestoreTableFromBackupInput) (*table, error) {
+	was := b.Table
+	t := &table{
+		Name: in.TargetTableName, ID: cloud.NewRequestID(), Created: call.Now.UTC().Truncate(time.Millisecond),
+		Attributes: was.Attributes, KeySchema: was.KeySchema, OnDemand: was.OnDemand, OnDemandSince: was.OnDemandSince,
+		ReadUnits: was.ReadUnits, WriteUnits: was.WriteUnits, Warm: was.Warm, Class: was.Class, LastIndex: was.LastIndex,
+		Restored: &tableRestore{Backup: b.arn(call), Source: call.ARN(serviceName, "table/"+was.Name), At: b.Created, Going: true},
+	}
+	for _, x := range was.Indexes {
+		c := *x
+		// The items go into the index as they come.
+		c.Filling = false
+		t.Indexes = append(t.Indexes, &c)
+	}
+	mode := in.BillingModeOverride
+	switch {
+	case mode == nil && in.ProvisionedThroughputOverride == nil:
+		return t, t.derive()
+	case mode == nil && was.OnDemand:
+		mode = wire.Ptr(payPerRequest)
+	}
+	if err := checkBilling(mode, in.ProvisionedThroughputOverride); err != nil {
+		return nil, err
+	}
+	t.setBilling(call, mode, in.ProvisionedThroughputOverride)
+	for i, x := range t.Indexes {
+		switch {
+		case x.Local:
+		case t.OnDemand:
+			t.Indexes[i].ReadUnits, t.Indexes[i].WriteUnits = 0, 0
+		case x.ReadUnits == 0:
+			return nil, invalid("ProvisionedThroughput must be specified for index: %s", x.Name)
+		}
+	}
+	return t, t.derive()
+}
