@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,8 +27,8 @@ type backup struct {
 	Bytes int64  `json:"bytes"`
 	// Copied is whether all items are in the backup.
 	Copied bool `json:"copied,omitempty"`
-	// Restoring are the names of the tables that are being filled from the backup.
-	Restoring []string `json:"restoring,omitempty"`
+	// Restoring is the name of the table that is being filled from the backup; of one backup there is one at a time, as on AWS.
+	Restoring string `json:"restoring,omitempty"`
 }
 
 // backupsKey is the prefix of all backups, which are in the order of their creation.
@@ -44,6 +45,9 @@ func absentPrefix(id [16]byte) kv.Key { return kv.Key{'D'}.Raw(id[:]...) }
 func (b *backup) arn(call *cloud.Call) string {
 	return call.ARN(serviceName, "table/"+b.Table.Name+"/backup/"+b.ID)
 }
+
+// maxCopying bounds how many backups of a table are made at a time: each makes the table's writes a little slower.
+const maxCopying = 20
 
 // newBackupID returns an identifier in the form of AWS's: the time, so that they sort by it, and eight random digits.
 func newBackupID(now time.Time) string {
@@ -95,16 +99,18 @@ func errNoBackup(arn string) error {
 	return api.NewBackupNotFoundException("Backup not found: %s", arn)
 }
 
-// backupName takes the ARN of a backup apart. Backups of other accounts and regions are not found.
+// backupName takes the ARN of a backup apart. As on AWS the region in it does not matter: backups are those of the region that is asked.
 func (s *Service) backupName(ctx context.Context, given string) (id, table string, err error) {
 	arn, err := cloud.ParseARN(given)
 	name, isTable := strings.CutPrefix(arn.Resource, "table/")
 	table, id, isBackup := strings.Cut(name, "/backup/")
-	if err != nil || arn.Service != serviceName || !isTable || !isBackup || checkTableName(table) != nil || id == "" {
-		return "", "", validation("Invalid BackupArn: %s", given)
-	}
-	if call := cloud.CallOf(ctx); s.deps.Account(ctx, arn.Account, given) != call.Account || arn.Region != call.Region {
-		return "", "", errNoBackup(given)
+	switch {
+	case err != nil || !isTable || !isBackup || checkTableName(table) != nil || id == "":
+		return "", "", validation("Invalid Backup ARN")
+	case arn.Service != serviceName:
+		return "", "", validation("Invalid Request: BackupArn is not valid")
+	case s.deps.Account(ctx, arn.Account, given) != cloud.CallOf(ctx).Account:
+		return "", "", cloud.Errorf("AccessDeniedException", "Access is denied")
 	}
 	return id, table, nil
 }
@@ -120,28 +126,28 @@ func (s *Service) CreateBackup(ctx context.Context, in *api.CreateBackupInput) (
 	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		t, err := s.getTable(tx, name)
 		switch {
-		case errors.Is(err, kv.ErrNotFound):
+		case errors.Is(err, kv.ErrNotFound), err == nil && t.restoring():
 			return errNoTable(name)
 		case err != nil:
 			return err
-		case t.restoring():
-			return api.NewTableInUseException("Table is being created: %s", name)
-		case t.Copying != "":
-			return api.NewBackupInUseException("Backup is being created for the table: %s", name)
+		case len(t.Copying) >= maxCopying:
+			return api.NewLimitExceededException("Too many backups of the table %s are being made: there are at most %d at a time", name, maxCopying)
 		}
 		// The counters are about right, which is what AWS promises of them; read exactly they would conflict with every write.
 		n, err := t.totals(tx.Loose())
 		if err != nil {
 			return err
 		}
+		was := *t
+		was.Copying = nil
 		b := &backup{ID: newBackupID(call.Now), UUID: cloud.NewRequestID(), Name: in.BackupName, Created: call.Now.UTC().Truncate(time.Millisecond),
-			Table: t, Items: n.items, Bytes: n.bytes}
+			Table: &was, Items: n.items, Bytes: n.bytes}
 		if err := putBackup(tx, b); err != nil {
 			return err
 		}
 		// Whoever writes an item reads the table: from this commit on they keep what they change.
 		changed := *t
-		changed.Copying = b.UUID
+		changed.Copying = append(slices.Clone(t.Copying), b.UUID)
 		if err := putTable(tx, &changed); err != nil {
 			return err
 		}
@@ -178,8 +184,11 @@ func (s *Service) DeleteBackup(ctx context.Context, in *api.DeleteBackupInput) (
 		if err != nil {
 			return err
 		}
-		if !b.Copied || len(b.Restoring) > 0 {
-			return api.NewBackupInUseException("Backup is in use: %s", in.BackupArn)
+		switch {
+		case !b.Copied:
+			return api.NewBackupInUseException("Backup is being created: %s", in.BackupArn)
+		case b.Restoring != "":
+			return api.NewBackupInUseException("Backup is being used to restore table: %s", in.BackupArn)
 		}
 		id, err := uuidBytes(b.UUID)
 		if err != nil {
@@ -220,7 +229,13 @@ func (s *Service) ListBackups(ctx context.Context, in *api.ListBackupsInput) (*a
 		if err != nil {
 			return nil, err
 		}
+		if arn, err := cloud.ParseARN(*in.ExclusiveStartBackupArn); err != nil || arn.Region != cloud.CallOf(ctx).Region {
+			return nil, validation("Invalid Request: The supplied ExclusiveStartBackupArn does not match the region")
+		}
 		rng.Start = after(backupKey(id))
+	}
+	if from, to := in.TimeRangeLowerBound, in.TimeRangeUpperBound; from != nil && to != nil && from.After(*to) {
+		return nil, invalid("Time range lower bound must be less than or equal to upper bound")
 	}
 	out := &api.ListBackupsOutput{BackupSummaries: []api.BackupSummary{}}
 	if kind := wire.Value(in.BackupType); kind != "" && kind != "USER" && kind != "ALL" {

@@ -99,9 +99,12 @@ func TestBackupIsOfItsMoment(t *testing.T) {
 	remove("gone")
 	set("gone", "8")
 	remove("gone")
-	if _, err := c.CreateBackup(e.Context(), &api.CreateBackupInput{TableName: "aaa", BackupName: "second"}); cloud.Code(err) != "BackupInUseException" {
-		t.Error(err)
-	}
+	wantSecond := contents(t, e, c, "aaa")
+	second := backUp(t, later(e, time.Hour), c)
+	set("1", "9")
+	remove("5")
+	set("new", "9")
+	set("new2", "9")
 	if _, err := c.DeleteTable(e.Context(), &api.DeleteTableInput{TableName: "aaa"}); cloud.Code(err) != "ResourceInUseException" {
 		t.Error(err)
 	}
@@ -116,8 +119,15 @@ func TestBackupIsOfItsMoment(t *testing.T) {
 	if got := contents(t, e, c, "bbb"); !maps.Equal(got, want) {
 		t.Errorf("the restored table has %d items, there were %d", len(got), len(want))
 	}
-	if got := contents(t, e, c, "aaa"); got["1"] != "3" || got["2"] != "" || got["3"] != "4" || got["new"] != "6" || got["gone"] != "" || len(got) != 1500 {
+	if got := contents(t, e, c, "aaa"); got["1"] != "9" || got["2"] != "" || got["3"] != "4" || got["new"] != "9" || got["gone"] != "" || len(got) != 1500 {
 		t.Errorf("the table itself has %d items", len(got))
+	}
+	if _, err := c.DeleteTable(e.Context(), &api.DeleteTableInput{TableName: "bbb"}); err != nil {
+		t.Fatal(err)
+	}
+	restore(t, e, c, second)
+	if got := contents(t, e, c, "bbb"); !maps.Equal(got, wantSecond) {
+		t.Errorf("the table restored from the second backup has %d items, there were %d", len(got), len(wantSecond))
 	}
 }
 
@@ -181,13 +191,14 @@ func TestRestoringTable(t *testing.T) {
 	_, ttl := c.UpdateTimeToLive(e.Context(), &api.UpdateTimeToLiveInput{TableName: "bbb",
 		TimeToLiveSpecification: &api.TimeToLiveSpecification{AttributeName: "end", Enabled: true}})
 	_, again := c.CreateBackup(e.Context(), &api.CreateBackupInput{TableName: "bbb", BackupName: "again"})
+	_, twice := c.RestoreTableFromBackup(e.Context(), &api.RestoreTableFromBackupInput{TargetTableName: "ccc", BackupArn: arn})
 	_, drop := c.DeleteBackup(e.Context(), &api.DeleteBackupInput{BackupArn: arn})
 	for i, c := range []struct {
 		err  error
 		want string
 	}{
 		{scan, "ResourceNotFoundException"}, {write, "ResourceNotFoundException"}, {update, "ResourceInUseException"},
-		{remove, "ResourceInUseException"}, {ttl, "ResourceInUseException"}, {again, "TableInUseException"}, {drop, "BackupInUseException"},
+		{remove, "ResourceInUseException"}, {ttl, "ResourceInUseException"}, {again, "TableNotFoundException"}, {twice, "BackupInUseException"}, {drop, "BackupInUseException"},
 	} {
 		if cloud.Code(c.err) != c.want {
 			t.Errorf("%d: %v, want %s", i, c.err, c.want)

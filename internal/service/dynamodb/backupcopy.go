@@ -46,20 +46,25 @@ func (s *Service) startCopy(ctx context.Context, handler string, j *copyJob) err
 		Account: call.Account, Region: call.Region, Due: call.Now, Body: body})
 }
 
-// preserve keeps an item as it was when the backup that is being made began, if this write is the first to change it since.
+// preserve keeps an item as it was when the backups that are being made began, if this write is the first to change it since.
 func (t *table) preserve(tx kv.Tx, c *change) error {
-	if t.Copying == "" {
-		return nil
+	for _, id := range t.copyingIDs {
+		place := c.key[1+len(t.id):]
+		kept, absent := keptPrefix(id).Raw(place...), absentPrefix(id).Raw(place...)
+		known, err := there(tx, kept, absent)
+		switch {
+		case known:
+		case err != nil:
+		case c.oldStored == nil:
+			err = tx.Put(absent, nil)
+		default:
+			err = tx.Put(kept, c.oldStored)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	place := c.key[1+len(t.id):]
-	kept, absent := keptPrefix(t.copyingID).Raw(place...), absentPrefix(t.copyingID).Raw(place...)
-	if known, err := there(tx, kept, absent); known || err != nil {
-		return err
-	}
-	if c.oldStored == nil {
-		return tx.Put(absent, nil)
-	}
-	return tx.Put(kept, c.oldStored)
+	return nil
 }
 
 // there reports whether one of the keys has a value.
@@ -101,10 +106,14 @@ func (s *Service) copyItems(ctx context.Context, tm timer.Timer) error {
 	return s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		j := j
 		t, b, err := s.copying(tx, &j)
-		if err != nil || b == nil || t.Copying != b.UUID {
+		if err != nil || b == nil || b.Copied {
 			return err
 		}
-		more, err := t.copyPiece(ctx, tx, &j)
+		id, err := uuidBytes(b.UUID)
+		if err != nil {
+			return err
+		}
+		more, err := t.copyPiece(ctx, tx, id, &j)
 		if err != nil {
 			return err
 		}
@@ -116,17 +125,17 @@ func (s *Service) copyItems(ctx context.Context, tm timer.Timer) error {
 			return err
 		}
 		changed := *t
-		changed.Copying = ""
+		changed.Copying = slices.DeleteFunc(slices.Clone(t.Copying), func(other string) bool { return other == b.UUID })
 		if err := putTable(tx, &changed); err != nil {
 			return err
 		}
-		return tx.DeleteRange(kv.PrefixRange(absentPrefix(t.copyingID)))
+		return tx.DeleteRange(kv.PrefixRange(absentPrefix(id)))
 	})
 }
 
 // copyPiece copies items after j.After, which it moves, and reports whether there may be more. Items that were written since the backup began are in it as
 // they were, or known not to have been there.
-func (t *table) copyPiece(ctx context.Context, tx kv.Tx, j *copyJob) (more bool, err error) {
+func (t *table) copyPiece(ctx context.Context, tx kv.Tx, id [16]byte, j *copyJob) (more bool, err error) {
 	rng := t.items()
 	if j.After != nil {
 		rng.Start = after(j.After)
@@ -141,8 +150,8 @@ func (t *table) copyPiece(ctx context.Context, tx kv.Tx, j *copyJob) (more bool,
 		}
 		items, size, j.After = items+1, size+len(e.Value), bytes.Clone(e.Key)
 		place := j.After[1+len(t.id):]
-		kept := keptPrefix(t.copyingID).Raw(place...)
-		known, err := there(tx, kept, absentPrefix(t.copyingID).Raw(place...))
+		kept := keptPrefix(id).Raw(place...)
+		known, err := there(tx, kept, absentPrefix(id).Raw(place...))
 		if err != nil {
 			return false, err
 		}
@@ -177,7 +186,7 @@ func (s *Service) restoreItems(ctx context.Context, tm timer.Timer) error {
 		if more {
 			return s.startCopy(ctx, restoreHandler, &j)
 		}
-		b.Restoring = slices.DeleteFunc(b.Restoring, func(name string) bool { return name == t.Name })
+		b.Restoring = ""
 		if err := putBackup(tx, b); err != nil {
 			return err
 		}

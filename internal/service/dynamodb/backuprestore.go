@@ -33,7 +33,7 @@ func (t *table) checkMade() error {
 
 // checkIdle refuses what cannot be done to a table while its items are being copied, into a backup or out of one.
 func (t *table) checkIdle() error {
-	if t.Copying != "" {
+	if len(t.Copying) > 0 {
 		return api.NewResourceInUseException("Attempt to change a resource which is still in use: Table is being backed up: %s", t.Name)
 	}
 	return t.checkMade()
@@ -71,8 +71,11 @@ func (s *Service) RestoreTableFromBackup(ctx context.Context, in *api.RestoreTab
 		if err != nil {
 			return err
 		}
-		if !b.Copied {
+		switch {
+		case !b.Copied:
 			return api.NewBackupInUseException("Backup is being created: %s", in.BackupArn)
+		case b.Restoring != "":
+			return api.NewBackupInUseException("Backup is being used to restore another table: %s", in.BackupArn)
 		}
 		_, err = tx.Get(tableKey(in.TargetTableName))
 		if err == nil {
@@ -85,7 +88,7 @@ func (s *Service) RestoreTableFromBackup(ctx context.Context, in *api.RestoreTab
 		if err != nil {
 			return err
 		}
-		b.Restoring = append(b.Restoring, t.Name)
+		b.Restoring = t.Name
 		if err := putBackup(tx, b); err != nil {
 			return err
 		}
@@ -119,25 +122,36 @@ func (b *backup) restored(call *cloud.Call, in *api.RestoreTableFromBackupInput)
 		c.Filling = false
 		t.Indexes = append(t.Indexes, &c)
 	}
-	mode := in.BillingModeOverride
-	switch {
-	case mode == nil && in.ProvisionedThroughputOverride == nil:
-		return t, t.derive()
-	case mode == nil && was.OnDemand:
-		mode = wire.Ptr(payPerRequest)
-	}
-	if err := checkBilling(mode, in.ProvisionedThroughputOverride); err != nil {
+	if err := t.overrideBilling(call, in.BillingModeOverride, in.ProvisionedThroughputOverride); err != nil {
 		return nil, err
 	}
-	t.setBilling(call, mode, in.ProvisionedThroughputOverride)
-	for i, x := range t.Indexes {
+	return t, t.derive()
+}
+
+// overrideBilling gives a table that is being restored another billing mode or throughput than its backup has.
+func (t *table) overrideBilling(call *cloud.Call, mode *string, units *api.ProvisionedThroughput) error {
+	switch {
+	case mode == nil && units == nil:
+		return nil
+	case mode == nil && t.OnDemand:
+		return validation("Invalid Request: Cannot override ProvisionedThroughput unless BillingMode is PROVISIONED")
+	case wire.Value(mode) == payPerRequest && units != nil:
+		return validation("Invalid Request: Cannot override ProvisionedThroughput if BillingMode is overridden to PAY_PER_REQUEST")
+	case wire.Value(mode) == "PROVISIONED" && units == nil:
+		return validation("Invalid Request: Must override ProvisionedThroughput if BillingMode is overridden to PROVISIONED")
+	}
+	if err := checkBilling(mode, units); err != nil {
+		return err
+	}
+	t.setBilling(call, mode, units)
+	for _, x := range t.Indexes {
 		switch {
 		case x.Local:
 		case t.OnDemand:
-			t.Indexes[i].ReadUnits, t.Indexes[i].WriteUnits = 0, 0
+			x.ReadUnits, x.WriteUnits = 0, 0
 		case x.ReadUnits == 0:
-			return nil, invalid("ProvisionedThroughput must be specified for index: %s", x.Name)
+			return validation("Invalid Request: Must specify provisioned throughput for index %s", x.Name)
 		}
 	}
-	return t, t.derive()
+	return nil
 }

@@ -143,7 +143,7 @@ func refuseCreate(in *api.CreateTableInput) error {
 	); err != nil {
 		return err
 	}
-	if err := checkStreamSpec(in.StreamSpecification); err != nil {
+	if err := checkNewStream(in.StreamSpecification); err != nil {
 		return err
 	}
 	// Encryption with a key that AWS owns is what a table has without a specification.
@@ -213,9 +213,9 @@ func checkTags(tags []api.Tag) error {
 		case t.Key == "":
 			return validation("The Tag Key provided is invalid, Key: ")
 		case strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
-			return validation("The Tag Key provided is invalid, Key: %s", t.Key)
+			return validation("Tag Key cannot be prefixed with aws:, Key: %s", t.Key)
 		case seen[t.Key]:
-			return validation("Duplicate Tag Key provided: %s", t.Key)
+			return validation("Duplicate Tag Keys provided as input: Duplicate Tag Key found %s", t.Key)
 		}
 		seen[t.Key] = true
 	}

@@ -106,15 +106,36 @@ func putStreamDef(tx kv.Tx, d *streamDef) error {
 	return tx.Put(streamDefKey(d.Table, d.Label), stored)
 }
 
-// checkStreamSpec checks a StreamSpecification by itself.
-func checkStreamSpec(spec *api.StreamSpecification) error {
+// checkNewStream checks the StreamSpecification of a table that is being made.
+func checkNewStream(spec *api.StreamSpecification) error {
 	switch {
 	case spec == nil:
-		return nil
-	case !spec.StreamEnabled && spec.StreamViewType != nil:
-		return invalid("StreamViewType can only be specified when StreamEnabled is true")
 	case spec.StreamEnabled && spec.StreamViewType == nil:
-		return invalid("StreamViewType must be specified when StreamEnabled is true")
+		return invalid("Table is being created with a stream enabled, UpdateViewType is required")
+	case !spec.StreamEnabled && spec.StreamViewType != nil:
+		return invalid("Table is being created with a stream disabled, UpdateViewType should not be specified")
+	}
+	return nil
+}
+
+// checkStreamUpdate checks the StreamSpecification of UpdateTable, which does not go with every other change.
+func checkStreamUpdate(in *api.UpdateTableInput) error {
+	spec := in.StreamSpecification
+	if spec == nil {
+		return nil
+	}
+	for _, g := range in.GlobalSecondaryIndexUpdates {
+		if g.Create != nil || g.Delete != nil {
+			return invalid("You cannot create or delete index while changing stream status")
+		}
+	}
+	switch {
+	case in.ProvisionedThroughput != nil || wire.Value(in.BillingMode) == "PROVISIONED":
+		return invalid("You cannot modify stream status while updating table IOPS")
+	case spec.StreamEnabled && spec.StreamViewType == nil:
+		return invalid("If stream is being enabled then UpdateViewType is required")
+	case !spec.StreamEnabled && spec.StreamViewType != nil:
+		return invalid("If stream is being disabled, then UpdateViewType must not be specified")
 	}
 	return nil
 }

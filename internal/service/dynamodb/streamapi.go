@@ -216,7 +216,7 @@ func (a *Streams) GetRecords(ctx context.Context, in *streams.GetRecordsInput) (
 	}
 	call := cloud.CallOf(ctx)
 	if call.Now.Sub(it.issued) > iteratorLife {
-		return nil, streams.NewExpiredIteratorException("Shard iterator has expired: it counts for %d minutes", iteratorLife/time.Minute)
+		return nil, streams.NewExpiredIteratorException("Shard iterator has expired")
 	}
 	out := &streams.GetRecordsOutput{Records: []streams.Record{}}
 	err = a.s.space(ctx).View(ctx, func(ctx context.Context, r kv.Reader) error {

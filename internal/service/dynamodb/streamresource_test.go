@@ -34,7 +34,7 @@ func TestTableResourceWithStream(t *testing.T) {
 		"does not implement the parameter PointInTimeRecoverySpecification.PointInTimeRecoveryEnabled": with(
 			"PointInTimeRecoverySpecification", map[string]any{"PointInTimeRecoveryEnabled": "true"}),
 		"AttributeName property of TimeToLiveSpecification is required": with("TimeToLiveSpecification", map[string]any{"Enabled": "true"}),
-		"streamSpecification.streamViewType": with("StreamSpecification", map[string]any{"StreamViewType": "ALL"}),
+		"streamSpecification.streamViewType":                            with("StreamSpecification", map[string]any{"StreamViewType": "ALL"}),
 	} {
 		if err := create(p); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("want %q, got %v", says, err)

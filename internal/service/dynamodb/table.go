@@ -44,14 +44,14 @@ type table struct {
 	// Stream is the last stream that the table had, and TTL its time to live; nil for none.
 	Stream *tableStream `json:"stream,omitempty"`
 	TTL    *tableTTL    `json:"ttl,omitempty"`
-	// Copying is the UUID of the backup that is being made of the table, and Restored the backup that the table was made of.
-	Copying  string        `json:"copying,omitempty"`
+	// Copying are the UUIDs of the backups that are being made of the table, and Restored is the backup that the table was made of.
+	Copying  []string      `json:"copying,omitempty"`
 	Restored *tableRestore `json:"restored,omitempty"`
 
 	id              [16]byte
 	partition, sort keyPart
 	streamID        [16]byte
-	copyingID       [16]byte
+	copyingIDs      [][16]byte
 	clock           clock.Clock
 	// byName are the indexes in the order of their names.
 	byName []*index
@@ -81,10 +81,13 @@ func (t *table) derive() error {
 			return err
 		}
 	}
-	if t.Copying != "" {
-		if t.copyingID, err = uuidBytes(t.Copying); err != nil {
+	t.copyingIDs = nil
+	for _, text := range t.Copying {
+		id, err := uuidBytes(text)
+		if err != nil {
 			return err
 		}
+		t.copyingIDs = append(t.copyingIDs, id)
 	}
 	return t.deriveIndexes()
 }

@@ -124,21 +124,18 @@ func (s *Service) taggedTable(ctx context.Context, given, operation string) (str
 	}
 	arn, err := cloud.ParseARN(given)
 	name, isTable := strings.CutPrefix(arn.Resource, "table/")
-	if err != nil || arn.Service != serviceName || !isTable || checkTableName(name) != nil {
+	if err != nil || arn.Service != serviceName || arn.Region != call.Region || !isTable || checkTableName(name) != nil {
 		return "", validation("Invalid TableArn: Invalid ResourceArn provided as input %s", given)
 	}
 	if s.deps.Account(ctx, arn.Account, given) != call.Account {
 		return "", denied()
-	}
-	if arn.Region != call.Region {
-		return "", errTagged(kv.ErrNotFound, given)
 	}
 	return name, nil
 }
 
 func checkTagCount(tags []api.Tag) error {
 	if len(tags) > maxTags {
-		return invalid("Too many tags: a table has at most %d", maxTags)
+		return validation("Number of Tags exceed the current limit for the provided ResourceArn")
 	}
 	return nil
 }

@@ -83,7 +83,7 @@ func checkUpdate(in *api.UpdateTableInput) error {
 	case in.WarmThroughput != nil && parts > 1:
 		return invalid("WarmThroughput must be the only operation in the request")
 	}
-	if err := checkStreamSpec(in.StreamSpecification); err != nil {
+	if err := checkStreamUpdate(in); err != nil {
 		return err
 	}
 	return checkIndexUpdates(in.GlobalSecondaryIndexUpdates, iops)
