@@ -3,6 +3,7 @@ package dynamodb
 import (
 	"context"
 	"errors"
+	"reflect"
 	"time"
 
 	api "croft/internal/awsapi/dynamodb"
@@ -57,12 +58,7 @@ func (s *Service) RestoreTableFromBackup(ctx context.Context, in *api.RestoreTab
 	if err := checkTableName(in.TargetTableName); err != nil {
 		return nil, err
 	}
-	if err := refuse("RestoreTableFromBackup",
-		param{"GlobalSecondaryIndexOverride", in.GlobalSecondaryIndexOverride != nil},
-		param{"LocalSecondaryIndexOverride", in.LocalSecondaryIndexOverride != nil},
-		param{"OnDemandThroughputOverride", in.OnDemandThroughputOverride != nil},
-		param{"SSESpecificationOverride", in.SSESpecificationOverride != nil},
-	); err != nil {
+	if err := refuseRestore(in); err != nil {
 		return nil, err
 	}
 	out := new(api.RestoreTableFromBackupOutput)
@@ -107,6 +103,52 @@ func (s *Service) RestoreTableFromBackup(ctx context.Context, in *api.RestoreTab
 	return out, nil
 }
 
+func refuseRestore(in *api.RestoreTableFromBackupInput) error {
+	for _, g := range in.GlobalSecondaryIndexOverride {
+		if err := refuse("RestoreTableFromBackup",
+			param{"GlobalSecondaryIndexOverride.OnDemandThroughput", g.OnDemandThroughput != nil}); err != nil {
+			return err
+		}
+		if wire.Value(in.BillingModeOverride) == payPerRequest && g.ProvisionedThroughput != nil {
+			return errRestoredUnits(g.IndexName)
+		}
+	}
+	// Encryption with a key that AWS owns is what a table has without a specification.
+	sse := in.SSESpecificationOverride
+	return refuse("RestoreTableFromBackup",
+		param{"OnDemandThroughputOverride", in.OnDemandThroughputOverride != nil},
+		param{"SSESpecificationOverride", sse != nil && (wire.Value(sse.Enabled) || sse.SSEType != nil || sse.KMSMasterKeyId != nil)})
+}
+
+// restoredIndexes returns the indexes of the table that is made of the backup: those of the backup, or those of them that the overrides name.
+func (b *backup) restoredIndexes(in *api.RestoreTableFromBackupInput) ([]*index, error) {
+	wanted := map[string]*index{}
+	for _, x := range newIndexes(&api.CreateTableInput{
+		LocalSecondaryIndexes: in.LocalSecondaryIndexOverride, GlobalSecondaryIndexes: in.GlobalSecondaryIndexOverride}) {
+		was := b.Table.index(x.Name)
+		if was == nil || was.Local != x.Local || !reflect.DeepEqual(was.KeySchema, x.KeySchema) || !reflect.DeepEqual(was.Projection, x.Projection) {
+			return nil, validation("Invalid Request: Index %s does not match a secondary index that existed in the source table and "+
+				"cannot be created during the restore operation", x.Name)
+		}
+		wanted[x.Name] = x
+	}
+	var out []*index
+	for _, was := range b.Table.Indexes {
+		x := *was
+		// The items go into the index as they come.
+		x.Filling = false
+		named := wanted[x.Name]
+		switch {
+		case named != nil && !x.Local:
+			x.ReadUnits, x.WriteUnits, x.Warm = named.ReadUnits, named.WriteUnits, named.Warm
+		case named == nil && x.Local && in.LocalSecondaryIndexOverride != nil, named == nil && !x.Local && in.GlobalSecondaryIndexOverride != nil:
+			continue
+		}
+		out = append(out, &x)
+	}
+	return out, nil
+}
+
 // restored returns the definition of the table that is made of the backup.
 func (b *backup) restored(call *cloud.Call, in *api.RestoreTableFromBackupInput) (*table, error) {
 	was := b.Table
@@ -116,12 +158,11 @@ func (b *backup) restored(call *cloud.Call, in *api.RestoreTableFromBackupInput)
 		ReadUnits: was.ReadUnits, WriteUnits: was.WriteUnits, Warm: was.Warm, Class: was.Class, LastIndex: was.LastIndex,
 		Restored: &tableRestore{Backup: b.arn(call), Source: call.ARN(serviceName, "table/"+was.Name), At: b.Created, Going: true},
 	}
-	for _, x := range was.Indexes {
-		c := *x
-		// The items go into the index as they come.
-		c.Filling = false
-		t.Indexes = append(t.Indexes, &c)
+	var err error
+	if t.Indexes, err = b.restoredIndexes(in); err != nil {
+		return nil, err
 	}
+	t.trimAttributes()
 	if err := t.overrideBilling(call, in.BillingModeOverride, in.ProvisionedThroughputOverride); err != nil {
 		return nil, err
 	}
@@ -132,7 +173,7 @@ func (b *backup) restored(call *cloud.Call, in *api.RestoreTableFromBackupInput)
 func (t *table) overrideBilling(call *cloud.Call, mode *string, units *api.ProvisionedThroughput) error {
 	switch {
 	case mode == nil && units == nil:
-		return nil
+		return t.checkRestoredUnits()
 	case mode == nil && t.OnDemand:
 		return validation("Invalid Request: Cannot override ProvisionedThroughput unless BillingMode is PROVISIONED")
 	case wire.Value(mode) == payPerRequest && units != nil:
@@ -143,13 +184,27 @@ func (t *table) overrideBilling(call *cloud.Call, mode *string, units *api.Provi
 	if err := checkBilling(mode, units); err != nil {
 		return err
 	}
+	if wire.Value(mode) == payPerRequest && !t.OnDemand {
+		for _, x := range t.Indexes {
+			x.ReadUnits, x.WriteUnits = 0, 0
+		}
+	}
 	t.setBilling(call, mode, units)
+	return t.checkRestoredUnits()
+}
+
+func errRestoredUnits(index string) error {
+	return validation("Invalid Request: Cannot override ProvisionedThroughput for index %s if BillingMode is overridden to PAY_PER_REQUEST", index)
+}
+
+// checkRestoredUnits checks that the indexes of a table that is being restored have the throughput that its billing mode asks for.
+func (t *table) checkRestoredUnits() error {
 	for _, x := range t.Indexes {
 		switch {
 		case x.Local:
-		case t.OnDemand:
-			x.ReadUnits, x.WriteUnits = 0, 0
-		case x.ReadUnits == 0:
+		case t.OnDemand && x.ReadUnits != 0:
+			return errRestoredUnits(x.Name)
+		case !t.OnDemand && x.ReadUnits == 0:
 			return validation("Invalid Request: Must specify provisioned throughput for index %s", x.Name)
 		}
 	}
