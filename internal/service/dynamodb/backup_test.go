@@ -190,6 +190,7 @@ func TestRestoringTable(t *testing.T) {
 	_, remove := c.DeleteTable(e.Context(), &api.DeleteTableInput{TableName: "bbb"})
 	_, ttl := c.UpdateTimeToLive(e.Context(), &api.UpdateTimeToLiveInput{TableName: "bbb",
 		TimeToLiveSpecification: &api.TimeToLiveSpecification{AttributeName: "end", Enabled: true}})
+	_, describe := c.DescribeTimeToLive(e.Context(), &api.DescribeTimeToLiveInput{TableName: "bbb"})
 	_, again := c.CreateBackup(e.Context(), &api.CreateBackupInput{TableName: "bbb", BackupName: "again"})
 	_, twice := c.RestoreTableFromBackup(e.Context(), &api.RestoreTableFromBackupInput{TargetTableName: "ccc", BackupArn: arn})
 	_, drop := c.DeleteBackup(e.Context(), &api.DeleteBackupInput{BackupArn: arn})
@@ -198,7 +199,7 @@ func TestRestoringTable(t *testing.T) {
 		want string
 	}{
 		{scan, "ResourceNotFoundException"}, {write, "ResourceNotFoundException"}, {update, "ResourceInUseException"},
-		{remove, "ResourceInUseException"}, {ttl, "ResourceInUseException"}, {again, "TableNotFoundException"}, {twice, "BackupInUseException"}, {drop, "BackupInUseException"},
+		{remove, "ResourceInUseException"}, {ttl, "ResourceInUseException"}, {describe, "ValidationException"}, {again, "TableNotFoundException"}, {twice, "BackupInUseException"}, {drop, "BackupInUseException"},
 	} {
 		if cloud.Code(c.err) != c.want {
 			t.Errorf("%d: %v, want %s", i, c.err, c.want)

@@ -9,6 +9,7 @@ import (
 
 	api "croft/internal/awsapi/dynamodb"
 	streams "croft/internal/awsapi/dynamodbstreams"
+	"croft/internal/cloud"
 	"croft/internal/service"
 	"croft/internal/service/dynamodb"
 	"croft/internal/service/servicetest"
@@ -201,6 +202,22 @@ func TestStreamPages(t *testing.T) {
 	first := page(it.ShardIterator)
 	if second := page(first.NextShardIterator); len(first.Records) != 3 || len(second.Records) != 1 {
 		t.Errorf("pages of %d and %d records", len(first.Records), len(second.Records))
+	}
+}
+
+// TestTrimmedIterator uses an iterator that is young enough, and whose records have gone meanwhile.
+func TestTrimmedIterator(t *testing.T) {
+	f := startStreamed(t, "KEYS_ONLY")
+	put(t, f.Env, f.items, map[string]api.AttributeValue{"p": text("old")})
+	f.Advance(23*time.Hour + 55*time.Minute)
+	it, err := f.streams.GetShardIterator(f.Context(), &streams.GetShardIteratorInput{StreamArn: f.arn, ShardId: f.shard, ShardIteratorType: "TRIM_HORIZON"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Advance(10 * time.Minute)
+	_, err = f.streams.GetRecords(f.Context(), &streams.GetRecordsInput{ShardIterator: *it.ShardIterator})
+	if cloud.Code(err) != "TrimmedDataAccessException" {
+		t.Error(err)
 	}
 }
 

@@ -238,15 +238,12 @@ func (a *Streams) GetRecords(ctx context.Context, in *streams.GetRecordsInput) (
 			}
 			out.Records = append(out.Records, *shown)
 		}
-		b, err := d.bounds(r)
-		if err != nil {
-			return err
-		}
-		if d.Closed.IsZero() || next.after < b.last {
+		ended, err := d.ended(r, next)
+		if err == nil && !ended {
 			it.place, it.issued = next, call.Now
 			out.NextShardIterator = wire.Ptr(it.String())
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, err

@@ -38,6 +38,15 @@ func (d *streamDef) bounds(r kv.Reader) (b shardBounds, err error) {
 	return b, nil
 }
 
+// ended reports whether nothing follows p, now or later.
+func (d *streamDef) ended(r kv.Reader, p position) (bool, error) {
+	if d.Closed.IsZero() {
+		return false, nil
+	}
+	b, err := d.bounds(r)
+	return p.after >= b.last, err
+}
+
 // errTrimmed is for a place in a shard whose next record is no longer there.
 func errTrimmed() error {
 	return cloud.Errorf("TrimmedDataAccessException", "The data you are trying to access has been trimmed")

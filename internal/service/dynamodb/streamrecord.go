@@ -135,7 +135,7 @@ func (t *table) record(tx kv.Tx, w *write, c *change) error {
 		r.kind = eventInsert
 	default:
 		r.kind = eventModify
-		same, err := sameItem(c.oldStored, c.newStored)
+		same, err := c.same()
 		if err != nil || same {
 			return err
 		}
@@ -157,20 +157,25 @@ func (t *table) record(tx kv.Tx, w *write, c *change) error {
 	return tx.Append(streamLogKey(t.streamID), r.encode())
 }
 
-// sameItem reports whether two stored items are equal. Sets have no order, but the stored form keeps that in which they came.
-func sameItem(a, b []byte) (bool, error) {
-	if bytes.Equal(a, b) || len(a) != len(b) {
-		return len(a) == len(b), nil
+// same reports whether the item is equal before and after, where it is there both times. Sets have no order, but the stored form keeps that in which they
+// came: only then is it not enough to compare bytes.
+func (c *change) same() (bool, error) {
+	if len(c.oldStored) != len(c.newStored) {
+		return false, nil
 	}
-	left, _, err := decodeItem(a)
+	if bytes.Equal(c.oldStored, c.newStored) {
+		return true, nil
+	}
+	// What is stored has its numbers in their canonical form.
+	old, _, err := decodeItem(c.oldStored)
 	if err != nil {
 		return false, err
 	}
-	right, _, err := decodeItem(b)
+	now, _, err := decodeItem(c.newStored)
 	if err != nil {
 		return false, err
 	}
-	return expression.Equal(&api.AttributeValue{M: left}, &api.AttributeValue{M: right}), nil
+	return expression.Equal(&api.AttributeValue{M: old}, &api.AttributeValue{M: now}), nil
 }
 
 // Sequence numbers are texts of 22 digits, whose order is that of the records: a 1, the number in the log, and a digit that is 0 for a record and

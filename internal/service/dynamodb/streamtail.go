@@ -121,11 +121,7 @@ func (t *tailStream) Read(ctx context.Context, shard, place string, max, maxByte
 			out.Records = append(out.Records, tail.Record{Sequence: sequenceNumber(rec.seq), At: rec.at, Event: event})
 		}
 		out.Next = sequenceAfter(next.after)
-		if d.Closed.IsZero() {
-			return nil
-		}
-		b, err := d.bounds(r)
-		out.End = next.after >= b.last
+		out.End, err = d.ended(r, next)
 		return err
 	})
 	return out, err

@@ -103,10 +103,14 @@ func (s *Service) DescribeTimeToLive(ctx context.Context, in *api.DescribeTimeTo
 	out := new(api.DescribeTimeToLiveOutput)
 	err = s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) error {
 		t, err := s.namedTable(r, name)
-		if err == nil {
-			out.TimeToLiveDescription = t.describeTTL()
+		if err != nil {
+			return err
 		}
-		return err
+		if t.restoring() {
+			return validation("Cannot describe time to live while table is in CREATING state: Current table state is CREATING")
+		}
+		out.TimeToLiveDescription = t.describeTTL()
+		return nil
 	})
 	if err != nil {
 		return nil, err

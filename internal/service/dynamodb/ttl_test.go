@@ -57,6 +57,8 @@ func TestTimeToLive(t *testing.T) {
 	put(t, f.Env, f.items, map[string]api.AttributeValue{"p": text("huge"), "end": number("1E+100")})
 	put(t, f.Env, f.items, map[string]api.AttributeValue{"p": text("negative"), "end": number("-1")})
 	put(t, f.Env, f.items, map[string]api.AttributeValue{"p": text("exponent"), "end": number("1.767E9")})
+	put(t, f.Env, f.items, map[string]api.AttributeValue{"p": text("round"), "end": number("17E8")})
+	put(t, f.Env, f.items, map[string]api.AttributeValue{"p": text("fraction"), "end": number("1767000000.75")})
 	f.putUntil(t, "later", 2*time.Hour)
 	if _, err := f.items.UpdateItem(f.Context(), &api.UpdateItemInput{TableName: "aaa", Key: map[string]api.AttributeValue{"p": text("moved")},
 		UpdateExpression: wire.Ptr("REMOVE #e"), ExpressionAttributeNames: map[string]string{"#e": "end"}}); err != nil {
@@ -85,7 +87,7 @@ func TestTimeToLive(t *testing.T) {
 		}
 	}
 	slices.Sort(removed)
-	if got := strings.Join(removed, ", "); got != "REMOVE exponent, REMOVE hour, REMOVE later, REMOVE older, REMOVE past" {
+	if got := strings.Join(removed, ", "); got != "REMOVE exponent, REMOVE fraction, REMOVE hour, REMOVE later, REMOVE older, REMOVE past, REMOVE round" {
 		t.Error(got)
 	}
 	d, err := f.items.DescribeTable(f.Context(), &api.DescribeTableInput{TableName: "aaa"})

@@ -53,7 +53,7 @@ func (t *table) expiry(item attributes) (at uint64, ok bool) {
 		return 0, false
 	}
 	d, err := decimal.Parse(*v.N)
-	if err != nil || d.Wide() {
+	if err != nil {
 		return 0, false
 	}
 	whole, _, _ := strings.Cut(string(d.Append(nil)), ".")
