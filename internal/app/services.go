@@ -27,10 +27,12 @@ func Services(d service.Deps, keys *identity.Keys, functions lambda.Engine, lift
 		t, ok := types[name]
 		return t, ok
 	}
+	tables := dynamodb.New(d)
 	list := []service.Descriptor{
 		apigatewayv2.New(d).Descriptor(),
 		cloudformation.New(d, lookup).Descriptor(),
-		dynamodb.New(d).Descriptor(),
+		tables.Descriptor(),
+		tables.Streams().Descriptor(),
 		iam.New(d).Descriptor(),
 		lambda.New(d, functions).Lift(lifted).Descriptor(),
 		logs.New(d).Descriptor(),

@@ -9,19 +9,30 @@ import "croft/internal/wire"
 type API interface {
 	BatchGetItem(context.Context, *BatchGetItemInput) (*BatchGetItemOutput, error)
 	BatchWriteItem(context.Context, *BatchWriteItemInput) (*BatchWriteItemOutput, error)
+	CreateBackup(context.Context, *CreateBackupInput) (*CreateBackupOutput, error)
 	CreateTable(context.Context, *CreateTableInput) (*CreateTableOutput, error)
+	DeleteBackup(context.Context, *DeleteBackupInput) (*DeleteBackupOutput, error)
 	DeleteItem(context.Context, *DeleteItemInput) (*DeleteItemOutput, error)
 	DeleteTable(context.Context, *DeleteTableInput) (*DeleteTableOutput, error)
+	DescribeBackup(context.Context, *DescribeBackupInput) (*DescribeBackupOutput, error)
+	DescribeContinuousBackups(context.Context, *DescribeContinuousBackupsInput) (*DescribeContinuousBackupsOutput, error)
 	DescribeTable(context.Context, *DescribeTableInput) (*DescribeTableOutput, error)
+	DescribeTimeToLive(context.Context, *DescribeTimeToLiveInput) (*DescribeTimeToLiveOutput, error)
 	GetItem(context.Context, *GetItemInput) (*GetItemOutput, error)
+	ListBackups(context.Context, *ListBackupsInput) (*ListBackupsOutput, error)
 	ListTables(context.Context, *ListTablesInput) (*ListTablesOutput, error)
+	ListTagsOfResource(context.Context, *ListTagsOfResourceInput) (*ListTagsOfResourceOutput, error)
 	PutItem(context.Context, *PutItemInput) (*PutItemOutput, error)
 	Query(context.Context, *QueryInput) (*QueryOutput, error)
+	RestoreTableFromBackup(context.Context, *RestoreTableFromBackupInput) (*RestoreTableFromBackupOutput, error)
 	Scan(context.Context, *ScanInput) (*ScanOutput, error)
+	TagResource(context.Context, *TagResourceInput) (*TagResourceOutput, error)
 	TransactGetItems(context.Context, *TransactGetItemsInput) (*TransactGetItemsOutput, error)
 	TransactWriteItems(context.Context, *TransactWriteItemsInput) (*TransactWriteItemsOutput, error)
+	UntagResource(context.Context, *UntagResourceInput) (*UntagResourceOutput, error)
 	UpdateItem(context.Context, *UpdateItemInput) (*UpdateItemOutput, error)
 	UpdateTable(context.Context, *UpdateTableInput) (*UpdateTableOutput, error)
+	UpdateTimeToLive(context.Context, *UpdateTimeToLiveInput) (*UpdateTimeToLiveOutput, error)
 }
 
 // Unimplemented answers every operation with an error that names it. Services embed it, so that an operation without a
@@ -40,9 +51,19 @@ func (Unimplemented) BatchWriteItem(context.Context, *BatchWriteItemInput) (*Bat
 	return nil, wire.NotImplemented("dynamodb", "BatchWriteItem")
 }
 
+// CreateBackup answers NotImplemented.
+func (Unimplemented) CreateBackup(context.Context, *CreateBackupInput) (*CreateBackupOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "CreateBackup")
+}
+
 // CreateTable answers NotImplemented.
 func (Unimplemented) CreateTable(context.Context, *CreateTableInput) (*CreateTableOutput, error) {
 	return nil, wire.NotImplemented("dynamodb", "CreateTable")
+}
+
+// DeleteBackup answers NotImplemented.
+func (Unimplemented) DeleteBackup(context.Context, *DeleteBackupInput) (*DeleteBackupOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "DeleteBackup")
 }
 
 // DeleteItem answers NotImplemented.
@@ -55,9 +76,24 @@ func (Unimplemented) DeleteTable(context.Context, *DeleteTableInput) (*DeleteTab
 	return nil, wire.NotImplemented("dynamodb", "DeleteTable")
 }
 
+// DescribeBackup answers NotImplemented.
+func (Unimplemented) DescribeBackup(context.Context, *DescribeBackupInput) (*DescribeBackupOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "DescribeBackup")
+}
+
+// DescribeContinuousBackups answers NotImplemented.
+func (Unimplemented) DescribeContinuousBackups(context.Context, *DescribeContinuousBackupsInput) (*DescribeContinuousBackupsOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "DescribeContinuousBackups")
+}
+
 // DescribeTable answers NotImplemented.
 func (Unimplemented) DescribeTable(context.Context, *DescribeTableInput) (*DescribeTableOutput, error) {
 	return nil, wire.NotImplemented("dynamodb", "DescribeTable")
+}
+
+// DescribeTimeToLive answers NotImplemented.
+func (Unimplemented) DescribeTimeToLive(context.Context, *DescribeTimeToLiveInput) (*DescribeTimeToLiveOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "DescribeTimeToLive")
 }
 
 // GetItem answers NotImplemented.
@@ -65,9 +101,19 @@ func (Unimplemented) GetItem(context.Context, *GetItemInput) (*GetItemOutput, er
 	return nil, wire.NotImplemented("dynamodb", "GetItem")
 }
 
+// ListBackups answers NotImplemented.
+func (Unimplemented) ListBackups(context.Context, *ListBackupsInput) (*ListBackupsOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "ListBackups")
+}
+
 // ListTables answers NotImplemented.
 func (Unimplemented) ListTables(context.Context, *ListTablesInput) (*ListTablesOutput, error) {
 	return nil, wire.NotImplemented("dynamodb", "ListTables")
+}
+
+// ListTagsOfResource answers NotImplemented.
+func (Unimplemented) ListTagsOfResource(context.Context, *ListTagsOfResourceInput) (*ListTagsOfResourceOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "ListTagsOfResource")
 }
 
 // PutItem answers NotImplemented.
@@ -80,9 +126,19 @@ func (Unimplemented) Query(context.Context, *QueryInput) (*QueryOutput, error) {
 	return nil, wire.NotImplemented("dynamodb", "Query")
 }
 
+// RestoreTableFromBackup answers NotImplemented.
+func (Unimplemented) RestoreTableFromBackup(context.Context, *RestoreTableFromBackupInput) (*RestoreTableFromBackupOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "RestoreTableFromBackup")
+}
+
 // Scan answers NotImplemented.
 func (Unimplemented) Scan(context.Context, *ScanInput) (*ScanOutput, error) {
 	return nil, wire.NotImplemented("dynamodb", "Scan")
+}
+
+// TagResource answers NotImplemented.
+func (Unimplemented) TagResource(context.Context, *TagResourceInput) (*TagResourceOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "TagResource")
 }
 
 // TransactGetItems answers NotImplemented.
@@ -95,6 +151,11 @@ func (Unimplemented) TransactWriteItems(context.Context, *TransactWriteItemsInpu
 	return nil, wire.NotImplemented("dynamodb", "TransactWriteItems")
 }
 
+// UntagResource answers NotImplemented.
+func (Unimplemented) UntagResource(context.Context, *UntagResourceInput) (*UntagResourceOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "UntagResource")
+}
+
 // UpdateItem answers NotImplemented.
 func (Unimplemented) UpdateItem(context.Context, *UpdateItemInput) (*UpdateItemOutput, error) {
 	return nil, wire.NotImplemented("dynamodb", "UpdateItem")
@@ -103,4 +164,9 @@ func (Unimplemented) UpdateItem(context.Context, *UpdateItemInput) (*UpdateItemO
 // UpdateTable answers NotImplemented.
 func (Unimplemented) UpdateTable(context.Context, *UpdateTableInput) (*UpdateTableOutput, error) {
 	return nil, wire.NotImplemented("dynamodb", "UpdateTable")
+}
+
+// UpdateTimeToLive answers NotImplemented.
+func (Unimplemented) UpdateTimeToLive(context.Context, *UpdateTimeToLiveInput) (*UpdateTimeToLiveOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "UpdateTimeToLive")
 }

@@ -21,9 +21,19 @@ func (c Client) BatchWriteItem(ctx context.Context, in *BatchWriteItemInput) (*B
 	return wire.Call[BatchWriteItemOutput](ctx, c.caller, &service, &opBatchWriteItem, in)
 }
 
+// CreateBackup calls the operation of that name.
+func (c Client) CreateBackup(ctx context.Context, in *CreateBackupInput) (*CreateBackupOutput, error) {
+	return wire.Call[CreateBackupOutput](ctx, c.caller, &service, &opCreateBackup, in)
+}
+
 // CreateTable calls the operation of that name.
 func (c Client) CreateTable(ctx context.Context, in *CreateTableInput) (*CreateTableOutput, error) {
 	return wire.Call[CreateTableOutput](ctx, c.caller, &service, &opCreateTable, in)
+}
+
+// DeleteBackup calls the operation of that name.
+func (c Client) DeleteBackup(ctx context.Context, in *DeleteBackupInput) (*DeleteBackupOutput, error) {
+	return wire.Call[DeleteBackupOutput](ctx, c.caller, &service, &opDeleteBackup, in)
 }
 
 // DeleteItem calls the operation of that name.
@@ -36,9 +46,24 @@ func (c Client) DeleteTable(ctx context.Context, in *DeleteTableInput) (*DeleteT
 	return wire.Call[DeleteTableOutput](ctx, c.caller, &service, &opDeleteTable, in)
 }
 
+// DescribeBackup calls the operation of that name.
+func (c Client) DescribeBackup(ctx context.Context, in *DescribeBackupInput) (*DescribeBackupOutput, error) {
+	return wire.Call[DescribeBackupOutput](ctx, c.caller, &service, &opDescribeBackup, in)
+}
+
+// DescribeContinuousBackups calls the operation of that name.
+func (c Client) DescribeContinuousBackups(ctx context.Context, in *DescribeContinuousBackupsInput) (*DescribeContinuousBackupsOutput, error) {
+	return wire.Call[DescribeContinuousBackupsOutput](ctx, c.caller, &service, &opDescribeContinuousBackups, in)
+}
+
 // DescribeTable calls the operation of that name.
 func (c Client) DescribeTable(ctx context.Context, in *DescribeTableInput) (*DescribeTableOutput, error) {
 	return wire.Call[DescribeTableOutput](ctx, c.caller, &service, &opDescribeTable, in)
+}
+
+// DescribeTimeToLive calls the operation of that name.
+func (c Client) DescribeTimeToLive(ctx context.Context, in *DescribeTimeToLiveInput) (*DescribeTimeToLiveOutput, error) {
+	return wire.Call[DescribeTimeToLiveOutput](ctx, c.caller, &service, &opDescribeTimeToLive, in)
 }
 
 // GetItem calls the operation of that name.
@@ -46,9 +71,19 @@ func (c Client) GetItem(ctx context.Context, in *GetItemInput) (*GetItemOutput, 
 	return wire.Call[GetItemOutput](ctx, c.caller, &service, &opGetItem, in)
 }
 
+// ListBackups calls the operation of that name.
+func (c Client) ListBackups(ctx context.Context, in *ListBackupsInput) (*ListBackupsOutput, error) {
+	return wire.Call[ListBackupsOutput](ctx, c.caller, &service, &opListBackups, in)
+}
+
 // ListTables calls the operation of that name.
 func (c Client) ListTables(ctx context.Context, in *ListTablesInput) (*ListTablesOutput, error) {
 	return wire.Call[ListTablesOutput](ctx, c.caller, &service, &opListTables, in)
+}
+
+// ListTagsOfResource calls the operation of that name.
+func (c Client) ListTagsOfResource(ctx context.Context, in *ListTagsOfResourceInput) (*ListTagsOfResourceOutput, error) {
+	return wire.Call[ListTagsOfResourceOutput](ctx, c.caller, &service, &opListTagsOfResource, in)
 }
 
 // PutItem calls the operation of that name.
@@ -61,9 +96,19 @@ func (c Client) Query(ctx context.Context, in *QueryInput) (*QueryOutput, error)
 	return wire.Call[QueryOutput](ctx, c.caller, &service, &opQuery, in)
 }
 
+// RestoreTableFromBackup calls the operation of that name.
+func (c Client) RestoreTableFromBackup(ctx context.Context, in *RestoreTableFromBackupInput) (*RestoreTableFromBackupOutput, error) {
+	return wire.Call[RestoreTableFromBackupOutput](ctx, c.caller, &service, &opRestoreTableFromBackup, in)
+}
+
 // Scan calls the operation of that name.
 func (c Client) Scan(ctx context.Context, in *ScanInput) (*ScanOutput, error) {
 	return wire.Call[ScanOutput](ctx, c.caller, &service, &opScan, in)
+}
+
+// TagResource calls the operation of that name.
+func (c Client) TagResource(ctx context.Context, in *TagResourceInput) (*TagResourceOutput, error) {
+	return wire.Call[TagResourceOutput](ctx, c.caller, &service, &opTagResource, in)
 }
 
 // TransactGetItems calls the operation of that name.
@@ -76,6 +121,11 @@ func (c Client) TransactWriteItems(ctx context.Context, in *TransactWriteItemsIn
 	return wire.Call[TransactWriteItemsOutput](ctx, c.caller, &service, &opTransactWriteItems, in)
 }
 
+// UntagResource calls the operation of that name.
+func (c Client) UntagResource(ctx context.Context, in *UntagResourceInput) (*UntagResourceOutput, error) {
+	return wire.Call[UntagResourceOutput](ctx, c.caller, &service, &opUntagResource, in)
+}
+
 // UpdateItem calls the operation of that name.
 func (c Client) UpdateItem(ctx context.Context, in *UpdateItemInput) (*UpdateItemOutput, error) {
 	return wire.Call[UpdateItemOutput](ctx, c.caller, &service, &opUpdateItem, in)
@@ -84,4 +134,9 @@ func (c Client) UpdateItem(ctx context.Context, in *UpdateItemInput) (*UpdateIte
 // UpdateTable calls the operation of that name.
 func (c Client) UpdateTable(ctx context.Context, in *UpdateTableInput) (*UpdateTableOutput, error) {
 	return wire.Call[UpdateTableOutput](ctx, c.caller, &service, &opUpdateTable, in)
+}
+
+// UpdateTimeToLive calls the operation of that name.
+func (c Client) UpdateTimeToLive(ctx context.Context, in *UpdateTimeToLiveInput) (*UpdateTimeToLiveOutput, error) {
+	return wire.Call[UpdateTimeToLiveOutput](ctx, c.caller, &service, &opUpdateTimeToLive, in)
 }

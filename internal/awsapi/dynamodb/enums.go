@@ -9,6 +9,28 @@ const (
 	AttributeActionDELETE = "DELETE"
 )
 
+// The values of BackupStatus.
+const (
+	BackupStatusCREATING  = "CREATING"
+	BackupStatusDELETED   = "DELETED"
+	BackupStatusAVAILABLE = "AVAILABLE"
+)
+
+// The values of BackupType.
+const (
+	BackupTypeUSER      = "USER"
+	BackupTypeSYSTEM    = "SYSTEM"
+	BackupTypeAWSBACKUP = "AWS_BACKUP"
+)
+
+// The values of BackupTypeFilter.
+const (
+	BackupTypeFilterUSER      = "USER"
+	BackupTypeFilterSYSTEM    = "SYSTEM"
+	BackupTypeFilterAWSBACKUP = "AWS_BACKUP"
+	BackupTypeFilterALL       = "ALL"
+)
+
 // The values of BillingMode.
 const (
 	BillingModePROVISIONED   = "PROVISIONED"
@@ -38,6 +60,12 @@ const (
 	ConditionalOperatorOR  = "OR"
 )
 
+// The values of ContinuousBackupsStatus.
+const (
+	ContinuousBackupsStatusENABLED  = "ENABLED"
+	ContinuousBackupsStatusDISABLED = "DISABLED"
+)
+
 // The values of GlobalTableSettingsReplicationMode.
 const (
 	GlobalTableSettingsReplicationModeENABLED              = "ENABLED"
@@ -63,6 +91,12 @@ const (
 const (
 	MultiRegionConsistencyEVENTUAL = "EVENTUAL"
 	MultiRegionConsistencySTRONG   = "STRONG"
+)
+
+// The values of PointInTimeRecoveryStatus.
+const (
+	PointInTimeRecoveryStatusENABLED  = "ENABLED"
+	PointInTimeRecoveryStatusDISABLED = "DISABLED"
 )
 
 // The values of ProjectionType.
@@ -168,6 +202,14 @@ const (
 	TableStatusARCHIVING                         = "ARCHIVING"
 	TableStatusARCHIVED                          = "ARCHIVED"
 	TableStatusREPLICATIONNOTAUTHORIZED          = "REPLICATION_NOT_AUTHORIZED"
+)
+
+// The values of TimeToLiveStatus.
+const (
+	TimeToLiveStatusENABLING  = "ENABLING"
+	TimeToLiveStatusDISABLING = "DISABLING"
+	TimeToLiveStatusENABLED   = "ENABLED"
+	TimeToLiveStatusDISABLED  = "DISABLED"
 )
 
 // The values of WitnessStatus.

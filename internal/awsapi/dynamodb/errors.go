@@ -5,11 +5,32 @@ package dynamodb
 import "croft/internal/cloud"
 import "croft/internal/wire"
 
+var errorBackupInUseException = wire.ErrorTrait{Code: "BackupInUseException", QueryCode: "", Status: 400}
+
+// NewBackupInUseException returns the error BackupInUseException, of HTTP status 400.
+func NewBackupInUseException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorBackupInUseException, format, args)
+}
+
+var errorBackupNotFoundException = wire.ErrorTrait{Code: "BackupNotFoundException", QueryCode: "", Status: 400}
+
+// NewBackupNotFoundException returns the error BackupNotFoundException, of HTTP status 400.
+func NewBackupNotFoundException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorBackupNotFoundException, format, args)
+}
+
 var errorConditionalCheckFailedException = wire.ErrorTrait{Code: "ConditionalCheckFailedException", QueryCode: "", Status: 400}
 
 // NewConditionalCheckFailedException returns the error ConditionalCheckFailedException, of HTTP status 400.
 func NewConditionalCheckFailedException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorConditionalCheckFailedException, format, args)
+}
+
+var errorContinuousBackupsUnavailableException = wire.ErrorTrait{Code: "ContinuousBackupsUnavailableException", QueryCode: "", Status: 400}
+
+// NewContinuousBackupsUnavailableException returns the error ContinuousBackupsUnavailableException, of HTTP status 400.
+func NewContinuousBackupsUnavailableException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorContinuousBackupsUnavailableException, format, args)
 }
 
 var errorIdempotentParameterMismatchException = wire.ErrorTrait{Code: "IdempotentParameterMismatchException", QueryCode: "", Status: 400}
@@ -73,6 +94,27 @@ var errorResourceNotFoundException = wire.ErrorTrait{Code: "ResourceNotFoundExce
 // NewResourceNotFoundException returns the error ResourceNotFoundException, of HTTP status 400.
 func NewResourceNotFoundException(format string, args ...any) *cloud.Error {
 	return wire.NewError(&errorResourceNotFoundException, format, args)
+}
+
+var errorTableAlreadyExistsException = wire.ErrorTrait{Code: "TableAlreadyExistsException", QueryCode: "", Status: 400}
+
+// NewTableAlreadyExistsException returns the error TableAlreadyExistsException, of HTTP status 400.
+func NewTableAlreadyExistsException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorTableAlreadyExistsException, format, args)
+}
+
+var errorTableInUseException = wire.ErrorTrait{Code: "TableInUseException", QueryCode: "", Status: 400}
+
+// NewTableInUseException returns the error TableInUseException, of HTTP status 400.
+func NewTableInUseException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorTableInUseException, format, args)
+}
+
+var errorTableNotFoundException = wire.ErrorTrait{Code: "TableNotFoundException", QueryCode: "", Status: 400}
+
+// NewTableNotFoundException returns the error TableNotFoundException, of HTTP status 400.
+func NewTableNotFoundException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorTableNotFoundException, format, args)
 }
 
 var errorThrottlingException = wire.ErrorTrait{Code: "ThrottlingException", QueryCode: "", Status: 400}

@@ -7,7 +7,7 @@ import "croft/internal/wire"
 
 var opBatchGetItem = wire.Operation{
 	Name: "BatchGetItem", Status: 200, Route: wire.Route{},
-	Input: 16, Output: 17, Schema: &schema,
+	Input: 29, Output: 30, Schema: &schema,
 	New: func() any { return new(BatchGetItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).BatchGetItem(ctx, in.(*BatchGetItemInput))
@@ -20,7 +20,7 @@ var opBatchGetItem = wire.Operation{
 
 var opBatchWriteItem = wire.Operation{
 	Name: "BatchWriteItem", Status: 200, Route: wire.Route{},
-	Input: 20, Output: 21, Schema: &schema,
+	Input: 33, Output: 34, Schema: &schema,
 	New: func() any { return new(BatchWriteItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).BatchWriteItem(ctx, in.(*BatchWriteItemInput))
@@ -31,9 +31,22 @@ var opBatchWriteItem = wire.Operation{
 	},
 }
 
+var opCreateBackup = wire.Operation{
+	Name: "CreateBackup", Status: 200, Route: wire.Route{},
+	Input: 60, Output: 61, Schema: &schema,
+	New: func() any { return new(CreateBackupInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).CreateBackup(ctx, in.(*CreateBackupInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opCreateTable = wire.Operation{
 	Name: "CreateTable", Status: 200, Route: wire.Route{},
-	Input: 47, Output: 48, Schema: &schema,
+	Input: 65, Output: 66, Schema: &schema,
 	New: func() any { return new(CreateTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateTable(ctx, in.(*CreateTableInput))
@@ -44,9 +57,22 @@ var opCreateTable = wire.Operation{
 	},
 }
 
+var opDeleteBackup = wire.Operation{
+	Name: "DeleteBackup", Status: 200, Route: wire.Route{},
+	Input: 69, Output: 70, Schema: &schema,
+	New: func() any { return new(DeleteBackupInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DeleteBackup(ctx, in.(*DeleteBackupInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opDeleteItem = wire.Operation{
 	Name: "DeleteItem", Status: 200, Route: wire.Route{},
-	Input: 53, Output: 54, Schema: &schema,
+	Input: 73, Output: 74, Schema: &schema,
 	New: func() any { return new(DeleteItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteItem(ctx, in.(*DeleteItemInput))
@@ -59,7 +85,7 @@ var opDeleteItem = wire.Operation{
 
 var opDeleteTable = wire.Operation{
 	Name: "DeleteTable", Status: 200, Route: wire.Route{},
-	Input: 57, Output: 58, Schema: &schema,
+	Input: 77, Output: 78, Schema: &schema,
 	New: func() any { return new(DeleteTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteTable(ctx, in.(*DeleteTableInput))
@@ -70,9 +96,35 @@ var opDeleteTable = wire.Operation{
 	},
 }
 
+var opDescribeBackup = wire.Operation{
+	Name: "DescribeBackup", Status: 200, Route: wire.Route{},
+	Input: 80, Output: 81, Schema: &schema,
+	New: func() any { return new(DescribeBackupInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DescribeBackup(ctx, in.(*DescribeBackupInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opDescribeContinuousBackups = wire.Operation{
+	Name: "DescribeContinuousBackups", Status: 200, Route: wire.Route{},
+	Input: 82, Output: 83, Schema: &schema,
+	New: func() any { return new(DescribeContinuousBackupsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DescribeContinuousBackups(ctx, in.(*DescribeContinuousBackupsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opDescribeTable = wire.Operation{
 	Name: "DescribeTable", Status: 200, Route: wire.Route{},
-	Input: 60, Output: 61, Schema: &schema,
+	Input: 84, Output: 85, Schema: &schema,
 	New: func() any { return new(DescribeTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeTable(ctx, in.(*DescribeTableInput))
@@ -83,9 +135,22 @@ var opDescribeTable = wire.Operation{
 	},
 }
 
+var opDescribeTimeToLive = wire.Operation{
+	Name: "DescribeTimeToLive", Status: 200, Route: wire.Route{},
+	Input: 86, Output: 87, Schema: &schema,
+	New: func() any { return new(DescribeTimeToLiveInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).DescribeTimeToLive(ctx, in.(*DescribeTimeToLiveInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetItem = wire.Operation{
 	Name: "GetItem", Status: 200, Route: wire.Route{},
-	Input: 71, Output: 72, Schema: &schema,
+	Input: 97, Output: 98, Schema: &schema,
 	New: func() any { return new(GetItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetItem(ctx, in.(*GetItemInput))
@@ -96,9 +161,22 @@ var opGetItem = wire.Operation{
 	},
 }
 
+var opListBackups = wire.Operation{
+	Name: "ListBackups", Status: 200, Route: wire.Route{},
+	Input: 142, Output: 143, Schema: &schema,
+	New: func() any { return new(ListBackupsInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListBackups(ctx, in.(*ListBackupsInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opListTables = wire.Operation{
 	Name: "ListTables", Status: 200, Route: wire.Route{},
-	Input: 113, Output: 115, Schema: &schema,
+	Input: 144, Output: 146, Schema: &schema,
 	New: func() any { return new(ListTablesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTables(ctx, in.(*ListTablesInput))
@@ -109,9 +187,22 @@ var opListTables = wire.Operation{
 	},
 }
 
+var opListTagsOfResource = wire.Operation{
+	Name: "ListTagsOfResource", Status: 200, Route: wire.Route{},
+	Input: 147, Output: 148, Schema: &schema,
+	New: func() any { return new(ListTagsOfResourceInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ListTagsOfResource(ctx, in.(*ListTagsOfResourceInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opPutItem = wire.Operation{
 	Name: "PutItem", Status: 200, Route: wire.Route{},
-	Input: 141, Output: 143, Schema: &schema,
+	Input: 179, Output: 181, Schema: &schema,
 	New: func() any { return new(PutItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutItem(ctx, in.(*PutItemInput))
@@ -124,7 +215,7 @@ var opPutItem = wire.Operation{
 
 var opQuery = wire.Operation{
 	Name: "Query", Status: 200, Route: wire.Route{},
-	Input: 145, Output: 146, Schema: &schema,
+	Input: 183, Output: 184, Schema: &schema,
 	New: func() any { return new(QueryInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Query(ctx, in.(*QueryInput))
@@ -135,9 +226,22 @@ var opQuery = wire.Operation{
 	},
 }
 
+var opRestoreTableFromBackup = wire.Operation{
+	Name: "RestoreTableFromBackup", Status: 200, Route: wire.Route{},
+	Input: 208, Output: 209, Schema: &schema,
+	New: func() any { return new(RestoreTableFromBackupInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).RestoreTableFromBackup(ctx, in.(*RestoreTableFromBackupInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opScan = wire.Operation{
 	Name: "Scan", Status: 200, Route: wire.Route{},
-	Input: 178, Output: 179, Schema: &schema,
+	Input: 220, Output: 221, Schema: &schema,
 	New: func() any { return new(ScanInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Scan(ctx, in.(*ScanInput))
@@ -148,9 +252,22 @@ var opScan = wire.Operation{
 	},
 }
 
+var opTagResource = wire.Operation{
+	Name: "TagResource", Status: 200, Route: wire.Route{},
+	Input: 252, Output: 0, Schema: &schema,
+	New: func() any { return new(TagResourceInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).TagResource(ctx, in.(*TagResourceInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opTransactGetItems = wire.Operation{
 	Name: "TransactGetItems", Status: 200, Route: wire.Route{},
-	Input: 209, Output: 210, Schema: &schema,
+	Input: 266, Output: 267, Schema: &schema,
 	New: func() any { return new(TransactGetItemsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TransactGetItems(ctx, in.(*TransactGetItemsInput))
@@ -163,7 +280,7 @@ var opTransactGetItems = wire.Operation{
 
 var opTransactWriteItems = wire.Operation{
 	Name: "TransactWriteItems", Status: 200, Route: wire.Route{},
-	Input: 213, Output: 214, Schema: &schema,
+	Input: 270, Output: 271, Schema: &schema,
 	New: func() any { return new(TransactWriteItemsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TransactWriteItems(ctx, in.(*TransactWriteItemsInput))
@@ -174,9 +291,22 @@ var opTransactWriteItems = wire.Operation{
 	},
 }
 
+var opUntagResource = wire.Operation{
+	Name: "UntagResource", Status: 200, Route: wire.Route{},
+	Input: 275, Output: 0, Schema: &schema,
+	New: func() any { return new(UntagResourceInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).UntagResource(ctx, in.(*UntagResourceInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opUpdateItem = wire.Operation{
 	Name: "UpdateItem", Status: 200, Route: wire.Route{},
-	Input: 221, Output: 222, Schema: &schema,
+	Input: 279, Output: 280, Schema: &schema,
 	New: func() any { return new(UpdateItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateItem(ctx, in.(*UpdateItemInput))
@@ -189,10 +319,23 @@ var opUpdateItem = wire.Operation{
 
 var opUpdateTable = wire.Operation{
 	Name: "UpdateTable", Status: 200, Route: wire.Route{},
-	Input: 224, Output: 225, Schema: &schema,
+	Input: 282, Output: 283, Schema: &schema,
 	New: func() any { return new(UpdateTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateTable(ctx, in.(*UpdateTableInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opUpdateTimeToLive = wire.Operation{
+	Name: "UpdateTimeToLive", Status: 200, Route: wire.Route{},
+	Input: 284, Output: 285, Schema: &schema,
+	New: func() any { return new(UpdateTimeToLiveInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).UpdateTimeToLive(ctx, in.(*UpdateTimeToLiveInput))
 		if err != nil {
 			return nil, err
 		}

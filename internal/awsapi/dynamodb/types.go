@@ -37,6 +37,38 @@ type AttributeValueUpdate struct {
 	Action *string
 }
 
+// BackupDescription is the model's BackupDescription.
+type BackupDescription struct {
+	BackupDetails             *BackupDetails
+	SourceTableDetails        *SourceTableDetails
+	SourceTableFeatureDetails *SourceTableFeatureDetails
+}
+
+// BackupDetails is the model's BackupDetails.
+type BackupDetails struct {
+	BackupArn              string
+	BackupName             string
+	BackupSizeBytes        *int64
+	BackupStatus           string
+	BackupType             string
+	BackupCreationDateTime time.Time
+	BackupExpiryDateTime   *time.Time
+}
+
+// BackupSummary is the model's BackupSummary.
+type BackupSummary struct {
+	TableName              *string
+	TableId                *string
+	TableArn               *string
+	BackupArn              *string
+	BackupName             *string
+	BackupCreationDateTime *time.Time
+	BackupExpiryDateTime   *time.Time
+	BackupStatus           *string
+	BackupType             *string
+	BackupSizeBytes        *int64
+}
+
 // BatchGetItemInput is the model's BatchGetItemInput.
 type BatchGetItemInput struct {
 	RequestItems           map[string]KeysAndAttributes // required
@@ -111,6 +143,23 @@ type ConsumedCapacity struct {
 	GlobalSecondaryIndexes map[string]Capacity
 }
 
+// ContinuousBackupsDescription is the model's ContinuousBackupsDescription.
+type ContinuousBackupsDescription struct {
+	ContinuousBackupsStatus        string
+	PointInTimeRecoveryDescription *PointInTimeRecoveryDescription
+}
+
+// CreateBackupInput is the model's CreateBackupInput.
+type CreateBackupInput struct {
+	TableName  string
+	BackupName string
+}
+
+// CreateBackupOutput is the model's CreateBackupOutput.
+type CreateBackupOutput struct {
+	BackupDetails *BackupDetails
+}
+
 // CreateGlobalSecondaryIndexAction is the model's CreateGlobalSecondaryIndexAction.
 type CreateGlobalSecondaryIndexAction struct {
 	IndexName             string
@@ -172,6 +221,16 @@ type Delete struct {
 	ReturnValuesOnConditionCheckFailure *string
 }
 
+// DeleteBackupInput is the model's DeleteBackupInput.
+type DeleteBackupInput struct {
+	BackupArn string
+}
+
+// DeleteBackupOutput is the model's DeleteBackupOutput.
+type DeleteBackupOutput struct {
+	BackupDescription *BackupDescription
+}
+
 // DeleteGlobalSecondaryIndexAction is the model's DeleteGlobalSecondaryIndexAction.
 type DeleteGlobalSecondaryIndexAction struct {
 	IndexName string
@@ -224,6 +283,26 @@ type DeleteTableOutput struct {
 	TableDescription *TableDescription
 }
 
+// DescribeBackupInput is the model's DescribeBackupInput.
+type DescribeBackupInput struct {
+	BackupArn string
+}
+
+// DescribeBackupOutput is the model's DescribeBackupOutput.
+type DescribeBackupOutput struct {
+	BackupDescription *BackupDescription
+}
+
+// DescribeContinuousBackupsInput is the model's DescribeContinuousBackupsInput.
+type DescribeContinuousBackupsInput struct {
+	TableName string
+}
+
+// DescribeContinuousBackupsOutput is the model's DescribeContinuousBackupsOutput.
+type DescribeContinuousBackupsOutput struct {
+	ContinuousBackupsDescription *ContinuousBackupsDescription
+}
+
 // DescribeTableInput is the model's DescribeTableInput.
 type DescribeTableInput struct {
 	TableName string
@@ -232,6 +311,16 @@ type DescribeTableInput struct {
 // DescribeTableOutput is the model's DescribeTableOutput.
 type DescribeTableOutput struct {
 	Table *TableDescription
+}
+
+// DescribeTimeToLiveInput is the model's DescribeTimeToLiveInput.
+type DescribeTimeToLiveInput struct {
+	TableName string
+}
+
+// DescribeTimeToLiveOutput is the model's DescribeTimeToLiveOutput.
+type DescribeTimeToLiveOutput struct {
+	TimeToLiveDescription *TimeToLiveDescription
 }
 
 // ExpectedAttributeValue is the model's ExpectedAttributeValue.
@@ -292,6 +381,15 @@ type GlobalSecondaryIndexDescription struct {
 	WarmThroughput        *GlobalSecondaryIndexWarmThroughputDescription
 }
 
+// GlobalSecondaryIndexInfo is the model's GlobalSecondaryIndexInfo.
+type GlobalSecondaryIndexInfo struct {
+	IndexName             *string
+	KeySchema             []KeySchemaElement
+	Projection            *Projection
+	ProvisionedThroughput *ProvisionedThroughput
+	OnDemandThroughput    *OnDemandThroughput
+}
+
 // GlobalSecondaryIndexUpdate is the model's GlobalSecondaryIndexUpdate.
 type GlobalSecondaryIndexUpdate struct {
 	Update *UpdateGlobalSecondaryIndexAction
@@ -344,6 +442,22 @@ type KeysAndAttributes struct {
 	ExpressionAttributeNames map[string]string
 }
 
+// ListBackupsInput is the model's ListBackupsInput.
+type ListBackupsInput struct {
+	TableName               *string
+	Limit                   *int32
+	TimeRangeLowerBound     *time.Time
+	TimeRangeUpperBound     *time.Time
+	ExclusiveStartBackupArn *string
+	BackupType              *string
+}
+
+// ListBackupsOutput is the model's ListBackupsOutput.
+type ListBackupsOutput struct {
+	BackupSummaries        []BackupSummary
+	LastEvaluatedBackupArn *string
+}
+
 // ListTablesInput is the model's ListTablesInput.
 type ListTablesInput struct {
 	ExclusiveStartTableName *string
@@ -354,6 +468,18 @@ type ListTablesInput struct {
 type ListTablesOutput struct {
 	TableNames             []string
 	LastEvaluatedTableName *string
+}
+
+// ListTagsOfResourceInput is the model's ListTagsOfResourceInput.
+type ListTagsOfResourceInput struct {
+	ResourceArn string
+	NextToken   *string
+}
+
+// ListTagsOfResourceOutput is the model's ListTagsOfResourceOutput.
+type ListTagsOfResourceOutput struct {
+	Tags      []Tag
+	NextToken *string
 }
 
 // LocalSecondaryIndex is the model's LocalSecondaryIndex.
@@ -373,6 +499,13 @@ type LocalSecondaryIndexDescription struct {
 	IndexArn       *string
 }
 
+// LocalSecondaryIndexInfo is the model's LocalSecondaryIndexInfo.
+type LocalSecondaryIndexInfo struct {
+	IndexName  *string
+	KeySchema  []KeySchemaElement
+	Projection *Projection
+}
+
 // OnDemandThroughput is the model's OnDemandThroughput.
 type OnDemandThroughput struct {
 	MaxReadRequestUnits  *int64
@@ -382,6 +515,14 @@ type OnDemandThroughput struct {
 // OnDemandThroughputOverride is the model's OnDemandThroughputOverride.
 type OnDemandThroughputOverride struct {
 	MaxReadRequestUnits *int64
+}
+
+// PointInTimeRecoveryDescription is the model's PointInTimeRecoveryDescription.
+type PointInTimeRecoveryDescription struct {
+	PointInTimeRecoveryStatus  *string
+	RecoveryPeriodInDays       *int32
+	EarliestRestorableDateTime *time.Time
+	LatestRestorableDateTime   *time.Time
 }
 
 // Projection is the model's Projection.
@@ -524,6 +665,23 @@ type RestoreSummary struct {
 	RestoreInProgress bool
 }
 
+// RestoreTableFromBackupInput is the model's RestoreTableFromBackupInput.
+type RestoreTableFromBackupInput struct {
+	TargetTableName               string
+	BackupArn                     string
+	BillingModeOverride           *string
+	GlobalSecondaryIndexOverride  []GlobalSecondaryIndex
+	LocalSecondaryIndexOverride   []LocalSecondaryIndex
+	ProvisionedThroughputOverride *ProvisionedThroughput
+	OnDemandThroughputOverride    *OnDemandThroughput
+	SSESpecificationOverride      *SSESpecification
+}
+
+// RestoreTableFromBackupOutput is the model's RestoreTableFromBackupOutput.
+type RestoreTableFromBackupOutput struct {
+	TableDescription *TableDescription
+}
+
 // SSEDescription is the model's SSEDescription.
 type SSEDescription struct {
 	Status                         *string
@@ -566,6 +724,29 @@ type ScanOutput struct {
 	ScannedCount     *int32
 	LastEvaluatedKey map[string]AttributeValue
 	ConsumedCapacity *ConsumedCapacity
+}
+
+// SourceTableDetails is the model's SourceTableDetails.
+type SourceTableDetails struct {
+	TableName             string
+	TableId               string
+	TableArn              *string
+	TableSizeBytes        *int64
+	KeySchema             []KeySchemaElement // required
+	TableCreationDateTime time.Time
+	ProvisionedThroughput *ProvisionedThroughput // required
+	OnDemandThroughput    *OnDemandThroughput
+	ItemCount             *int64
+	BillingMode           *string
+}
+
+// SourceTableFeatureDetails is the model's SourceTableFeatureDetails.
+type SourceTableFeatureDetails struct {
+	LocalSecondaryIndexes  []LocalSecondaryIndexInfo
+	GlobalSecondaryIndexes []GlobalSecondaryIndexInfo
+	StreamDescription      *StreamSpecification
+	TimeToLiveDescription  *TimeToLiveDescription
+	SSEDescription         *SSEDescription
 }
 
 // StreamSpecification is the model's StreamSpecification.
@@ -625,10 +806,28 @@ type Tag struct {
 	Value string
 }
 
+// TagResourceInput is the model's TagResourceInput.
+type TagResourceInput struct {
+	ResourceArn string
+	Tags        []Tag // required
+}
+
 // ThrottlingReason is the model's ThrottlingReason.
 type ThrottlingReason struct {
 	Reason   *string
 	Resource *string
+}
+
+// TimeToLiveDescription is the model's TimeToLiveDescription.
+type TimeToLiveDescription struct {
+	TimeToLiveStatus *string
+	AttributeName    *string
+}
+
+// TimeToLiveSpecification is the model's TimeToLiveSpecification.
+type TimeToLiveSpecification struct {
+	Enabled       bool
+	AttributeName string
 }
 
 // TransactGetItem is the model's TransactGetItem.
@@ -668,6 +867,12 @@ type TransactWriteItemsInput struct {
 type TransactWriteItemsOutput struct {
 	ConsumedCapacity      []ConsumedCapacity
 	ItemCollectionMetrics map[string][]ItemCollectionMetrics
+}
+
+// UntagResourceInput is the model's UntagResourceInput.
+type UntagResourceInput struct {
+	ResourceArn string
+	TagKeys     []string // required
 }
 
 // Update is the model's Update.
@@ -747,6 +952,17 @@ type UpdateTableOutput struct {
 	TableDescription *TableDescription
 }
 
+// UpdateTimeToLiveInput is the model's UpdateTimeToLiveInput.
+type UpdateTimeToLiveInput struct {
+	TableName               string
+	TimeToLiveSpecification *TimeToLiveSpecification // required
+}
+
+// UpdateTimeToLiveOutput is the model's UpdateTimeToLiveOutput.
+type UpdateTimeToLiveOutput struct {
+	TimeToLiveSpecification *TimeToLiveSpecification
+}
+
 // WarmThroughput is the model's WarmThroughput.
 type WarmThroughput struct {
 	ReadUnitsPerSecond  *int64
@@ -758,3 +974,9 @@ type WriteRequest struct {
 	PutRequest    *PutRequest
 	DeleteRequest *DeleteRequest
 }
+
+// TagResourceOutput is the output of TagResource.
+type TagResourceOutput struct{}
+
+// UntagResourceOutput is the output of UntagResource.
+type UntagResourceOutput struct{}

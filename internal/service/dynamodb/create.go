@@ -36,11 +36,16 @@ func (s *Service) CreateTable(ctx context.Context, in *api.CreateTableInput) (*a
 	if err := t.derive(); err != nil {
 		return nil, err
 	}
-	err = s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
+	made := *t
+	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		_, err := tx.Get(tableKey(name))
 		switch {
 		case errors.Is(err, kv.ErrNotFound):
-			return putTable(tx, t)
+			made = *t
+			if err := s.moveStream(ctx, tx, nil, &made); err != nil {
+				return err
+			}
+			return putTable(tx, &made)
 		case err != nil:
 			return err
 		}
@@ -49,7 +54,7 @@ func (s *Service) CreateTable(ctx context.Context, in *api.CreateTableInput) (*a
 	if err != nil {
 		return nil, err
 	}
-	d := t.describe(cloud.CallOf(ctx), statusCreating, totals{})
+	d := made.describe(cloud.CallOf(ctx), statusCreating, totals{})
 	if err := t.describeIndexes(nil, cloud.CallOf(ctx), d, statusCreating); err != nil {
 		return nil, err
 	}
@@ -71,6 +76,7 @@ func newTable(call *cloud.Call, name string, in *api.CreateTableInput) *table {
 		Warm: in.WarmThroughput, Class: wire.Value(in.TableClass), Protected: wire.Value(in.DeletionProtectionEnabled), Tags: in.Tags,
 	}
 	t.setBilling(call, in.BillingMode, in.ProvisionedThroughput)
+	t.wantStream(in.StreamSpecification)
 	for _, x := range newIndexes(in) {
 		t.addIndex(x)
 	}
@@ -107,8 +113,8 @@ func checkCreate(in *api.CreateTableInput) error {
 	if err := refuseCreate(in); err != nil {
 		return err
 	}
-	if len(in.Tags) > maxTags {
-		return invalid("Too many tags: a table has at most %d", maxTags)
+	if err := checkTagCount(in.Tags); err != nil {
+		return err
 	}
 	return checkTags(in.Tags)
 }
@@ -137,13 +143,8 @@ func refuseCreate(in *api.CreateTableInput) error {
 	); err != nil {
 		return err
 	}
-	if stream := in.StreamSpecification; stream != nil {
-		if !stream.StreamEnabled && stream.StreamViewType != nil {
-			return invalid("StreamViewType can only be specified when StreamEnabled is true")
-		}
-		if err := refuse("CreateTable", param{"StreamSpecification", stream.StreamEnabled}); err != nil {
-			return err
-		}
+	if err := checkNewStream(in.StreamSpecification); err != nil {
+		return err
 	}
 	// Encryption with a key that AWS owns is what a table has without a specification.
 	sse := in.SSESpecification
@@ -212,9 +213,9 @@ func checkTags(tags []api.Tag) error {
 		case t.Key == "":
 			return validation("The Tag Key provided is invalid, Key: ")
 		case strings.HasPrefix(strings.ToLower(t.Key), "aws:"):
-			return validation("The Tag Key provided is invalid, Key: %s", t.Key)
+			return validation("Tag Key cannot be prefixed with aws:, Key: %s", t.Key)
 		case seen[t.Key]:
-			return validation("Duplicate Tag Key provided: %s", t.Key)
+			return validation("Duplicate Tag Keys provided as input: Duplicate Tag Key found %s", t.Key)
 		}
 		seen[t.Key] = true
 	}

@@ -48,6 +48,7 @@ func (t *table) summary(call *cloud.Call, status string, n totals) *api.TableDes
 	if t.Class != "" {
 		d.TableClassSummary = &api.TableClassSummary{TableClass: wire.Ptr(t.Class)}
 	}
+	t.describeStream(call, d)
 	return d
 }
 
@@ -55,6 +56,7 @@ func (t *table) describe(call *cloud.Call, status string, n totals) *api.TableDe
 	d := t.summary(call, status, n)
 	d.AttributeDefinitions, d.KeySchema, d.CreationDateTime = t.Attributes, t.KeySchema, wire.Ptr(t.Created)
 	d.WarmThroughput = t.warm()
+	t.describeRestore(d)
 	return d
 }
 
@@ -105,9 +107,12 @@ func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*a
 		return nil, err
 	}
 	out := new(api.DeleteTableOutput)
-	err = s.space(ctx).Update(ctx, func(_ context.Context, tx kv.Tx) error {
+	err = s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		t, err := s.namedTable(tx, name)
 		if err != nil {
+			return err
+		}
+		if err := t.checkIdle(); err != nil {
 			return err
 		}
 		if t.Protected {
@@ -126,6 +131,12 @@ func (s *Service) DeleteTable(ctx context.Context, in *api.DeleteTableInput) (*a
 			}
 		}
 		if err := t.dropIndexes(tx); err != nil {
+			return err
+		}
+		if err := s.moveStream(ctx, tx, t, nil); err != nil {
+			return err
+		}
+		if err := s.moveTTL(ctx, tx, t, nil); err != nil {
 			return err
 		}
 		return tx.DeleteRange(t.items())

@@ -22,13 +22,14 @@ type Service struct {
 
 // New returns the service.
 func New(deps service.Deps) *Service {
-	return &Service{deps: deps}
+	return &Service{deps: deps, cache: tableCache{clock: deps.Clock}}
 }
 
 // Descriptor declares the service.
 func (s *Service) Descriptor() service.Descriptor {
 	return service.Descriptor{API: api.Service(), Impl: s, Resources: s.resources(),
-		Timers: map[string]timer.Handler{fillHandler: s.fill}}
+		Timers: map[string]timer.Handler{fillHandler: s.fill, trimHandler: s.trim,
+			expireHandler: s.expire, enterHandler: s.enterExpiries, copyHandler: s.copyItems, restoreHandler: s.restoreItems}}
 }
 
 func (s *Service) space(ctx context.Context) kv.Space { return s.deps.Space(ctx, serviceName) }

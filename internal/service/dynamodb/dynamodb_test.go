@@ -242,8 +242,8 @@ func TestTableResource(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	properties["PointInTimeRecoverySpecification"] = map[string]any{}
-	if err := rt.Check(properties); err == nil || !strings.Contains(err.Error(), "PointInTimeRecoverySpecification") {
+	properties["KinesisStreamSpecification"] = map[string]any{}
+	if err := rt.Check(properties); err == nil || !strings.Contains(err.Error(), "KinesisStreamSpecification") {
 		t.Errorf("what is not there is not refused by name: %v", err)
 	}
 }

@@ -146,8 +146,17 @@ type change struct {
 	oldSize, newSize     int
 }
 
-// follow makes what follows from the change of an item in the table's indexes and collections, and notes in out what there is to answer.
+// follow makes what follows from the change of an item in the table's stream, expiries, backup, indexes and collections, and notes in out what there is to answer.
 func (t *table) follow(tx kv.Tx, w *write, c *change, out *written) (err error) {
+	if err := t.record(tx, w, c); err != nil {
+		return err
+	}
+	if err := t.moveExpiry(tx, c); err != nil {
+		return err
+	}
+	if err := t.preserve(tx, c); err != nil {
+		return err
+	}
 	if len(t.Indexes) == 0 {
 		return nil
 	}

@@ -11,20 +11,23 @@ import (
 	"croft/internal/wire"
 )
 
-// tableResource are the properties of AWS::DynamoDB::Table. Streams and the like are not among them and are refused by name.
+// tableResource are the properties of AWS::DynamoDB::Table. What is not among them is refused by name.
 type tableResource struct {
-	TableName                 string                  `cfn:"TableName,replace"`
-	AttributeDefinitions      []attributeProperty     `cfn:"AttributeDefinitions"`
-	KeySchema                 []keyProperty           `cfn:"KeySchema,required,replace"`
-	LocalSecondaryIndexes     []localIndexProperty    `cfn:"LocalSecondaryIndexes,replace"`
-	GlobalSecondaryIndexes    []globalIndexProperty   `cfn:"GlobalSecondaryIndexes"`
-	BillingMode               *string                 `cfn:"BillingMode"`
-	ProvisionedThroughput     *throughputProperty     `cfn:"ProvisionedThroughput"`
-	WarmThroughput            *warmThroughputProperty `cfn:"WarmThroughput"`
-	TableClass                *string                 `cfn:"TableClass"`
-	DeletionProtectionEnabled *bool                   `cfn:"DeletionProtectionEnabled"`
-	SSESpecification          *sseProperty            `cfn:"SSESpecification"`
-	Tags                      []cfn.Tag               `cfn:"Tags"`
+	TableName                        string                  `cfn:"TableName,replace"`
+	AttributeDefinitions             []attributeProperty     `cfn:"AttributeDefinitions"`
+	KeySchema                        []keyProperty           `cfn:"KeySchema,required,replace"`
+	LocalSecondaryIndexes            []localIndexProperty    `cfn:"LocalSecondaryIndexes,replace"`
+	GlobalSecondaryIndexes           []globalIndexProperty   `cfn:"GlobalSecondaryIndexes"`
+	BillingMode                      *string                 `cfn:"BillingMode"`
+	ProvisionedThroughput            *throughputProperty     `cfn:"ProvisionedThroughput"`
+	WarmThroughput                   *warmThroughputProperty `cfn:"WarmThroughput"`
+	TableClass                       *string                 `cfn:"TableClass"`
+	DeletionProtectionEnabled        *bool                   `cfn:"DeletionProtectionEnabled"`
+	SSESpecification                 *sseProperty            `cfn:"SSESpecification"`
+	StreamSpecification              *streamProperty         `cfn:"StreamSpecification"`
+	TimeToLiveSpecification          *ttlProperty            `cfn:"TimeToLiveSpecification"`
+	PointInTimeRecoverySpecification *recoveryProperty       `cfn:"PointInTimeRecoverySpecification"`
+	Tags                             []cfn.Tag               `cfn:"Tags"`
 }
 
 type attributeProperty struct {
@@ -63,6 +66,7 @@ func (s *Service) resources() []cfn.ResourceType {
 func (p *tableResource) input(r *cfn.Request, name string) *api.CreateTableInput {
 	in := &api.CreateTableInput{
 		TableName: name, BillingMode: p.BillingMode, TableClass: p.TableClass, DeletionProtectionEnabled: p.DeletionProtectionEnabled,
+		StreamSpecification:  p.StreamSpecification.input(),
 		AttributeDefinitions: []api.AttributeDefinition{}, KeySchema: []api.KeySchemaElement{},
 	}
 	for _, a := range p.AttributeDefinitions {
@@ -99,15 +103,15 @@ func (s *Service) createTableResource(ctx context.Context, r *cfn.Request, p *ta
 	if name == "" {
 		name = r.GeneratedName
 	}
-	out, err := api.NewClient(s.deps.Caller).CreateTable(ctx, p.input(r, name))
+	if err := p.checkFollowing(); err != nil {
+		return nil, err
+	}
+	c := api.NewClient(s.deps.Caller)
+	out, err := c.CreateTable(ctx, p.input(r, name))
 	if err != nil {
 		return nil, err
 	}
-	return tableResult(name, *out.TableDescription.TableArn), nil
-}
-
-func tableResult(name, arn string) *cfn.Result {
-	return &cfn.Result{PhysicalID: name, Attributes: map[string]any{"Arn": arn}}
+	return tableResult(cloud.CallOf(ctx), name, out.TableDescription.LatestStreamArn), p.enableTTL(ctx, c, name)
 }
 
 // updateTableResource changes in place what AWS changes in place; DynamoDB allows a change of billing mode at any time here.
@@ -119,6 +123,10 @@ func (s *Service) updateTableResource(ctx context.Context, r *cfn.Request, _, p 
 	if err := checkCreate(in); err != nil {
 		return nil, err
 	}
+	if err := p.checkFollowing(); err != nil {
+		return nil, err
+	}
+	var stream *string
 	err := s.space(ctx).Update(ctx, func(ctx context.Context, tx kv.Tx) error {
 		t, err := s.namedTable(tx, r.PhysicalID)
 		if err != nil {
@@ -132,12 +140,22 @@ func (s *Service) updateTableResource(ctx context.Context, r *cfn.Request, _, p 
 		if err := u.changeTo(in); err != nil {
 			return err
 		}
-		return s.storeUpdate(ctx, tx, &u)
+		if err := s.followResource(ctx, tx, p, &u); err != nil {
+			return err
+		}
+		if err := s.storeUpdate(ctx, tx, &u); err != nil {
+			return err
+		}
+		stream = nil
+		if u.changed.streamEnabled() {
+			stream = wire.Ptr(streamARN(cloud.CallOf(ctx), r.PhysicalID, u.changed.Stream.Label))
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return tableResult(r.PhysicalID, cloud.CallOf(ctx).ARN(serviceName, "table/"+r.PhysicalID)), nil
+	return tableResult(cloud.CallOf(ctx), r.PhysicalID, stream), nil
 }
 
 // createTable returns the model's operation, whose constraints hold for a changed table too.

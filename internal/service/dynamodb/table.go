@@ -12,6 +12,7 @@ import (
 	"time"
 
 	api "croft/internal/awsapi/dynamodb"
+	"croft/internal/clock"
 	"croft/internal/cloud"
 	"croft/internal/kv"
 )
@@ -40,8 +41,18 @@ type table struct {
 	Indexes   []*index `json:"indexes,omitempty"`
 	LastIndex uint32   `json:"lastIndex,omitempty"`
 
+	// Stream is the last stream that the table had, and TTL its time to live; nil for none.
+	Stream *tableStream `json:"stream,omitempty"`
+	TTL    *tableTTL    `json:"ttl,omitempty"`
+	// Copying are the UUIDs of the backups that are being made of the table, and Restored is the backup that the table was made of.
+	Copying  []string      `json:"copying,omitempty"`
+	Restored *tableRestore `json:"restored,omitempty"`
+
 	id              [16]byte
 	partition, sort keyPart
+	streamID        [16]byte
+	copyingIDs      [][16]byte
+	clock           clock.Clock
 	// byName are the indexes in the order of their names.
 	byName []*index
 }
@@ -65,11 +76,25 @@ func (t *table) derive() error {
 	if len(t.KeySchema) > 1 {
 		t.sort = t.part(t.KeySchema[1].AttributeName)
 	}
+	if t.streamEnabled() && t.Stream.ID != "" {
+		if t.streamID, err = uuidBytes(t.Stream.ID); err != nil {
+			return err
+		}
+	}
+	t.copyingIDs = nil
+	for _, text := range t.Copying {
+		id, err := uuidBytes(text)
+		if err != nil {
+			return err
+		}
+		t.copyingIDs = append(t.copyingIDs, id)
+	}
 	return t.deriveIndexes()
 }
 
 // tableCache holds decoded definitions by their stored bytes, so that it can never be stale.
 type tableCache struct {
+	clock  clock.Clock
 	mu     sync.RWMutex
 	tables map[string]*table
 }
@@ -83,7 +108,7 @@ func (c *tableCache) decode(stored []byte) (*table, error) {
 	if t != nil {
 		return t, nil
 	}
-	t = new(table)
+	t = &table{clock: c.clock}
 	if err := json.Unmarshal(stored, t); err != nil {
 		return nil, fmt.Errorf("dynamodb: the definition of a table is damaged: %w", err)
 	}
@@ -114,7 +139,7 @@ func (s *Service) getTable(r kv.Reader, name string) (*table, error) {
 // tableForItems is getTable with the error of the operations on items.
 func (s *Service) tableForItems(r kv.Reader, name string) (*table, error) {
 	t, err := s.getTable(r, name)
-	if errors.Is(err, kv.ErrNotFound) {
+	if errors.Is(err, kv.ErrNotFound) || err == nil && t.restoring() {
 		return nil, api.NewResourceNotFoundException("Requested resource not found")
 	}
 	return t, err

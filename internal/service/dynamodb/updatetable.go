@@ -27,6 +27,9 @@ func (s *Service) UpdateTable(ctx context.Context, in *api.UpdateTableInput) (*a
 		if err != nil {
 			return err
 		}
+		if err := t.checkMade(); err != nil {
+			return err
+		}
 		u := tableUpdate{in: in, was: t, changed: *t}
 		if err := u.apply(cloud.CallOf(ctx)); err != nil {
 			return err
@@ -54,7 +57,7 @@ func checkUpdate(in *api.UpdateTableInput) error {
 	iops := in.ProvisionedThroughput != nil || in.BillingMode != nil
 	parts := 0
 	for _, there := range [...]bool{iops, in.GlobalSecondaryIndexUpdates != nil, in.TableClass != nil,
-		in.DeletionProtectionEnabled != nil, in.WarmThroughput != nil} {
+		in.DeletionProtectionEnabled != nil, in.WarmThroughput != nil, in.StreamSpecification != nil} {
 		if there {
 			parts++
 		}
@@ -80,12 +83,14 @@ func checkUpdate(in *api.UpdateTableInput) error {
 	case in.WarmThroughput != nil && parts > 1:
 		return invalid("WarmThroughput must be the only operation in the request")
 	}
+	if err := checkStreamUpdate(in); err != nil {
+		return err
+	}
 	return checkIndexUpdates(in.GlobalSecondaryIndexUpdates, iops)
 }
 
 func refuseUpdate(in *api.UpdateTableInput) error {
 	if err := refuse("UpdateTable",
-		param{"StreamSpecification", in.StreamSpecification != nil},
 		param{"SSESpecification", in.SSESpecification != nil},
 		param{"ReplicaUpdates", in.ReplicaUpdates != nil},
 		param{"MultiRegionConsistency", in.MultiRegionConsistency != nil},
@@ -152,6 +157,9 @@ func (u *tableUpdate) apply(call *cloud.Call) error {
 		return err
 	}
 	if err := u.warm(); err != nil {
+		return err
+	}
+	if err := u.stream(); err != nil {
 		return err
 	}
 	u.touched = map[string]bool{}
@@ -404,6 +412,9 @@ func (s *Service) storeUpdate(ctx context.Context, tx kv.Tx, u *tableUpdate) err
 		if err := s.startFill(ctx, &fillJob{Table: u.was.Name, TableID: u.was.ID, Number: x.Number}); err != nil {
 			return err
 		}
+	}
+	if err := s.moveStream(ctx, tx, u.was, &u.changed); err != nil {
+		return err
 	}
 	return putTable(tx, &u.changed)
 }

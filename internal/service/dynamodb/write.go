@@ -37,6 +37,8 @@ type write struct {
 	wantOld, wantNew bool
 	// metrics is whether the size of the item's collection is to be answered.
 	metrics bool
+	// expired is whether the item is deleted because its time to live is over.
+	expired bool
 }
 
 // written is what a write did.
@@ -83,7 +85,7 @@ func (w *write) key(t *table) (kv.Key, error) {
 
 // apply does w. After an error the transaction must not commit.
 func (w *write) apply(tx kv.Tx, t *table, key kv.Key) (out written, err error) {
-	whole := w.condition != nil || w.wantOld || w.kind == writeUpdate || len(t.Indexes) > 0
+	whole := w.condition != nil || w.wantOld || w.kind == writeUpdate || len(t.Indexes) > 0 || t.TTL != nil
 	if out.old, err = readPrevious(tx, key, whole); err != nil {
 		return out, err
 	}
