@@ -47,19 +47,23 @@ func newPage(limit *int32, selected *string, consistent *bool) *page {
 }
 
 // checkSelect checks what may be selected, as far as that goes without the table.
-func checkSelect(selected, index, projection *string) error {
-	mode := wire.Value(selected)
+func checkSelect(selected, index, projection *string, attributes []string) error {
+	mode, given := wire.Value(selected), projectionParam
+	if attributes != nil {
+		given = "AttributesToGet"
+	}
+	some := projection != nil || attributes != nil
 	switch {
 	case mode == selectProjected && index == nil:
 		return invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
-	case mode == selectSpecific && projection == nil:
+	case mode == selectSpecific && !some:
 		return invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
-	case projection != nil && (mode == selectAll || mode == selectProjected || mode == selectCount):
+	case some && (mode == selectAll || mode == selectProjected || mode == selectCount):
 		what := mode
 		if mode == selectCount {
 			what = "only the Count"
 		}
-		return validation("Cannot specify the ProjectionExpression when choosing to get %s", what)
+		return validation("Cannot specify the %s when choosing to get %s", given, what)
 	}
 	return nil
 }

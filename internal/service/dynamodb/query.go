@@ -16,6 +16,8 @@ type query struct {
 	page
 	keys  []expression.KeyCondition
 	start map[string]api.AttributeValue
+	// filterName is what messages call the filter.
+	filterName string
 }
 
 // Query reads the items of one partition in the order of their sort keys, page by page.
@@ -58,21 +60,27 @@ func parseQuery(in *api.QueryInput) (*query, error) {
 		[]param{{projectionParam, in.ProjectionExpression != nil}, {filterParam, in.FilterExpression != nil},
 			{"KeyConditionExpression", in.KeyConditionExpression != nil}},
 		[]param{{"AttributesToGet", in.AttributesToGet != nil}, {"QueryFilter", in.QueryFilter != nil},
-			{"ConditionalOperator", in.ConditionalOperator != nil}, {"KeyConditions", in.KeyConditions != nil && in.KeyConditionExpression != nil}}}
-	if err := exprs.check("Query"); err != nil {
+			// With the other expressions KeyConditions are no conflict.
+			{"ConditionalOperator", in.ConditionalOperator != nil}, {"KeyConditions", in.KeyConditions != nil && in.KeyConditionExpression != nil}},
+		in.ConditionalOperator, len(in.QueryFilter)}
+	if err := exprs.check(); err != nil {
 		return nil, err
 	}
-	// On AWS these go with the other expressions, which is no conflict to report.
-	if err := refuse("Query", param{"KeyConditions", in.KeyConditions != nil}); err != nil {
+	filter, err := clauses(in.QueryFilter)
+	if err != nil {
+		return nil, err
+	}
+	projection, err := wanted(in.AttributesToGet)
+	if err != nil {
 		return nil, err
 	}
 	if err := checkValues(in.ExclusiveStartKey); err != nil {
 		return nil, badStart(err)
 	}
-	if in.KeyConditionExpression == nil {
+	if in.KeyConditionExpression == nil && in.KeyConditions == nil {
 		return nil, validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 	}
-	if err := checkSelect(in.Select, in.IndexName, in.ProjectionExpression); err != nil {
+	if err := checkSelect(in.Select, in.IndexName, in.ProjectionExpression, in.AttributesToGet); err != nil {
 		return nil, err
 	}
 	set, err := exprs.set()
@@ -81,24 +89,49 @@ func parseQuery(in *api.QueryInput) (*query, error) {
 	}
 	q := &query{page: *newPage(in.Limit, in.Select, in.ConsistentRead), start: in.ExclusiveStartKey}
 	q.reverse = in.ScanIndexForward != nil && !*in.ScanIndexForward
-	keys, err := set.Condition("KeyConditionExpression", *in.KeyConditionExpression)
+	q.projection, q.filter, q.filterName = projection, expression.Clauses(filter, joinsByOr(in.ConditionalOperator)), "Filter Expression"
+	if q.filter != nil {
+		q.filterName = "QueryFilter"
+	}
+	return q, q.parseKeys(set, in)
+}
+
+// parseKeys takes over the expressions of a query, or KeyConditions and the other expressions.
+func (q *query) parseKeys(set *expression.Set, in *api.QueryInput) (err error) {
+	var keys *expression.Condition
+	if in.KeyConditionExpression != nil {
+		if keys, err = set.Condition("KeyConditionExpression", *in.KeyConditionExpression); err != nil {
+			return err
+		}
+	}
+	if err := q.parse(set, in.FilterExpression, in.ProjectionExpression); err != nil {
+		return err
+	}
+	if err := set.Unused(); err != nil {
+		return err
+	}
+	if keys != nil {
+		q.keys, err = keys.KeyConditions()
+	} else {
+		q.keys, err = legacyKeys(in.KeyConditions)
+	}
+	// The keys of an index may have more attributes.
+	if err == nil && (len(q.keys) == 0 || len(q.keys) > 2 && in.IndexName == nil) {
+		err = validation("Conditions can be of length 1 or 2 only")
+	}
+	return err
+}
+
+func legacyKeys(conditions map[string]api.Condition) ([]expression.KeyCondition, error) {
+	given, err := clauses(conditions)
 	if err != nil {
 		return nil, err
 	}
-	if err := q.parse(set, in.FilterExpression, in.ProjectionExpression); err != nil {
-		return nil, err
+	keys := make([]expression.KeyCondition, len(given))
+	for i := range given {
+		keys[i] = given[i].KeyCondition()
 	}
-	if err := set.Unused(); err != nil {
-		return nil, err
-	}
-	if q.keys, err = keys.KeyConditions(); err != nil {
-		return nil, err
-	}
-	// The keys of an index may have more attributes.
-	if len(q.keys) > 2 && in.IndexName == nil {
-		return nil, validation("Conditions can be of length 1 or 2 only")
-	}
-	return q, nil
+	return keys, nil
 }
 
 // rng returns the keys that the query has yet to read.
@@ -140,6 +173,9 @@ func (q *query) conditions(s *source) (partition, sort []*expression.KeyConditio
 				return nil, nil, validation("Query condition missed key schema element: %s", part.name)
 			}
 			break
+		}
+		if !found.Indexable() {
+			return nil, nil, validation("Attempted conditional constraint is not an indexable operation")
 		}
 		if err := checkKeyValues(part, found); err != nil {
 			return nil, nil, err
@@ -261,7 +297,7 @@ func (q *query) checkFilter(s *source) error {
 	q.filter.Heads(func(name string, _ bool) { found[name] = true })
 	for _, part := range slices.Concat(s.partition, s.sort) {
 		if found[part.name] {
-			return validation("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", part.name)
+			return validation("%s can only contain non-primary key attributes: Primary key attribute: %s", q.filterName, part.name)
 		}
 	}
 	return nil

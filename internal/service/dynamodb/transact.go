@@ -22,7 +22,7 @@ func (s *Service) TransactGetItems(ctx context.Context, in *api.TransactGetItems
 			return nil, err
 		}
 		exprs := expressions{names: req.Get.ExpressionAttributeNames, given: []param{{projectionParam, req.Get.ProjectionExpression != nil}}}
-		if err := exprs.check("TransactGetItems"); err != nil {
+		if err := exprs.check(); err != nil {
 			return nil, err
 		}
 		if err := checkValues(req.Get.Key); err != nil {

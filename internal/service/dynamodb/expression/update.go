@@ -19,6 +19,8 @@ type action struct {
 	op     string
 	target *node
 	value  *node
+	// legacy is whether the action comes from AttributeUpdates, whose words for a value of the wrong type are other ones.
+	legacy bool
 }
 
 // Update is an update expression.
