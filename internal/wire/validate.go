@@ -39,6 +39,9 @@ func check(schema *Schema, s *Shape, v reflect.Value, missing []string) error {
 	if !s.Checked {
 		return nil
 	}
+	if err := checkFirst(schema, s, v, missing); err != nil {
+		return err
+	}
 	w := validator{schema: schema, rules: &schema.Validation}
 	if len(missing) > 0 {
 		w.missing = make(map[string]bool, len(missing))
@@ -106,7 +109,7 @@ func (w *validator) absent(at string) {
 	if w.firstMissing == "" {
 		w.firstMissing = at
 	}
-	w.add("Value null at '" + at + "' failed to satisfy constraint: Member must not be null")
+	w.add("Value null at '" + at + "' failed to satisfy constraint: " + notNull)
 }
 
 func (w *validator) value(s *Shape, v reflect.Value) {
@@ -172,6 +175,11 @@ func isAbsent(f reflect.Value) bool {
 // list checks a list's size and its elements. What is wrong with elements that are scalars is said once, of the list.
 func (w *validator) list(s *Shape, v reflect.Value) {
 	w.size(s, v)
+	w.elements(s, v)
+}
+
+// elements checks what is in a list.
+func (w *validator) elements(s *Shape, v reflect.Value) {
 	elem := w.schema.Shape(s.Elem)
 	if !elem.Checked {
 		return
@@ -191,29 +199,48 @@ func (w *validator) list(s *Shape, v reflect.Value) {
 	}
 }
 
+// mapping checks a map's size, its keys and its values. What is wrong with keys, and with the values themselves, is said once, of the map.
 func (w *validator) mapping(s *Shape, v reflect.Value) {
 	w.size(s, v)
 	key, elem := w.schema.Shape(s.Key), w.schema.Shape(s.Elem)
 	if !key.Checked && !elem.Checked {
 		return
 	}
-	for _, k := range sortedKeys(v) {
-		if key.Checked && len(w.scalarProblems(key, k)) > 0 {
-			w.problem(s, v, "Map keys must satisfy constraint: ["+elementRules(key)+"]")
-			return
-		}
-		value := v.MapIndex(k)
+	keys := sortedKeys(v)
+	badKey := func(k reflect.Value) bool { return len(w.scalarProblems(key, k)) > 0 }
+	if key.Checked && slices.ContainsFunc(keys, badKey) {
+		w.problem(s, v, "Map keys must satisfy constraint: ["+w.entryRules(key)+"]")
+	}
+	badValue := func(k reflect.Value) bool {
 		if isScalar(elem.Kind) {
-			if elem.Checked && len(w.scalarProblems(elem, value)) > 0 {
-				w.problem(s, v, "Map value must satisfy constraint: ["+elementRules(elem)+"]")
-				return
-			}
-			continue
+			return len(w.scalarProblems(elem, v.MapIndex(k))) > 0
 		}
+		return elem.Kind == List && elem.Limits != nil && len(lengthProblems(elem.Limits, v.MapIndex(k).Len())) > 0
+	}
+	if elem.Checked && slices.ContainsFunc(keys, badValue) {
+		w.problem(s, v, "Map value must satisfy constraint: ["+w.entryRules(elem)+"]")
+	}
+	if !elem.Checked || isScalar(elem.Kind) {
+		return
+	}
+	for _, k := range keys {
 		w.at.key(k.String())
-		w.value(elem, value)
+		if elem.Kind == List {
+			w.elements(elem, v.MapIndex(k))
+		} else {
+			w.value(elem, v.MapIndex(k))
+		}
 		w.at.pop()
 	}
+}
+
+// entryRules is elementRules for keys and values of maps, of which DynamoDB does not say that they must not be null.
+func (w *validator) entryRules(s *Shape) string {
+	rules := elementRules(s)
+	if w.schema.Wording == DynamoWords {
+		rules = strings.TrimSuffix(rules, ", "+notNull)
+	}
+	return rules
 }
 
 // sortedKeys returns a map's keys in order: messages and answers do not depend on chance.
@@ -252,6 +279,9 @@ func (w *validator) scalarProblems(s *Shape, v reflect.Value) []string {
 	switch s.Kind {
 	case String:
 		text := v.String()
+		if s.OrARN && strings.HasPrefix(text, arnPrefix) {
+			return nil
+		}
 		if s.Pattern != nil && !w.off("pattern") && !s.Pattern.Match(text) {
 			out = append(out, "Member must satisfy regular expression pattern: "+s.Pattern.Source)
 		}
@@ -305,8 +335,10 @@ func elementRules(s *Shape) string {
 	if len(s.Enum) > 0 {
 		out = append(out, "Member must satisfy enum value set: ["+strings.Join(s.Enum, ", ")+"]")
 	}
-	return strings.Join(append(out, "Member must not be null"), ", ")
+	return strings.Join(append(out, notNull), ", ")
 }
+
+const notNull = "Member must not be null"
 
 // maxShown bounds how much of a value a message repeats.
 const maxShown = 2048

@@ -131,9 +131,9 @@ const (
 
 // The values of ScalarAttributeType.
 const (
-	ScalarAttributeTypeS = "S"
-	ScalarAttributeTypeN = "N"
 	ScalarAttributeTypeB = "B"
+	ScalarAttributeTypeN = "N"
+	ScalarAttributeTypeS = "S"
 )
 
 // The values of Select.

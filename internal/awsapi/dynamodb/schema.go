@@ -139,10 +139,10 @@ var schema = wire.Schema{
 			{Name: "GlobalSecondaryIndexes", Wire: "GlobalSecondaryIndexes", Shape: 154},
 			{Name: "TableClassOverride", Wire: "TableClassOverride", Shape: 192},
 		}},
-		47: {Name: "CreateTableInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
-			{Name: "AttributeDefinitions", Wire: "AttributeDefinitions", Shape: 5},
+		47: {Name: "CreateTableInput", Kind: wire.Structure, Checked: true, First: 2, Members: []wire.Member{
+			{Name: "AttributeDefinitions", Wire: "AttributeDefinitions", Shape: 5, Required: true},
 			{Name: "TableName", Wire: "TableName", Shape: 191, Required: true},
-			{Name: "KeySchema", Wire: "KeySchema", Shape: 106},
+			{Name: "KeySchema", Wire: "KeySchema", Shape: 106, Required: true},
 			{Name: "LocalSecondaryIndexes", Wire: "LocalSecondaryIndexes", Shape: 119},
 			{Name: "GlobalSecondaryIndexes", Wire: "GlobalSecondaryIndexes", Shape: 76},
 			{Name: "BillingMode", Wire: "BillingMode", Shape: 23},
@@ -200,14 +200,14 @@ var schema = wire.Schema{
 		56: {Name: "DeleteRequest", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Key", Wire: "Key", Shape: 102, Required: true},
 		}},
-		57: {Name: "DeleteTableInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		57: {Name: "DeleteTableInput", Kind: wire.Structure, Checked: true, First: 1, Members: []wire.Member{
 			{Name: "TableName", Wire: "TableName", Shape: 191, Required: true},
 		}},
 		58: {Name: "DeleteTableOutput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableDescription", Wire: "TableDescription", Shape: 194},
 		}},
 		59: {Name: "DeletionProtectionEnabled", Kind: wire.Boolean},
-		60: {Name: "DescribeTableInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		60: {Name: "DescribeTableInput", Kind: wire.Structure, Checked: true, First: 1, Members: []wire.Member{
 			{Name: "TableName", Wire: "TableName", Shape: 191, Required: true},
 		}},
 		61: {Name: "DescribeTableOutput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
@@ -542,7 +542,7 @@ var schema = wire.Schema{
 		}},
 		175: {Name: "SSEStatus", Kind: wire.String, Checked: true, Enum: []string{"ENABLING", "ENABLED", "DISABLING", "DISABLED", "UPDATING"}},
 		176: {Name: "SSEType", Kind: wire.String, Checked: true, Enum: []string{"AES256", "KMS"}},
-		177: {Name: "ScalarAttributeType", Kind: wire.String, Checked: true, Enum: []string{"S", "N", "B"}},
+		177: {Name: "ScalarAttributeType", Kind: wire.String, Checked: true, Enum: []string{"B", "N", "S"}},
 		178: {Name: "ScanInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableName", Wire: "TableName", Shape: 191, Required: true},
 			{Name: "IndexName", Wire: "IndexName", Shape: 86},
@@ -582,7 +582,7 @@ var schema = wire.Schema{
 		188: {Name: "String", Kind: wire.String},
 		189: {Name: "StringAttributeValue", Kind: wire.String},
 		190: {Name: "StringSetAttributeValue", Kind: wire.List, Elem: 189, ElemName: ""},
-		191: {Name: "TableArn", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 1024, HasMin: true, HasMax: true}},
+		191: {Name: "TableArn", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 3, Max: 255, HasMin: true, HasMax: true}, Pattern: &wire.Pattern{Source: "[a-zA-Z0-9_.-]+"}, OrARN: true},
 		192: {Name: "TableClass", Kind: wire.String, Checked: true, Enum: []string{"STANDARD", "STANDARD_INFREQUENT_ACCESS"}},
 		193: {Name: "TableClassSummary", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableClass", Wire: "TableClass", Shape: 192},
@@ -726,7 +726,7 @@ var schema = wire.Schema{
 			{Name: "GlobalSecondaryIndexes", Wire: "GlobalSecondaryIndexes", Shape: 154},
 			{Name: "TableClassOverride", Wire: "TableClassOverride", Shape: 192},
 		}},
-		224: {Name: "UpdateTableInput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
+		224: {Name: "UpdateTableInput", Kind: wire.Structure, Checked: true, First: 2, Members: []wire.Member{
 			{Name: "AttributeDefinitions", Wire: "AttributeDefinitions", Shape: 5},
 			{Name: "TableName", Wire: "TableName", Shape: 191, Required: true},
 			{Name: "BillingMode", Wire: "BillingMode", Shape: 23},

@@ -138,9 +138,9 @@ type CreateReplicationGroupMemberAction struct {
 
 // CreateTableInput is the model's CreateTableInput.
 type CreateTableInput struct {
-	AttributeDefinitions               []AttributeDefinition
+	AttributeDefinitions               []AttributeDefinition // required
 	TableName                          string
-	KeySchema                          []KeySchemaElement
+	KeySchema                          []KeySchemaElement // required
 	LocalSecondaryIndexes              []LocalSecondaryIndex
 	GlobalSecondaryIndexes             []GlobalSecondaryIndex
 	BillingMode                        *string
