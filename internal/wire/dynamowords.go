@@ -51,9 +51,9 @@ func javaType(schema *Schema, s *Shape) string {
 // dynamoBoolean stores a truth value that is written as a string, of which DynamoDB takes a few.
 func dynamoBoolean(text string, v reflect.Value) error {
 	switch text {
-	case "true", "yes":
+	case "true", "yes", "1":
 		setBool(v, true)
-	case "false", "no":
+	case "false", "no", "0":
 		setBool(v, false)
 	default:
 		return typeError("Unexpected token received from parser")

@@ -48,9 +48,14 @@ func check(schema *Schema, s *Shape, v reflect.Value, missing []string) error {
 	}
 	for _, at := range missing {
 		w.missing[at] = true
-		w.absent(at)
 	}
 	w.value(s, v)
+	// What the walk did not come to are elements that are null.
+	for _, at := range missing {
+		if w.missing[at] {
+			w.absent(at)
+		}
+	}
 	if w.count == 0 {
 		return nil
 	}
@@ -156,7 +161,10 @@ func (w *validator) structure(s *Shape, v reflect.Value) {
 			if m.Required {
 				w.absent(w.at.String())
 			}
-		case len(w.missing) == 0 || !w.missing[w.at.String()]:
+		case len(w.missing) > 0 && w.missing[w.at.String()]:
+			w.absent(w.at.String())
+			delete(w.missing, w.at.String())
+		default:
 			w.value(shape, f)
 		}
 		w.at.pop()
@@ -341,7 +349,7 @@ func elementRules(s *Shape) string {
 const notNull = "Member must not be null"
 
 // maxShown bounds how much of a value a message repeats.
-const maxShown = 2048
+const maxShown = 16 << 10
 
 // shown returns v as AWS writes values in messages: lists and structures as Java does.
 func shown(schema *Schema, s *Shape, v reflect.Value) string {

@@ -17,25 +17,25 @@ const (
 
 // The values of ComparisonOperator.
 const (
-	ComparisonOperatorEQ          = "EQ"
-	ComparisonOperatorNE          = "NE"
 	ComparisonOperatorIN          = "IN"
-	ComparisonOperatorLE          = "LE"
-	ComparisonOperatorLT          = "LT"
-	ComparisonOperatorGE          = "GE"
-	ComparisonOperatorGT          = "GT"
-	ComparisonOperatorBETWEEN     = "BETWEEN"
-	ComparisonOperatorNOTNULL     = "NOT_NULL"
 	ComparisonOperatorNULL        = "NULL"
-	ComparisonOperatorCONTAINS    = "CONTAINS"
+	ComparisonOperatorBETWEEN     = "BETWEEN"
+	ComparisonOperatorLT          = "LT"
 	ComparisonOperatorNOTCONTAINS = "NOT_CONTAINS"
+	ComparisonOperatorEQ          = "EQ"
+	ComparisonOperatorGT          = "GT"
+	ComparisonOperatorNOTNULL     = "NOT_NULL"
+	ComparisonOperatorNE          = "NE"
+	ComparisonOperatorLE          = "LE"
 	ComparisonOperatorBEGINSWITH  = "BEGINS_WITH"
+	ComparisonOperatorGE          = "GE"
+	ComparisonOperatorCONTAINS    = "CONTAINS"
 )
 
 // The values of ConditionalOperator.
 const (
-	ConditionalOperatorAND = "AND"
 	ConditionalOperatorOR  = "OR"
+	ConditionalOperatorAND = "AND"
 )
 
 // The values of GlobalTableSettingsReplicationMode.
@@ -68,8 +68,8 @@ const (
 // The values of ProjectionType.
 const (
 	ProjectionTypeALL      = "ALL"
-	ProjectionTypeKEYSONLY = "KEYS_ONLY"
 	ProjectionTypeINCLUDE  = "INCLUDE"
+	ProjectionTypeKEYSONLY = "KEYS_ONLY"
 )
 
 // The values of ReplicaStatus.
@@ -101,10 +101,10 @@ const (
 
 // The values of ReturnValue.
 const (
-	ReturnValueNONE       = "NONE"
-	ReturnValueALLOLD     = "ALL_OLD"
-	ReturnValueUPDATEDOLD = "UPDATED_OLD"
 	ReturnValueALLNEW     = "ALL_NEW"
+	ReturnValueUPDATEDOLD = "UPDATED_OLD"
+	ReturnValueALLOLD     = "ALL_OLD"
+	ReturnValueNONE       = "NONE"
 	ReturnValueUPDATEDNEW = "UPDATED_NEW"
 )
 
@@ -138,10 +138,10 @@ const (
 
 // The values of Select.
 const (
-	SelectALLATTRIBUTES          = "ALL_ATTRIBUTES"
-	SelectALLPROJECTEDATTRIBUTES = "ALL_PROJECTED_ATTRIBUTES"
 	SelectSPECIFICATTRIBUTES     = "SPECIFIC_ATTRIBUTES"
 	SelectCOUNT                  = "COUNT"
+	SelectALLATTRIBUTES          = "ALL_ATTRIBUTES"
+	SelectALLPROJECTEDATTRIBUTES = "ALL_PROJECTED_ATTRIBUTES"
 )
 
 // The values of StreamViewType.

@@ -89,7 +89,7 @@ var schema = wire.Schema{
 		}},
 		32: {Name: "ClientRequestToken", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 1, Max: 36, HasMin: true, HasMax: true}},
 		33: {Name: "Code", Kind: wire.String},
-		34: {Name: "ComparisonOperator", Kind: wire.String, Checked: true, Enum: []string{"EQ", "NE", "IN", "LE", "LT", "GE", "GT", "BETWEEN", "NOT_NULL", "NULL", "CONTAINS", "NOT_CONTAINS", "BEGINS_WITH"}},
+		34: {Name: "ComparisonOperator", Kind: wire.String, Checked: true, Enum: []string{"IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT", "NOT_NULL", "NE", "LE", "BEGINS_WITH", "GE", "CONTAINS"}},
 		35: {Name: "Condition", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "AttributeValueList", Wire: "AttributeValueList", Shape: 11},
 			{Name: "ComparisonOperator", Wire: "ComparisonOperator", Shape: 34, Required: true},
@@ -107,7 +107,7 @@ var schema = wire.Schema{
 			{Name: "message", Wire: "message", Shape: 62},
 			{Name: "Item", Wire: "Item", Shape: 6},
 		}},
-		39: {Name: "ConditionalOperator", Kind: wire.String, Checked: true, Enum: []string{"AND", "OR"}},
+		39: {Name: "ConditionalOperator", Kind: wire.String, Checked: true, Enum: []string{"OR", "AND"}},
 		40: {Name: "ConsistentRead", Kind: wire.Boolean},
 		41: {Name: "ConsumedCapacity", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "TableName", Wire: "TableName", Shape: 191},
@@ -387,7 +387,7 @@ var schema = wire.Schema{
 			{Name: "NonKeyAttributes", Wire: "NonKeyAttributes", Shape: 124},
 		}},
 		134: {Name: "ProjectionExpression", Kind: wire.String},
-		135: {Name: "ProjectionType", Kind: wire.String, Checked: true, Enum: []string{"ALL", "KEYS_ONLY", "INCLUDE"}},
+		135: {Name: "ProjectionType", Kind: wire.String, Checked: true, Enum: []string{"ALL", "INCLUDE", "KEYS_ONLY"}},
 		136: {Name: "ProvisionedThroughput", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "ReadCapacityUnits", Wire: "ReadCapacityUnits", Shape: 132, Required: true},
 			{Name: "WriteCapacityUnits", Wire: "WriteCapacityUnits", Shape: 132, Required: true},
@@ -526,7 +526,7 @@ var schema = wire.Schema{
 		}},
 		168: {Name: "ReturnConsumedCapacity", Kind: wire.String, Checked: true, Enum: []string{"INDEXES", "TOTAL", "NONE"}},
 		169: {Name: "ReturnItemCollectionMetrics", Kind: wire.String, Checked: true, Enum: []string{"SIZE", "NONE"}},
-		170: {Name: "ReturnValue", Kind: wire.String, Checked: true, Enum: []string{"NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"}},
+		170: {Name: "ReturnValue", Kind: wire.String, Checked: true, Enum: []string{"ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"}},
 		171: {Name: "ReturnValuesOnConditionCheckFailure", Kind: wire.String, Checked: true, Enum: []string{"ALL_OLD", "NONE"}},
 		172: {Name: "SSEDescription", Kind: wire.Structure, Checked: true, Members: []wire.Member{
 			{Name: "Status", Wire: "Status", Shape: 175},
@@ -571,7 +571,7 @@ var schema = wire.Schema{
 		180: {Name: "ScanSegment", Kind: wire.Integer, Checked: true, Limits: &wire.Limits{Min: 0, Max: 999999, HasMin: true, HasMax: true}},
 		181: {Name: "ScanTotalSegments", Kind: wire.Integer, Checked: true, Limits: &wire.Limits{Min: 1, Max: 1000000, HasMin: true, HasMax: true}},
 		182: {Name: "SecondaryIndexesCapacityMap", Kind: wire.Map, Elem: 31, ElemName: "", Key: 86, KeyName: "", Checked: true},
-		183: {Name: "Select", Kind: wire.String, Checked: true, Enum: []string{"ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"}},
+		183: {Name: "Select", Kind: wire.String, Checked: true, Enum: []string{"SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"}},
 		184: {Name: "StreamArn", Kind: wire.String, Checked: true, Limits: &wire.Limits{Min: 37, Max: 1024, HasMin: true, HasMax: true}},
 		185: {Name: "StreamEnabled", Kind: wire.Boolean},
 		186: {Name: "StreamSpecification", Kind: wire.Structure, Checked: true, Members: []wire.Member{

@@ -31,7 +31,7 @@ func (s *Service) writeItem(ctx context.Context, w *write) (out written, err err
 			return err
 		}
 		if w.update != nil {
-			if err := t.checkPaths(w.update); err != nil {
+			if err := t.checkPaths(expression.Everywhere{Update: w.update}); err != nil {
 				return err
 			}
 		}

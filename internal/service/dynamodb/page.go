@@ -9,7 +9,7 @@ import (
 	"croft/internal/wire"
 )
 
-// maxPageBytes ends a page: the item that reaches it is the page's last. Source: API reference, Scan.
+// maxPageBytes ends a page, by pageSize: the item that reaches it is the page's last. Source: API reference, Scan.
 const maxPageBytes = 1 << 20
 
 // Values of Select.
@@ -100,6 +100,7 @@ func (p *page) read(ctx context.Context, r kv.Reader, s *source, rng kv.Range) e
 	if !p.countOnly {
 		p.items = []map[string]api.AttributeValue{}
 	}
+	full := 0
 	for e, err := range r.Scan(rng, kv.ScanOptions{Limit: int(p.limit), Reverse: p.reverse}) {
 		if err == nil {
 			err = ctx.Err()
@@ -113,6 +114,7 @@ func (p *page) read(ctx context.Context, r kv.Reader, s *source, rng kv.Range) e
 		}
 		p.scanned++
 		p.bytes += size
+		full += s.pageSize(item)
 		key := item
 		if p.fetch {
 			if item, err = p.whole(r, s, item); err != nil {
@@ -126,7 +128,7 @@ func (p *page) read(ctx context.Context, r kv.Reader, s *source, rng kv.Range) e
 			}
 		}
 		// As on AWS, a page that is full names its last key even when nothing follows.
-		if p.bytes >= maxPageBytes || p.limit > 0 && p.scanned >= p.limit {
+		if full >= maxPageBytes || p.limit > 0 && p.scanned >= p.limit {
 			p.last = s.last(key)
 			return nil
 		}

@@ -137,7 +137,7 @@ func legacyKeys(conditions map[string]api.Condition) ([]expression.KeyCondition,
 // rng returns the keys that the query has yet to read.
 func (q *query) rng(s *source) (kv.Range, error) {
 	if q.start != nil {
-		if err := s.checkStart(q.start); err != nil {
+		if err := s.checkStartSize(q.start); err != nil {
 			return kv.Range{}, err
 		}
 	}
@@ -155,24 +155,25 @@ func (q *query) rng(s *source) (kv.Range, error) {
 	return rng, q.checkFilter(s)
 }
 
-// conditions returns the conditions on the attributes of the partition key, and those on the first attributes of the sort key.
+// conditions returns the conditions on the attributes of the partition key, and those on the first attributes of the sort key. As on AWS,
+// it goes through the attributes of the key one by one, and checks what the starting key has of each first.
 func (q *query) conditions(s *source) (partition, sort []*expression.KeyCondition, err error) {
 	parts := slices.Concat(s.partition, s.sort)
 	if len(q.keys) > len(parts) {
 		return nil, nil, validation("Query key condition not supported")
 	}
 	for i, part := range parts {
-		var found *expression.KeyCondition
-		for k := range q.keys {
-			if q.keys[k].Name == part.name {
-				found = &q.keys[k]
+		if q.start != nil {
+			if err := s.checkStartPart(q.start, part); err != nil {
+				return nil, nil, err
 			}
 		}
+		found := q.condition(part.name)
 		if found == nil {
 			if i < len(s.partition) || len(partition)+len(sort) < len(q.keys) {
 				return nil, nil, validation("Query condition missed key schema element: %s", part.name)
 			}
-			break
+			continue
 		}
 		if !found.Indexable() {
 			return nil, nil, validation("Attempted conditional constraint is not an indexable operation")
@@ -191,6 +192,16 @@ func (q *query) conditions(s *source) (partition, sort []*expression.KeyConditio
 		}
 	}
 	return partition, sort, nil
+}
+
+// condition returns what is asked of the attribute called name, nil when it is nothing.
+func (q *query) condition(name string) *expression.KeyCondition {
+	for i := range q.keys {
+		if q.keys[i].Name == name {
+			return &q.keys[i]
+		}
+	}
+	return nil
 }
 
 func checkKeyValues(part keyPart, c *expression.KeyCondition) error {
@@ -275,7 +286,7 @@ func (q *query) from(s *source, whole kv.Range, sort []*expression.KeyCondition,
 	switch {
 	case len(sort) == 0 && !whole.Contains(start):
 		return validation("The provided starting key is outside query boundaries based on provided conditions")
-	case whole.Contains(start) && !rng.Contains(start):
+	case !startMeets(q.start, sort), whole.Contains(start) && !rng.Contains(start):
 		return validation("The provided starting key does not match the range key predicate")
 	case !whole.Contains(start):
 		return validation("The query can return at most one row and cannot be restarted")
@@ -286,6 +297,16 @@ func (q *query) from(s *source, whole kv.Range, sort []*expression.KeyCondition,
 	}
 	rng.Start = after(start)
 	return nil
+}
+
+// startMeets reports whether a starting key is one that the conditions on the sort key could have given.
+func startMeets(start map[string]api.AttributeValue, sort []*expression.KeyCondition) bool {
+	for _, c := range sort {
+		if v, ok := start[c.Name]; ok && !c.Meets(&v) {
+			return false
+		}
+	}
+	return true
 }
 
 // checkFilter refuses a filter on the key, which is what key conditions are for.

@@ -29,7 +29,7 @@ func (s *Service) Scan(ctx context.Context, in *api.ScanInput) (*api.ScanOutput,
 		if err != nil {
 			return err
 		}
-		rng, err := src.scanRange(in)
+		rng, err := src.scanRange(in, page)
 		if err != nil {
 			return err
 		}

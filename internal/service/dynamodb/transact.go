@@ -7,6 +7,7 @@ import (
 	api "croft/internal/awsapi/dynamodb"
 	"croft/internal/cloud"
 	"croft/internal/kv"
+	"croft/internal/service/dynamodb/expression"
 	"croft/internal/wire"
 )
 
@@ -158,7 +159,7 @@ func (s *Service) transactTargets(r kv.Reader, writes []*write) ([]target, error
 		}
 		keys[i], err = w.key(t)
 		if err == nil && w.update != nil {
-			err = t.checkPaths(w.update)
+			err = t.checkPaths(expression.Everywhere{Update: w.update})
 		}
 		if err == nil && w.condition != nil {
 			err = t.checkPaths(w.condition)

@@ -78,7 +78,7 @@ func (w *write) key(t *table) (kv.Key, error) {
 			return nil, invalid("Cannot update attribute %s. This attribute is part of the key", part.name)
 		}
 	}
-	return key, nil
+	return key, t.checkIndexTypes(w.update)
 }
 
 // apply does w. After an error the transaction must not commit.

@@ -93,6 +93,15 @@ func (k *KeyCondition) Indexable() bool {
 	return false
 }
 
+// Meets reports whether v, a value of the key, is what k asks for.
+func (k *KeyCondition) Meets(v *api.AttributeValue) bool {
+	n := &node{op: k.Op, args: []*node{{op: opValue, value: v}}}
+	for i := range k.Values {
+		n.args = append(n.args, &node{op: opValue, value: &k.Values[i]})
+	}
+	return match(n, nil)
+}
+
 // CompareValues orders two strings, two numbers or two binaries; nothing else has an order.
 func CompareValues(a, b *api.AttributeValue) (order int, ok bool) { return compare(a, b) }
 

@@ -97,16 +97,18 @@ func (b *branch) add(p path) {
 	next.add(p[1:])
 }
 
-// checkOverlap refuses paths of which one contains the other, and paths that cannot both exist.
+// checkOverlap refuses paths of which one contains the other and, after all of those, paths that cannot both exist.
 func checkOverlap(paths []*node) error {
-	text := "must remove or rewrite one of these paths; path one: %s, path two: %s"
-	for i, b := range paths {
-		for _, a := range paths[:i] {
-			switch relate(a.path, b.path) {
-			case overlap:
-				return invalid("Two document paths overlap with each other; "+text, a.path, b.path)
-			case conflict:
-				return invalid("Two document paths conflict with each other; "+text, a.path, b.path)
+	for _, looked := range []struct {
+		relation relation
+		verb     string
+	}{{overlap, "overlap"}, {conflict, "conflict"}} {
+		for i, b := range paths {
+			for _, a := range paths[:i] {
+				if relate(a.path, b.path) == looked.relation {
+					return invalid("Two document paths %s with each other; must remove or rewrite one of these paths; "+
+						"path one: %s, path two: %s", looked.verb, a.path, b.path)
+				}
 			}
 		}
 	}

@@ -45,6 +45,35 @@ func (u *Update) Heads(f func(name string, nested bool)) {
 	}
 }
 
+// Everywhere is an update with all paths that it names, those that it reads among them.
+type Everywhere struct{ *Update }
+
+// Heads calls f for the first name of each path, and whether the path goes on.
+func (e Everywhere) Heads(f func(name string, nested bool)) {
+	for _, a := range e.actions {
+		heads(f, a.target)
+		if a.value != nil {
+			heads(f, a.value)
+		}
+	}
+}
+
+// Types calls f for each attribute that u as a whole gives a value, or members, of a type that is known beforehand.
+func (u *Update) Types(f func(name, typ string)) {
+	for _, a := range u.actions {
+		if a.value == nil || len(a.target.path) > 1 {
+			continue
+		}
+		typ := a.value.resultType()
+		if a.value.op == "+" || a.value.op == "-" {
+			typ = "N"
+		}
+		if typ != "" {
+			f(a.target.path[0].name, typ)
+		}
+	}
+}
+
 // Touched returns the paths that u changes, as a projection.
 func (u *Update) Touched() *Projection { return u.touched }
 
