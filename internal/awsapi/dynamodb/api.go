@@ -7,12 +7,15 @@ import "croft/internal/wire"
 
 // API is the service: one method per operation.
 type API interface {
+	BatchExecuteStatement(context.Context, *BatchExecuteStatementInput) (*BatchExecuteStatementOutput, error)
 	BatchGetItem(context.Context, *BatchGetItemInput) (*BatchGetItemOutput, error)
 	BatchWriteItem(context.Context, *BatchWriteItemInput) (*BatchWriteItemOutput, error)
 	CreateTable(context.Context, *CreateTableInput) (*CreateTableOutput, error)
 	DeleteItem(context.Context, *DeleteItemInput) (*DeleteItemOutput, error)
 	DeleteTable(context.Context, *DeleteTableInput) (*DeleteTableOutput, error)
 	DescribeTable(context.Context, *DescribeTableInput) (*DescribeTableOutput, error)
+	ExecuteStatement(context.Context, *ExecuteStatementInput) (*ExecuteStatementOutput, error)
+	ExecuteTransaction(context.Context, *ExecuteTransactionInput) (*ExecuteTransactionOutput, error)
 	GetItem(context.Context, *GetItemInput) (*GetItemOutput, error)
 	ListTables(context.Context, *ListTablesInput) (*ListTablesOutput, error)
 	PutItem(context.Context, *PutItemInput) (*PutItemOutput, error)
@@ -29,6 +32,11 @@ type API interface {
 type Unimplemented struct{}
 
 var _ API = Unimplemented{}
+
+// BatchExecuteStatement answers NotImplemented.
+func (Unimplemented) BatchExecuteStatement(context.Context, *BatchExecuteStatementInput) (*BatchExecuteStatementOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "BatchExecuteStatement")
+}
 
 // BatchGetItem answers NotImplemented.
 func (Unimplemented) BatchGetItem(context.Context, *BatchGetItemInput) (*BatchGetItemOutput, error) {
@@ -58,6 +66,16 @@ func (Unimplemented) DeleteTable(context.Context, *DeleteTableInput) (*DeleteTab
 // DescribeTable answers NotImplemented.
 func (Unimplemented) DescribeTable(context.Context, *DescribeTableInput) (*DescribeTableOutput, error) {
 	return nil, wire.NotImplemented("dynamodb", "DescribeTable")
+}
+
+// ExecuteStatement answers NotImplemented.
+func (Unimplemented) ExecuteStatement(context.Context, *ExecuteStatementInput) (*ExecuteStatementOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "ExecuteStatement")
+}
+
+// ExecuteTransaction answers NotImplemented.
+func (Unimplemented) ExecuteTransaction(context.Context, *ExecuteTransactionInput) (*ExecuteTransactionOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "ExecuteTransaction")
 }
 
 // GetItem answers NotImplemented.

@@ -9,6 +9,21 @@ const (
 	AttributeActionDELETE = "DELETE"
 )
 
+// The values of BatchStatementErrorCodeEnum.
+const (
+	BatchStatementErrorCodeEnumConditionalCheckFailed          = "ConditionalCheckFailed"
+	BatchStatementErrorCodeEnumItemCollectionSizeLimitExceeded = "ItemCollectionSizeLimitExceeded"
+	BatchStatementErrorCodeEnumRequestLimitExceeded            = "RequestLimitExceeded"
+	BatchStatementErrorCodeEnumValidationError                 = "ValidationError"
+	BatchStatementErrorCodeEnumProvisionedThroughputExceeded   = "ProvisionedThroughputExceeded"
+	BatchStatementErrorCodeEnumTransactionConflict             = "TransactionConflict"
+	BatchStatementErrorCodeEnumThrottlingError                 = "ThrottlingError"
+	BatchStatementErrorCodeEnumInternalServerError             = "InternalServerError"
+	BatchStatementErrorCodeEnumResourceNotFound                = "ResourceNotFound"
+	BatchStatementErrorCodeEnumAccessDenied                    = "AccessDenied"
+	BatchStatementErrorCodeEnumDuplicateItem                   = "DuplicateItem"
+)
+
 // The values of BillingMode.
 const (
 	BillingModePROVISIONED   = "PROVISIONED"

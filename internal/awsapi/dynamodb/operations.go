@@ -5,9 +5,22 @@ package dynamodb
 import "context"
 import "croft/internal/wire"
 
+var opBatchExecuteStatement = wire.Operation{
+	Name: "BatchExecuteStatement", Status: 200, Route: wire.Route{},
+	Input: 16, Output: 17, Schema: &schema,
+	New: func() any { return new(BatchExecuteStatementInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).BatchExecuteStatement(ctx, in.(*BatchExecuteStatementInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opBatchGetItem = wire.Operation{
 	Name: "BatchGetItem", Status: 200, Route: wire.Route{},
-	Input: 16, Output: 17, Schema: &schema,
+	Input: 18, Output: 19, Schema: &schema,
 	New: func() any { return new(BatchGetItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).BatchGetItem(ctx, in.(*BatchGetItemInput))
@@ -20,7 +33,7 @@ var opBatchGetItem = wire.Operation{
 
 var opBatchWriteItem = wire.Operation{
 	Name: "BatchWriteItem", Status: 200, Route: wire.Route{},
-	Input: 20, Output: 21, Schema: &schema,
+	Input: 26, Output: 27, Schema: &schema,
 	New: func() any { return new(BatchWriteItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).BatchWriteItem(ctx, in.(*BatchWriteItemInput))
@@ -33,7 +46,7 @@ var opBatchWriteItem = wire.Operation{
 
 var opCreateTable = wire.Operation{
 	Name: "CreateTable", Status: 200, Route: wire.Route{},
-	Input: 47, Output: 48, Schema: &schema,
+	Input: 53, Output: 54, Schema: &schema,
 	New: func() any { return new(CreateTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateTable(ctx, in.(*CreateTableInput))
@@ -46,7 +59,7 @@ var opCreateTable = wire.Operation{
 
 var opDeleteItem = wire.Operation{
 	Name: "DeleteItem", Status: 200, Route: wire.Route{},
-	Input: 53, Output: 54, Schema: &schema,
+	Input: 59, Output: 60, Schema: &schema,
 	New: func() any { return new(DeleteItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteItem(ctx, in.(*DeleteItemInput))
@@ -59,7 +72,7 @@ var opDeleteItem = wire.Operation{
 
 var opDeleteTable = wire.Operation{
 	Name: "DeleteTable", Status: 200, Route: wire.Route{},
-	Input: 57, Output: 58, Schema: &schema,
+	Input: 63, Output: 64, Schema: &schema,
 	New: func() any { return new(DeleteTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteTable(ctx, in.(*DeleteTableInput))
@@ -72,7 +85,7 @@ var opDeleteTable = wire.Operation{
 
 var opDescribeTable = wire.Operation{
 	Name: "DescribeTable", Status: 200, Route: wire.Route{},
-	Input: 60, Output: 61, Schema: &schema,
+	Input: 66, Output: 67, Schema: &schema,
 	New: func() any { return new(DescribeTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeTable(ctx, in.(*DescribeTableInput))
@@ -83,9 +96,35 @@ var opDescribeTable = wire.Operation{
 	},
 }
 
+var opExecuteStatement = wire.Operation{
+	Name: "ExecuteStatement", Status: 200, Route: wire.Route{},
+	Input: 70, Output: 71, Schema: &schema,
+	New: func() any { return new(ExecuteStatementInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ExecuteStatement(ctx, in.(*ExecuteStatementInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opExecuteTransaction = wire.Operation{
+	Name: "ExecuteTransaction", Status: 200, Route: wire.Route{},
+	Input: 72, Output: 73, Schema: &schema,
+	New: func() any { return new(ExecuteTransactionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ExecuteTransaction(ctx, in.(*ExecuteTransactionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetItem = wire.Operation{
 	Name: "GetItem", Status: 200, Route: wire.Route{},
-	Input: 71, Output: 72, Schema: &schema,
+	Input: 82, Output: 83, Schema: &schema,
 	New: func() any { return new(GetItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetItem(ctx, in.(*GetItemInput))
@@ -98,7 +137,7 @@ var opGetItem = wire.Operation{
 
 var opListTables = wire.Operation{
 	Name: "ListTables", Status: 200, Route: wire.Route{},
-	Input: 113, Output: 115, Schema: &schema,
+	Input: 124, Output: 126, Schema: &schema,
 	New: func() any { return new(ListTablesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTables(ctx, in.(*ListTablesInput))
@@ -111,7 +150,7 @@ var opListTables = wire.Operation{
 
 var opPutItem = wire.Operation{
 	Name: "PutItem", Status: 200, Route: wire.Route{},
-	Input: 141, Output: 143, Schema: &schema,
+	Input: 159, Output: 161, Schema: &schema,
 	New: func() any { return new(PutItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutItem(ctx, in.(*PutItemInput))
@@ -124,7 +163,7 @@ var opPutItem = wire.Operation{
 
 var opQuery = wire.Operation{
 	Name: "Query", Status: 200, Route: wire.Route{},
-	Input: 145, Output: 146, Schema: &schema,
+	Input: 163, Output: 164, Schema: &schema,
 	New: func() any { return new(QueryInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Query(ctx, in.(*QueryInput))
@@ -137,7 +176,7 @@ var opQuery = wire.Operation{
 
 var opScan = wire.Operation{
 	Name: "Scan", Status: 200, Route: wire.Route{},
-	Input: 178, Output: 179, Schema: &schema,
+	Input: 196, Output: 197, Schema: &schema,
 	New: func() any { return new(ScanInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Scan(ctx, in.(*ScanInput))
@@ -150,7 +189,7 @@ var opScan = wire.Operation{
 
 var opTransactGetItems = wire.Operation{
 	Name: "TransactGetItems", Status: 200, Route: wire.Route{},
-	Input: 209, Output: 210, Schema: &schema,
+	Input: 227, Output: 228, Schema: &schema,
 	New: func() any { return new(TransactGetItemsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TransactGetItems(ctx, in.(*TransactGetItemsInput))
@@ -163,7 +202,7 @@ var opTransactGetItems = wire.Operation{
 
 var opTransactWriteItems = wire.Operation{
 	Name: "TransactWriteItems", Status: 200, Route: wire.Route{},
-	Input: 213, Output: 214, Schema: &schema,
+	Input: 231, Output: 232, Schema: &schema,
 	New: func() any { return new(TransactWriteItemsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TransactWriteItems(ctx, in.(*TransactWriteItemsInput))
@@ -176,7 +215,7 @@ var opTransactWriteItems = wire.Operation{
 
 var opUpdateItem = wire.Operation{
 	Name: "UpdateItem", Status: 200, Route: wire.Route{},
-	Input: 221, Output: 222, Schema: &schema,
+	Input: 239, Output: 240, Schema: &schema,
 	New: func() any { return new(UpdateItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateItem(ctx, in.(*UpdateItemInput))
@@ -189,7 +228,7 @@ var opUpdateItem = wire.Operation{
 
 var opUpdateTable = wire.Operation{
 	Name: "UpdateTable", Status: 200, Route: wire.Route{},
-	Input: 224, Output: 225, Schema: &schema,
+	Input: 242, Output: 243, Schema: &schema,
 	New: func() any { return new(UpdateTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateTable(ctx, in.(*UpdateTableInput))

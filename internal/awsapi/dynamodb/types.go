@@ -37,6 +37,18 @@ type AttributeValueUpdate struct {
 	Action *string
 }
 
+// BatchExecuteStatementInput is the model's BatchExecuteStatementInput.
+type BatchExecuteStatementInput struct {
+	Statements             []BatchStatementRequest // required
+	ReturnConsumedCapacity *string
+}
+
+// BatchExecuteStatementOutput is the model's BatchExecuteStatementOutput.
+type BatchExecuteStatementOutput struct {
+	Responses        []BatchStatementResponse
+	ConsumedCapacity []ConsumedCapacity
+}
+
 // BatchGetItemInput is the model's BatchGetItemInput.
 type BatchGetItemInput struct {
 	RequestItems           map[string]KeysAndAttributes // required
@@ -48,6 +60,28 @@ type BatchGetItemOutput struct {
 	Responses        map[string][]map[string]AttributeValue
 	UnprocessedKeys  map[string]KeysAndAttributes
 	ConsumedCapacity []ConsumedCapacity
+}
+
+// BatchStatementError is the model's BatchStatementError.
+type BatchStatementError struct {
+	Code    *string
+	Message *string
+	Item    map[string]AttributeValue
+}
+
+// BatchStatementRequest is the model's BatchStatementRequest.
+type BatchStatementRequest struct {
+	Statement                           string
+	Parameters                          []AttributeValue
+	ConsistentRead                      *bool
+	ReturnValuesOnConditionCheckFailure *string
+}
+
+// BatchStatementResponse is the model's BatchStatementResponse.
+type BatchStatementResponse struct {
+	Error     *BatchStatementError
+	TableName *string
+	Item      map[string]AttributeValue
 }
 
 // BatchWriteItemInput is the model's BatchWriteItemInput.
@@ -234,6 +268,38 @@ type DescribeTableOutput struct {
 	Table *TableDescription
 }
 
+// ExecuteStatementInput is the model's ExecuteStatementInput.
+type ExecuteStatementInput struct {
+	Statement                           string
+	Parameters                          []AttributeValue
+	ConsistentRead                      *bool
+	NextToken                           *string
+	ReturnConsumedCapacity              *string
+	Limit                               *int32
+	ReturnValuesOnConditionCheckFailure *string
+}
+
+// ExecuteStatementOutput is the model's ExecuteStatementOutput.
+type ExecuteStatementOutput struct {
+	Items            []map[string]AttributeValue
+	NextToken        *string
+	ConsumedCapacity *ConsumedCapacity
+	LastEvaluatedKey map[string]AttributeValue
+}
+
+// ExecuteTransactionInput is the model's ExecuteTransactionInput.
+type ExecuteTransactionInput struct {
+	TransactStatements     []ParameterizedStatement // required
+	ClientRequestToken     *string
+	ReturnConsumedCapacity *string
+}
+
+// ExecuteTransactionOutput is the model's ExecuteTransactionOutput.
+type ExecuteTransactionOutput struct {
+	Responses        []ItemResponse
+	ConsumedCapacity []ConsumedCapacity
+}
+
 // ExpectedAttributeValue is the model's ExpectedAttributeValue.
 type ExpectedAttributeValue struct {
 	Value              *AttributeValue
@@ -382,6 +448,13 @@ type OnDemandThroughput struct {
 // OnDemandThroughputOverride is the model's OnDemandThroughputOverride.
 type OnDemandThroughputOverride struct {
 	MaxReadRequestUnits *int64
+}
+
+// ParameterizedStatement is the model's ParameterizedStatement.
+type ParameterizedStatement struct {
+	Statement                           string
+	Parameters                          []AttributeValue
+	ReturnValuesOnConditionCheckFailure *string
 }
 
 // Projection is the model's Projection.

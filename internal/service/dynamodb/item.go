@@ -26,19 +26,9 @@ func (s *Service) writeItem(ctx context.Context, w *write) (out written, err err
 		if err != nil {
 			return err
 		}
-		key, err := w.key(t)
+		key, err := w.target(t)
 		if err != nil {
 			return err
-		}
-		if w.update != nil {
-			if err := t.checkPaths(expression.Everywhere{Update: w.update}); err != nil {
-				return err
-			}
-		}
-		if w.condition != nil {
-			if err := t.checkPaths(w.condition); err != nil {
-				return err
-			}
 		}
 		out, err = w.apply(tx, t, key)
 		return err

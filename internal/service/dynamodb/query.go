@@ -40,6 +40,9 @@ func (s *Service) Query(ctx context.Context, in *api.QueryInput) (*api.QueryOutp
 			return err
 		}
 		rng, err := q.rng(src)
+		if err == nil {
+			err = q.checkFilter(src)
+		}
 		if err != nil {
 			return err
 		}
@@ -149,10 +152,8 @@ func (q *query) rng(s *source) (kv.Range, error) {
 	if err != nil {
 		return kv.Range{}, err
 	}
-	if err := q.from(s, whole, sort, &rng); err != nil {
-		return kv.Range{}, err
-	}
-	return rng, q.checkFilter(s)
+	err = q.from(s, whole, sort, &rng)
+	return rng, err
 }
 
 // conditions returns the conditions on the attributes of the partition key, and those on the first attributes of the sort key. As on AWS,

@@ -7,7 +7,6 @@ import (
 	api "croft/internal/awsapi/dynamodb"
 	"croft/internal/cloud"
 	"croft/internal/kv"
-	"croft/internal/service/dynamodb/expression"
 	"croft/internal/wire"
 )
 
@@ -117,7 +116,7 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 		}
 		writes[i].metrics = wantsMetrics(in.ReturnItemCollectionMetrics)
 	}
-	token, err := newToken(cloud.CallOf(ctx).Now, in)
+	token, err := newToken(cloud.CallOf(ctx).Now, in.ClientRequestToken, in.TransactItems)
 	if err != nil {
 		return nil, err
 	}
@@ -157,13 +156,7 @@ func (s *Service) transactTargets(r kv.Reader, writes []*write) ([]target, error
 		if err != nil {
 			return nil, err
 		}
-		keys[i], err = w.key(t)
-		if err == nil && w.update != nil {
-			err = t.checkPaths(expression.Everywhere{Update: w.update})
-		}
-		if err == nil && w.condition != nil {
-			err = t.checkPaths(w.condition)
-		}
+		keys[i], err = w.target(t)
 		if err := c.note(i, err); err != nil {
 			return nil, err
 		}
@@ -235,6 +228,8 @@ func (c *cancellation) note(part int, err error) error {
 	case "ConditionalCheckFailedException":
 		reason.Code = wire.Ptr("ConditionalCheckFailed")
 		reason.Item, _ = e.Fields["Item"].(map[string]api.AttributeValue)
+	case "DuplicateItemException":
+		reason.Code = wire.Ptr("DuplicateItem")
 	case "ValidationException":
 		if emptyIndexKey(e) {
 			return err

@@ -35,6 +35,8 @@ type write struct {
 	onFailure *string
 	// wantOld and wantNew are whether the item before and after is to be answered.
 	wantOld, wantNew bool
+	// insert is whether there must be no such item yet.
+	insert bool
 	// metrics is whether the size of the item's collection is to be answered.
 	metrics bool
 }
@@ -81,11 +83,26 @@ func (w *write) key(t *table) (kv.Key, error) {
 	return key, t.checkIndexTypes(w.update)
 }
 
+// target returns the key that w writes, once its paths have been checked too.
+func (w *write) target(t *table) (kv.Key, error) {
+	key, err := w.key(t)
+	if err == nil && w.update != nil {
+		err = t.checkPaths(expression.Everywhere{Update: w.update})
+	}
+	if err == nil && w.condition != nil {
+		err = t.checkPaths(w.condition)
+	}
+	return key, err
+}
+
 // apply does w. After an error the transaction must not commit.
 func (w *write) apply(tx kv.Tx, t *table, key kv.Key) (out written, err error) {
 	whole := w.condition != nil || w.wantOld || w.kind == writeUpdate || len(t.Indexes) > 0
 	if out.old, err = readPrevious(tx, key, whole); err != nil {
 		return out, err
+	}
+	if w.insert && out.old.there {
+		return out, api.NewDuplicateItemException("Duplicate primary key exists in table")
 	}
 	if !w.condition.Match(out.old.attributes) {
 		return out, conditionFailed(w.onFailure, out.old.attributes)

@@ -11,6 +11,8 @@ import (
 type Projection struct {
 	root  branch
 	paths []*node
+	// columns, where there are any, are what is given in the place of root.
+	columns []column
 }
 
 // branch is what is wanted below one place of a document: all of it, or some names or indexes.
@@ -143,6 +145,9 @@ func (p *Projection) Heads(f func(name string, nested bool)) { heads(f, p.paths.
 func (p *Projection) Apply(item map[string]api.AttributeValue) map[string]api.AttributeValue {
 	if p == nil {
 		return item
+	}
+	if p.columns != nil {
+		return pick(p.columns, item)
 	}
 	out, _ := p.root.attributes(item)
 	return out
