@@ -129,6 +129,11 @@ func (w *write) apply(tx kv.Tx, t *table, key kv.Key) (out written, err error) {
 		if c.new, c.newStored, out.size, err = w.updated(out.old); err != nil {
 			return out, err
 		}
+		if !out.old.there && w.update != nil && w.update.OnlyRemoves() {
+			// What only takes away makes no item. Source: tests of other implementations, verified against DynamoDB.
+			out.size = 0
+			return out, nil
+		}
 		if err := t.checkIndexKeys(c.new, c.old, true); err != nil {
 			return out, err
 		}

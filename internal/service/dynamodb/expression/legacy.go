@@ -54,10 +54,12 @@ func (c *Clause) node() *node {
 	for i := range c.Values {
 		n.args = append(n.args, &node{op: opValue, value: &c.Values[i]})
 	}
-	if negated {
-		return &node{op: opNot, args: []*node{n}}
+	if !negated {
+		return n
 	}
-	return n
+	// Unlike NE, NOT_CONTAINS is not met by an attribute that is not there.
+	there := &node{op: "attribute_exists", function: true, args: []*node{nameNode(c.Name)}}
+	return &node{op: opAnd, args: []*node{there, {op: opNot, args: []*node{n}}}}
 }
 
 // Clauses returns the condition that all clauses are met or, with one, that one of them is; nil, which is always met, when there are none.

@@ -58,6 +58,16 @@ func (e Everywhere) Heads(f func(name string, nested bool)) {
 	}
 }
 
+// OnlyRemoves reports whether u has changes, and all of them take something away.
+func (u *Update) OnlyRemoves() bool {
+	for _, a := range u.actions {
+		if a.op != actionRemove && a.op != actionDelete {
+			return false
+		}
+	}
+	return len(u.actions) > 0
+}
+
 // Types calls f for each attribute that u as a whole gives a value, or members, of a type that is known beforehand.
 func (u *Update) Types(f func(name, typ string)) {
 	for _, a := range u.actions {
