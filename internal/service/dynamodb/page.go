@@ -108,13 +108,17 @@ func (p *page) read(ctx context.Context, r kv.Reader, s *source, rng kv.Range) e
 		if err != nil {
 			return err
 		}
-		item, size, err := decodeItem(e.Value)
+		size, stored, err := storedParts(e.Value)
+		if err != nil {
+			return err
+		}
+		item, err := decodeAttributes(stored)
 		if err != nil {
 			return err
 		}
 		p.scanned++
 		p.bytes += size
-		full += s.pageSize(item)
+		full += s.pageSize(stored)
 		key := item
 		if p.fetch {
 			if item, err = p.whole(r, s, item); err != nil {

@@ -1,7 +1,8 @@
 package dynamodb
 
 import (
-	api "croft/internal/awsapi/dynamodb"
+	"strings"
+
 	"croft/internal/service/dynamodb/decimal"
 )
 
@@ -14,76 +15,118 @@ const (
 	pagePart  = 18
 )
 
-// pageSize returns what an item of t counts for in a page.
-func (t *table) pageSize(item attributes) int {
+// pageSize returns what a stored item of t, which can be decoded, counts for in a page. It walks the stored form: a page looks at so
+// many items that the map of their attributes would be felt.
+func (t *table) pageSize(stored string) int {
+	d := decoder{rest: stored}
 	size, sort := 0, 0
-	for name, v := range item {
-		if name == t.sort.name {
-			sort = rawSize(&v)
+	for n := d.length(); n > 0 && !d.bad; n-- {
+		if name := d.text(); name == t.sort.name {
+			sort, _ = d.pageValue(0)
 			continue
 		}
-		size += 1 + heldSize(&v)
+		_, held := d.pageValue(0)
+		size += 1 + held
 	}
 	return pageItem + size + (1+(1+size)/pageChunk)*(pagePart+sort)
 }
 
-// heldSize is the size of a value with its length.
-func heldSize(v *api.AttributeValue) int {
-	switch size := rawSize(v); {
-	case v.NULL != nil:
-		return 0
-	case v.BOOL != nil, v.L != nil, v.M != nil:
-		return size
-	case v.S != nil && len(*v.S) >= 1<<14:
-		return size + 3
-	case v.S != nil && len(*v.S) >= 1<<7:
-		return size + 2
+// pageValue passes a value and returns the size of its content, and that with its length.
+func (d *decoder) pageValue(depth int) (raw, held int) {
+	if depth > maxNesting {
+		d.fail()
+		return 0, 0
+	}
+	switch tag := d.tag(); tag {
+	case tagS:
+		raw = len(d.text())
+		held = raw + 1
+		if raw >= 1<<7 {
+			held++
+		}
+		if raw >= 1<<14 {
+			held++
+		}
+		return raw, held
+	case tagN:
+		raw = pageNumber(d.text())
+	case tagB:
+		raw = len(d.text())
+	case tagSS, tagNS, tagBS:
+		return d.pageSet(tag)
+	case tagM, tagL:
+		return d.pageCollection(tag, depth)
+	case tagNull:
+		return 1, 0
 	default:
-		return size + 1 + len(v.SS) + len(v.NS) + len(v.BS)
+		return 1, 1
 	}
+	return raw, raw + 1
 }
 
-// rawSize is the size of a value's content.
-func rawSize(v *api.AttributeValue) int {
-	n := 0
-	switch {
-	case v.S != nil:
-		return len(*v.S)
-	case v.N != nil:
-		return numberSize(*v.N)
-	case v.B != nil:
-		return len(v.B)
-	case v.L != nil:
-		n = collectionOverhead
-		for i := range v.L {
-			n += elementOverhead + heldSize(&v.L[i])
+func (d *decoder) pageSet(tag byte) (raw, held int) {
+	n := d.length()
+	for i := 0; i < n && !d.bad; i++ {
+		if s := d.text(); tag == tagNS {
+			raw += pageNumber(s)
+		} else {
+			raw += len(s)
 		}
-		return n
-	case v.M != nil:
-		n = collectionOverhead
-		for _, e := range v.M {
-			n += elementOverhead + 1 + heldSize(&e)
-		}
-		return n
-	case v.BOOL != nil, v.NULL != nil:
-		return 1
 	}
-	for _, s := range v.SS {
-		n += len(s)
-	}
-	for _, s := range v.NS {
-		n += numberSize(s)
-	}
-	for _, b := range v.BS {
-		n += len(b)
-	}
-	return n
+	return raw, raw + 1 + n
 }
 
-func numberSize(text string) int {
-	d, err := decimal.Parse(text)
-	if err != nil {
+func (d *decoder) pageCollection(tag byte, depth int) (raw, held int) {
+	raw = collectionOverhead
+	for n := d.length(); n > 0 && !d.bad; n-- {
+		if tag == tagM {
+			d.text()
+			raw++
+		}
+		_, element := d.pageValue(depth + 1)
+		raw += elementOverhead + element
+	}
+	return raw, raw
+}
+
+// pageNumber returns the size of a number in its stored form: a byte, one for each pair of digits, and one for the sign.
+func pageNumber(text string) int {
+	if strings.Contains(text, decimal.CompactMark) {
+		d, err := decimal.Parse(text)
+		if err != nil {
+			return 1
+		}
+		return d.Size()
+	}
+	size := 1
+	if strings.HasPrefix(text, "-") {
+		size, text = 2, text[1:]
+	}
+	point := strings.IndexByte(text, '.')
+	if point < 0 {
+		point = len(text)
+	}
+	first, last := -1, -1
+	for i := range len(text) {
+		if text[i] != '0' && text[i] != '.' {
+			if first < 0 {
+				first = i
+			}
+			last = i
+		}
+	}
+	if first < 0 {
 		return 1
 	}
-	return d.Size()
+	digits, exponent := last-first+1, point-first-1
+	if first > point {
+		exponent = point - first
+	} else if last > point {
+		digits--
+	}
+	// Pairs begin at even exponents.
+	if exponent%2 == 0 {
+		digits++
+	}
+	return size + (digits+1)/2
 }
