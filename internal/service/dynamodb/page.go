@@ -40,6 +40,8 @@ type page struct {
 	count, scanned int32
 	bytes          int
 	last           map[string]api.AttributeValue
+	// tail is the last item or entry that was looked at.
+	tail map[string]api.AttributeValue
 }
 
 func newPage(limit *int32, selected *string, consistent *bool) *page {
@@ -96,7 +98,7 @@ func (p *page) check(t *table) error {
 
 // read fills the page with the items of rng. The page may have been read before.
 func (p *page) read(ctx context.Context, r kv.Reader, s *source, rng kv.Range) error {
-	p.items, p.count, p.scanned, p.bytes, p.last, p.fetched = nil, 0, 0, 0, nil, 0
+	p.items, p.count, p.scanned, p.bytes, p.last, p.fetched, p.tail = nil, 0, 0, 0, nil, 0, nil
 	if !p.countOnly {
 		p.items = []map[string]api.AttributeValue{}
 	}
@@ -120,6 +122,7 @@ func (p *page) read(ctx context.Context, r kv.Reader, s *source, rng kv.Range) e
 		p.bytes += size
 		full += s.pageSize(stored)
 		key := item
+		p.tail = item
 		if p.fetch {
 			if item, err = p.whole(r, s, item); err != nil {
 				return err

@@ -181,6 +181,7 @@ func (s *Service) selectPage(ctx context.Context, st *partiql.Statement, in *api
 	if q.start, err = openNext(in.NextToken, sum); err != nil {
 		return nil, err
 	}
+	var cost *spent
 	err = s.space(ctx).View(ctx, func(_ context.Context, r kv.Reader) error {
 		t, err := s.tableForItems(r, st.Table)
 		if err != nil {
@@ -190,16 +191,13 @@ func (s *Service) selectPage(ctx context.Context, st *partiql.Statement, in *api
 		if err != nil {
 			return err
 		}
-		rng, err := q.statement(src, st)
-		if err != nil {
-			return err
-		}
-		return q.readSource(ctx, r, src, rng, len(q.keys) > 0)
+		cost, err = q.readSelect(ctx, r, src, st)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	out := &api.ExecuteStatementOutput{Items: q.items, LastEvaluatedKey: q.last, ConsumedCapacity: q.consumedRead(in.ReturnConsumedCapacity, st.Table)}
+	out := &api.ExecuteStatementOutput{Items: q.items, LastEvaluatedKey: q.last, ConsumedCapacity: consumedSelect(in.ReturnConsumedCapacity, st.Table, cost)}
 	out.NextToken, err = sealNext(q.last, sum)
 	return out, err
 }
@@ -214,12 +212,12 @@ func (t *table) statementSource(st *partiql.Statement, consistent *bool) (*sourc
 	return t.source(&st.Index, consistent)
 }
 
-// statement takes over the conditions of a SELECT and returns the keys that are yet to be read: as far as possible, conditions are
+// statement takes over conditions and the order of a SELECT and returns the keys that are yet to be read: as far as possible, conditions are
 // on the key, and the others are the filter.
-func (q *query) statement(s *source, st *partiql.Statement) (kv.Range, error) {
-	keys, rest := s.keyConditions(st.Where)
+func (q *query) statement(s *source, where []partiql.Condition, order []partiql.Order) (kv.Range, error) {
+	keys, rest := s.keyConditions(where)
 	q.keys = keys
-	if err := q.statementOrder(s, st.Order); err != nil {
+	if err := q.statementOrder(s, order); err != nil {
 		return kv.Range{}, err
 	}
 	q.filter = nil

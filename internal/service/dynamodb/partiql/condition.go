@@ -30,18 +30,33 @@ func (p *parser) condition() ([]Condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	ways := []expression.Term{All(first)}
+	ways, terms := [][]Condition{first}, []expression.Term{All(first)}
 	for p.keyword("OR") {
 		more, err := p.conjunction()
 		if err != nil {
 			return nil, err
 		}
-		ways = append(ways, All(more))
+		ways, terms = append(ways, more), append(terms, All(more))
 	}
 	if len(ways) == 1 {
 		return first, nil
 	}
-	return []Condition{{Term: expression.Apply("OR", ways...)}}, nil
+	out := anyOf(ways)
+	out.Term = expression.Apply("OR", terms...)
+	return []Condition{out}, nil
+}
+
+// anyOf returns what OR between equal values of one attribute is: IN. It has no term.
+func anyOf(ways [][]Condition) (c Condition) {
+	name, values := ways[0][0].Name, []api.AttributeValue(nil)
+	for _, way := range ways {
+		if len(way) != 1 || way[0].Name == "" || way[0].Name != name || way[0].Key.Op != "=" && way[0].Key.Op != "IN" {
+			return c
+		}
+		values = append(values, way[0].Key.Values...)
+	}
+	c.Name, c.Key = name, expression.KeyCondition{Name: name, Op: "IN", Values: values}
+	return c
 }
 
 func (p *parser) conjunction() ([]Condition, error) {
