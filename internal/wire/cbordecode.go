@@ -59,7 +59,7 @@ func (d *cborDecoder) wrongType(s *Shape) error {
 	case h.major == cborOther:
 		return d.fail("a simple value that has no meaning here")
 	}
-	return wrongType(d.schema, s, c)
+	return wrongType(d.schema, s, c, d.at.inside())
 }
 
 // value decodes the next item, which is not null, into v.

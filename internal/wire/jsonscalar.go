@@ -1,9 +1,6 @@
 package wire
 
 import (
-	"encoding/base64"
-	"errors"
-	"fmt"
 	"math"
 	"reflect"
 	"strconv"
@@ -61,6 +58,8 @@ func (d *jsonDecoder) fromString(s *Shape, v reflect.Value) error {
 			return typeError(err.Error())
 		}
 		setTime(v, t)
+	case s.Kind == Boolean && d.schema.Wording == DynamoWords:
+		return dynamoBoolean(text, v)
 	case s.Kind == Float || s.Kind == Double:
 		f, ok := specialFloat(text)
 		if !ok {
@@ -104,19 +103,6 @@ func (d *jsonDecoder) blob(v reflect.Value) error {
 	}
 	v.SetBytes(out)
 	return nil
-}
-
-// decodeBase64 decodes standard base64 with padding. Source of the messages: answers of DynamoDB.
-func decodeBase64(raw []byte) ([]byte, error) {
-	if len(raw)%4 != 0 {
-		return nil, fmt.Errorf("Base64 encoded length is expected a multiple of 4 bytes but found: %d", len(raw))
-	}
-	out := make([]byte, base64.StdEncoding.DecodedLen(len(raw)))
-	n, err := base64.StdEncoding.Strict().Decode(out, raw)
-	if err != nil {
-		return nil, errors.New("Invalid Base64 text")
-	}
-	return out[:n], nil
 }
 
 func (d *jsonDecoder) fromNumber(s *Shape, v reflect.Value) error {
@@ -184,11 +170,13 @@ func wholeNumber(text []byte, whole bool) (int64, bool) {
 
 // wrongType returns the error for a value that begins with c where s is expected, in the service's wording.
 // Source: answers of Athena, SQS and DynamoDB as published in the tests of other implementations.
-func (d *jsonDecoder) wrongType(s *Shape, c byte) error { return wrongType(d.schema, s, c) }
+func (d *jsonDecoder) wrongType(s *Shape, c byte) error {
+	return wrongType(d.schema, s, c, d.at.inside())
+}
 
-func wrongType(schema *Schema, s *Shape, c byte) error {
+func wrongType(schema *Schema, s *Shape, c byte, inside bool) error {
 	if schema.Wording == DynamoWords {
-		return dynamoWrongType(s, c)
+		return dynamoWrongType(schema, s, c, inside)
 	}
 	switch {
 	case c == '{':
@@ -207,26 +195,6 @@ func wrongType(schema *Schema, s *Shape, c byte) error {
 		article = "an "
 	}
 	return typeError(tokenName(c) + " can not be converted to " + article + kindName(s.Kind))
-}
-
-func dynamoWrongType(s *Shape, c byte) error {
-	switch {
-	case c == '{':
-		return typeError("Start of structure or map found where not expected")
-	case c == '[' && s.Kind == Map:
-		return typeError("Unrecognized collection type java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>")
-	case c == '[' && s.Kind == Structure:
-		return typeError("Unrecognized collection type class com.amazonaws.dynamodb.v20120810." + s.Name)
-	case c == '[' && s.Kind == Blob:
-		return typeError("Unrecognized collection type class java.nio.ByteBuffer")
-	case c == '[':
-		return typeError("Unrecognized collection type class java.lang." + kindName(s.Kind))
-	case s.Kind == List || s.Kind == Map || s.Kind == Structure:
-		return typeError("Unexpected field type")
-	case s.Kind == Blob:
-		return typeError("only base-64-encoded strings are convertible to bytes")
-	}
-	return typeError(tokenName(c) + " cannot be converted to " + kindName(s.Kind))
 }
 
 func tokenName(c byte) string {

@@ -21,6 +21,9 @@ func (p *path) element(i int)      { *p = append(*p, step{index: i + 1}) }
 func (p *path) key(name string)    { *p = append(*p, step{name, keyStep}) }
 func (p *path) pop()               { *p = (*p)[:len(*p)-1] }
 
+// inside reports whether p ends in an element of a list or a map.
+func (p path) inside() bool { return len(p) > 0 && p[len(p)-1].index != 0 }
+
 // String returns the path as AWS writes it in messages: "tags.1.member.key".
 func (p path) String() string {
 	var b strings.Builder

@@ -68,6 +68,10 @@ type Shape struct {
 	Events int
 	// Exceptions are the errors that an event stream may end with.
 	Exceptions []Member
+	// OrARN strings may be the ARN of what they name, to which neither limits nor pattern apply.
+	OrARN bool
+	// First is one more than the index of the member of an input that is checked before everything else; zero means that there is none.
+	First int
 	// Checked is set when the shape or one that it reaches has something to validate.
 	Checked bool
 	// Sensitive values never appear in messages.

@@ -39,15 +39,23 @@ func check(schema *Schema, s *Shape, v reflect.Value, missing []string) error {
 	if !s.Checked {
 		return nil
 	}
+	if err := checkFirst(schema, s, v, missing); err != nil {
+		return err
+	}
 	w := validator{schema: schema, rules: &schema.Validation}
 	if len(missing) > 0 {
 		w.missing = make(map[string]bool, len(missing))
 	}
 	for _, at := range missing {
 		w.missing[at] = true
-		w.absent(at)
 	}
 	w.value(s, v)
+	// What the walk did not come to are elements that are null.
+	for _, at := range missing {
+		if w.missing[at] {
+			w.absent(at)
+		}
+	}
 	if w.count == 0 {
 		return nil
 	}
@@ -106,7 +114,7 @@ func (w *validator) absent(at string) {
 	if w.firstMissing == "" {
 		w.firstMissing = at
 	}
-	w.add("Value null at '" + at + "' failed to satisfy constraint: Member must not be null")
+	w.add("Value null at '" + at + "' failed to satisfy constraint: " + notNull)
 }
 
 func (w *validator) value(s *Shape, v reflect.Value) {
@@ -153,7 +161,10 @@ func (w *validator) structure(s *Shape, v reflect.Value) {
 			if m.Required {
 				w.absent(w.at.String())
 			}
-		case len(w.missing) == 0 || !w.missing[w.at.String()]:
+		case len(w.missing) > 0 && w.missing[w.at.String()]:
+			w.absent(w.at.String())
+			delete(w.missing, w.at.String())
+		default:
 			w.value(shape, f)
 		}
 		w.at.pop()
@@ -172,6 +183,11 @@ func isAbsent(f reflect.Value) bool {
 // list checks a list's size and its elements. What is wrong with elements that are scalars is said once, of the list.
 func (w *validator) list(s *Shape, v reflect.Value) {
 	w.size(s, v)
+	w.elements(s, v)
+}
+
+// elements checks what is in a list.
+func (w *validator) elements(s *Shape, v reflect.Value) {
 	elem := w.schema.Shape(s.Elem)
 	if !elem.Checked {
 		return
@@ -191,29 +207,48 @@ func (w *validator) list(s *Shape, v reflect.Value) {
 	}
 }
 
+// mapping checks a map's size, its keys and its values. What is wrong with keys, and with the values themselves, is said once, of the map.
 func (w *validator) mapping(s *Shape, v reflect.Value) {
 	w.size(s, v)
 	key, elem := w.schema.Shape(s.Key), w.schema.Shape(s.Elem)
 	if !key.Checked && !elem.Checked {
 		return
 	}
-	for _, k := range sortedKeys(v) {
-		if key.Checked && len(w.scalarProblems(key, k)) > 0 {
-			w.problem(s, v, "Map keys must satisfy constraint: ["+elementRules(key)+"]")
-			return
-		}
-		value := v.MapIndex(k)
+	keys := sortedKeys(v)
+	badKey := func(k reflect.Value) bool { return len(w.scalarProblems(key, k)) > 0 }
+	if key.Checked && slices.ContainsFunc(keys, badKey) {
+		w.problem(s, v, "Map keys must satisfy constraint: ["+w.entryRules(key)+"]")
+	}
+	badValue := func(k reflect.Value) bool {
 		if isScalar(elem.Kind) {
-			if elem.Checked && len(w.scalarProblems(elem, value)) > 0 {
-				w.problem(s, v, "Map value must satisfy constraint: ["+elementRules(elem)+"]")
-				return
-			}
-			continue
+			return len(w.scalarProblems(elem, v.MapIndex(k))) > 0
 		}
+		return elem.Kind == List && elem.Limits != nil && len(lengthProblems(elem.Limits, v.MapIndex(k).Len())) > 0
+	}
+	if elem.Checked && slices.ContainsFunc(keys, badValue) {
+		w.problem(s, v, "Map value must satisfy constraint: ["+w.entryRules(elem)+"]")
+	}
+	if !elem.Checked || isScalar(elem.Kind) {
+		return
+	}
+	for _, k := range keys {
 		w.at.key(k.String())
-		w.value(elem, value)
+		if elem.Kind == List {
+			w.elements(elem, v.MapIndex(k))
+		} else {
+			w.value(elem, v.MapIndex(k))
+		}
 		w.at.pop()
 	}
+}
+
+// entryRules is elementRules for keys and values of maps, of which DynamoDB does not say that they must not be null.
+func (w *validator) entryRules(s *Shape) string {
+	rules := elementRules(s)
+	if w.schema.Wording == DynamoWords {
+		rules = strings.TrimSuffix(rules, ", "+notNull)
+	}
+	return rules
 }
 
 // sortedKeys returns a map's keys in order: messages and answers do not depend on chance.
@@ -252,6 +287,9 @@ func (w *validator) scalarProblems(s *Shape, v reflect.Value) []string {
 	switch s.Kind {
 	case String:
 		text := v.String()
+		if s.OrARN && strings.HasPrefix(text, arnPrefix) {
+			return nil
+		}
 		if s.Pattern != nil && !w.off("pattern") && !s.Pattern.Match(text) {
 			out = append(out, "Member must satisfy regular expression pattern: "+s.Pattern.Source)
 		}
@@ -305,11 +343,13 @@ func elementRules(s *Shape) string {
 	if len(s.Enum) > 0 {
 		out = append(out, "Member must satisfy enum value set: ["+strings.Join(s.Enum, ", ")+"]")
 	}
-	return strings.Join(append(out, "Member must not be null"), ", ")
+	return strings.Join(append(out, notNull), ", ")
 }
 
+const notNull = "Member must not be null"
+
 // maxShown bounds how much of a value a message repeats.
-const maxShown = 2048
+const maxShown = 16 << 10
 
 // shown returns v as AWS writes values in messages: lists and structures as Java does.
 func shown(schema *Schema, s *Shape, v reflect.Value) string {

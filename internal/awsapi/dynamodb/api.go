@@ -7,6 +7,7 @@ import "croft/internal/wire"
 
 // API is the service: one method per operation.
 type API interface {
+	BatchExecuteStatement(context.Context, *BatchExecuteStatementInput) (*BatchExecuteStatementOutput, error)
 	BatchGetItem(context.Context, *BatchGetItemInput) (*BatchGetItemOutput, error)
 	BatchWriteItem(context.Context, *BatchWriteItemInput) (*BatchWriteItemOutput, error)
 	CreateBackup(context.Context, *CreateBackupInput) (*CreateBackupOutput, error)
@@ -18,6 +19,8 @@ type API interface {
 	DescribeContinuousBackups(context.Context, *DescribeContinuousBackupsInput) (*DescribeContinuousBackupsOutput, error)
 	DescribeTable(context.Context, *DescribeTableInput) (*DescribeTableOutput, error)
 	DescribeTimeToLive(context.Context, *DescribeTimeToLiveInput) (*DescribeTimeToLiveOutput, error)
+	ExecuteStatement(context.Context, *ExecuteStatementInput) (*ExecuteStatementOutput, error)
+	ExecuteTransaction(context.Context, *ExecuteTransactionInput) (*ExecuteTransactionOutput, error)
 	GetItem(context.Context, *GetItemInput) (*GetItemOutput, error)
 	ListBackups(context.Context, *ListBackupsInput) (*ListBackupsOutput, error)
 	ListTables(context.Context, *ListTablesInput) (*ListTablesOutput, error)
@@ -40,6 +43,11 @@ type API interface {
 type Unimplemented struct{}
 
 var _ API = Unimplemented{}
+
+// BatchExecuteStatement answers NotImplemented.
+func (Unimplemented) BatchExecuteStatement(context.Context, *BatchExecuteStatementInput) (*BatchExecuteStatementOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "BatchExecuteStatement")
+}
 
 // BatchGetItem answers NotImplemented.
 func (Unimplemented) BatchGetItem(context.Context, *BatchGetItemInput) (*BatchGetItemOutput, error) {
@@ -94,6 +102,16 @@ func (Unimplemented) DescribeTable(context.Context, *DescribeTableInput) (*Descr
 // DescribeTimeToLive answers NotImplemented.
 func (Unimplemented) DescribeTimeToLive(context.Context, *DescribeTimeToLiveInput) (*DescribeTimeToLiveOutput, error) {
 	return nil, wire.NotImplemented("dynamodb", "DescribeTimeToLive")
+}
+
+// ExecuteStatement answers NotImplemented.
+func (Unimplemented) ExecuteStatement(context.Context, *ExecuteStatementInput) (*ExecuteStatementOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "ExecuteStatement")
+}
+
+// ExecuteTransaction answers NotImplemented.
+func (Unimplemented) ExecuteTransaction(context.Context, *ExecuteTransactionInput) (*ExecuteTransactionOutput, error) {
+	return nil, wire.NotImplemented("dynamodb", "ExecuteTransaction")
 }
 
 // GetItem answers NotImplemented.

@@ -11,6 +11,11 @@ type Client struct{ caller wire.Caller }
 // NewClient returns a client whose calls go through caller.
 func NewClient(caller wire.Caller) Client { return Client{caller} }
 
+// BatchExecuteStatement calls the operation of that name.
+func (c Client) BatchExecuteStatement(ctx context.Context, in *BatchExecuteStatementInput) (*BatchExecuteStatementOutput, error) {
+	return wire.Call[BatchExecuteStatementOutput](ctx, c.caller, &service, &opBatchExecuteStatement, in)
+}
+
 // BatchGetItem calls the operation of that name.
 func (c Client) BatchGetItem(ctx context.Context, in *BatchGetItemInput) (*BatchGetItemOutput, error) {
 	return wire.Call[BatchGetItemOutput](ctx, c.caller, &service, &opBatchGetItem, in)
@@ -64,6 +69,16 @@ func (c Client) DescribeTable(ctx context.Context, in *DescribeTableInput) (*Des
 // DescribeTimeToLive calls the operation of that name.
 func (c Client) DescribeTimeToLive(ctx context.Context, in *DescribeTimeToLiveInput) (*DescribeTimeToLiveOutput, error) {
 	return wire.Call[DescribeTimeToLiveOutput](ctx, c.caller, &service, &opDescribeTimeToLive, in)
+}
+
+// ExecuteStatement calls the operation of that name.
+func (c Client) ExecuteStatement(ctx context.Context, in *ExecuteStatementInput) (*ExecuteStatementOutput, error) {
+	return wire.Call[ExecuteStatementOutput](ctx, c.caller, &service, &opExecuteStatement, in)
+}
+
+// ExecuteTransaction calls the operation of that name.
+func (c Client) ExecuteTransaction(ctx context.Context, in *ExecuteTransactionInput) (*ExecuteTransactionOutput, error) {
+	return wire.Call[ExecuteTransactionOutput](ctx, c.caller, &service, &opExecuteTransaction, in)
 }
 
 // GetItem calls the operation of that name.

@@ -31,6 +31,21 @@ const (
 	BackupTypeFilterALL       = "ALL"
 )
 
+// The values of BatchStatementErrorCodeEnum.
+const (
+	BatchStatementErrorCodeEnumConditionalCheckFailed          = "ConditionalCheckFailed"
+	BatchStatementErrorCodeEnumItemCollectionSizeLimitExceeded = "ItemCollectionSizeLimitExceeded"
+	BatchStatementErrorCodeEnumRequestLimitExceeded            = "RequestLimitExceeded"
+	BatchStatementErrorCodeEnumValidationError                 = "ValidationError"
+	BatchStatementErrorCodeEnumProvisionedThroughputExceeded   = "ProvisionedThroughputExceeded"
+	BatchStatementErrorCodeEnumTransactionConflict             = "TransactionConflict"
+	BatchStatementErrorCodeEnumThrottlingError                 = "ThrottlingError"
+	BatchStatementErrorCodeEnumInternalServerError             = "InternalServerError"
+	BatchStatementErrorCodeEnumResourceNotFound                = "ResourceNotFound"
+	BatchStatementErrorCodeEnumAccessDenied                    = "AccessDenied"
+	BatchStatementErrorCodeEnumDuplicateItem                   = "DuplicateItem"
+)
+
 // The values of BillingMode.
 const (
 	BillingModePROVISIONED   = "PROVISIONED"
@@ -39,25 +54,25 @@ const (
 
 // The values of ComparisonOperator.
 const (
-	ComparisonOperatorEQ          = "EQ"
-	ComparisonOperatorNE          = "NE"
 	ComparisonOperatorIN          = "IN"
-	ComparisonOperatorLE          = "LE"
-	ComparisonOperatorLT          = "LT"
-	ComparisonOperatorGE          = "GE"
-	ComparisonOperatorGT          = "GT"
-	ComparisonOperatorBETWEEN     = "BETWEEN"
-	ComparisonOperatorNOTNULL     = "NOT_NULL"
 	ComparisonOperatorNULL        = "NULL"
-	ComparisonOperatorCONTAINS    = "CONTAINS"
+	ComparisonOperatorBETWEEN     = "BETWEEN"
+	ComparisonOperatorLT          = "LT"
 	ComparisonOperatorNOTCONTAINS = "NOT_CONTAINS"
+	ComparisonOperatorEQ          = "EQ"
+	ComparisonOperatorGT          = "GT"
+	ComparisonOperatorNOTNULL     = "NOT_NULL"
+	ComparisonOperatorNE          = "NE"
+	ComparisonOperatorLE          = "LE"
 	ComparisonOperatorBEGINSWITH  = "BEGINS_WITH"
+	ComparisonOperatorGE          = "GE"
+	ComparisonOperatorCONTAINS    = "CONTAINS"
 )
 
 // The values of ConditionalOperator.
 const (
-	ConditionalOperatorAND = "AND"
 	ConditionalOperatorOR  = "OR"
+	ConditionalOperatorAND = "AND"
 )
 
 // The values of ContinuousBackupsStatus.
@@ -102,8 +117,8 @@ const (
 // The values of ProjectionType.
 const (
 	ProjectionTypeALL      = "ALL"
-	ProjectionTypeKEYSONLY = "KEYS_ONLY"
 	ProjectionTypeINCLUDE  = "INCLUDE"
+	ProjectionTypeKEYSONLY = "KEYS_ONLY"
 )
 
 // The values of ReplicaStatus.
@@ -135,10 +150,10 @@ const (
 
 // The values of ReturnValue.
 const (
-	ReturnValueNONE       = "NONE"
-	ReturnValueALLOLD     = "ALL_OLD"
-	ReturnValueUPDATEDOLD = "UPDATED_OLD"
 	ReturnValueALLNEW     = "ALL_NEW"
+	ReturnValueUPDATEDOLD = "UPDATED_OLD"
+	ReturnValueALLOLD     = "ALL_OLD"
+	ReturnValueNONE       = "NONE"
 	ReturnValueUPDATEDNEW = "UPDATED_NEW"
 )
 
@@ -165,17 +180,17 @@ const (
 
 // The values of ScalarAttributeType.
 const (
-	ScalarAttributeTypeS = "S"
-	ScalarAttributeTypeN = "N"
 	ScalarAttributeTypeB = "B"
+	ScalarAttributeTypeN = "N"
+	ScalarAttributeTypeS = "S"
 )
 
 // The values of Select.
 const (
-	SelectALLATTRIBUTES          = "ALL_ATTRIBUTES"
-	SelectALLPROJECTEDATTRIBUTES = "ALL_PROJECTED_ATTRIBUTES"
 	SelectSPECIFICATTRIBUTES     = "SPECIFIC_ATTRIBUTES"
 	SelectCOUNT                  = "COUNT"
+	SelectALLATTRIBUTES          = "ALL_ATTRIBUTES"
+	SelectALLPROJECTEDATTRIBUTES = "ALL_PROJECTED_ATTRIBUTES"
 )
 
 // The values of StreamViewType.

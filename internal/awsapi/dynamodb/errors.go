@@ -33,6 +33,13 @@ func NewContinuousBackupsUnavailableException(format string, args ...any) *cloud
 	return wire.NewError(&errorContinuousBackupsUnavailableException, format, args)
 }
 
+var errorDuplicateItemException = wire.ErrorTrait{Code: "DuplicateItemException", QueryCode: "", Status: 400}
+
+// NewDuplicateItemException returns the error DuplicateItemException, of HTTP status 400.
+func NewDuplicateItemException(format string, args ...any) *cloud.Error {
+	return wire.NewError(&errorDuplicateItemException, format, args)
+}
+
 var errorIdempotentParameterMismatchException = wire.ErrorTrait{Code: "IdempotentParameterMismatchException", QueryCode: "", Status: 400}
 
 // NewIdempotentParameterMismatchException returns the error IdempotentParameterMismatchException, of HTTP status 400.

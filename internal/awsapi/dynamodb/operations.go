@@ -5,9 +5,22 @@ package dynamodb
 import "context"
 import "croft/internal/wire"
 
+var opBatchExecuteStatement = wire.Operation{
+	Name: "BatchExecuteStatement", Status: 200, Route: wire.Route{},
+	Input: 29, Output: 30, Schema: &schema,
+	New: func() any { return new(BatchExecuteStatementInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).BatchExecuteStatement(ctx, in.(*BatchExecuteStatementInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opBatchGetItem = wire.Operation{
 	Name: "BatchGetItem", Status: 200, Route: wire.Route{},
-	Input: 29, Output: 30, Schema: &schema,
+	Input: 31, Output: 32, Schema: &schema,
 	New: func() any { return new(BatchGetItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).BatchGetItem(ctx, in.(*BatchGetItemInput))
@@ -20,7 +33,7 @@ var opBatchGetItem = wire.Operation{
 
 var opBatchWriteItem = wire.Operation{
 	Name: "BatchWriteItem", Status: 200, Route: wire.Route{},
-	Input: 33, Output: 34, Schema: &schema,
+	Input: 39, Output: 40, Schema: &schema,
 	New: func() any { return new(BatchWriteItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).BatchWriteItem(ctx, in.(*BatchWriteItemInput))
@@ -33,7 +46,7 @@ var opBatchWriteItem = wire.Operation{
 
 var opCreateBackup = wire.Operation{
 	Name: "CreateBackup", Status: 200, Route: wire.Route{},
-	Input: 60, Output: 61, Schema: &schema,
+	Input: 66, Output: 67, Schema: &schema,
 	New: func() any { return new(CreateBackupInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateBackup(ctx, in.(*CreateBackupInput))
@@ -46,7 +59,7 @@ var opCreateBackup = wire.Operation{
 
 var opCreateTable = wire.Operation{
 	Name: "CreateTable", Status: 200, Route: wire.Route{},
-	Input: 65, Output: 66, Schema: &schema,
+	Input: 71, Output: 72, Schema: &schema,
 	New: func() any { return new(CreateTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).CreateTable(ctx, in.(*CreateTableInput))
@@ -59,7 +72,7 @@ var opCreateTable = wire.Operation{
 
 var opDeleteBackup = wire.Operation{
 	Name: "DeleteBackup", Status: 200, Route: wire.Route{},
-	Input: 69, Output: 70, Schema: &schema,
+	Input: 75, Output: 76, Schema: &schema,
 	New: func() any { return new(DeleteBackupInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteBackup(ctx, in.(*DeleteBackupInput))
@@ -72,7 +85,7 @@ var opDeleteBackup = wire.Operation{
 
 var opDeleteItem = wire.Operation{
 	Name: "DeleteItem", Status: 200, Route: wire.Route{},
-	Input: 73, Output: 74, Schema: &schema,
+	Input: 79, Output: 80, Schema: &schema,
 	New: func() any { return new(DeleteItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteItem(ctx, in.(*DeleteItemInput))
@@ -85,7 +98,7 @@ var opDeleteItem = wire.Operation{
 
 var opDeleteTable = wire.Operation{
 	Name: "DeleteTable", Status: 200, Route: wire.Route{},
-	Input: 77, Output: 78, Schema: &schema,
+	Input: 83, Output: 84, Schema: &schema,
 	New: func() any { return new(DeleteTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DeleteTable(ctx, in.(*DeleteTableInput))
@@ -98,7 +111,7 @@ var opDeleteTable = wire.Operation{
 
 var opDescribeBackup = wire.Operation{
 	Name: "DescribeBackup", Status: 200, Route: wire.Route{},
-	Input: 80, Output: 81, Schema: &schema,
+	Input: 86, Output: 87, Schema: &schema,
 	New: func() any { return new(DescribeBackupInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeBackup(ctx, in.(*DescribeBackupInput))
@@ -111,7 +124,7 @@ var opDescribeBackup = wire.Operation{
 
 var opDescribeContinuousBackups = wire.Operation{
 	Name: "DescribeContinuousBackups", Status: 200, Route: wire.Route{},
-	Input: 82, Output: 83, Schema: &schema,
+	Input: 88, Output: 89, Schema: &schema,
 	New: func() any { return new(DescribeContinuousBackupsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeContinuousBackups(ctx, in.(*DescribeContinuousBackupsInput))
@@ -124,7 +137,7 @@ var opDescribeContinuousBackups = wire.Operation{
 
 var opDescribeTable = wire.Operation{
 	Name: "DescribeTable", Status: 200, Route: wire.Route{},
-	Input: 84, Output: 85, Schema: &schema,
+	Input: 90, Output: 91, Schema: &schema,
 	New: func() any { return new(DescribeTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeTable(ctx, in.(*DescribeTableInput))
@@ -137,7 +150,7 @@ var opDescribeTable = wire.Operation{
 
 var opDescribeTimeToLive = wire.Operation{
 	Name: "DescribeTimeToLive", Status: 200, Route: wire.Route{},
-	Input: 86, Output: 87, Schema: &schema,
+	Input: 92, Output: 93, Schema: &schema,
 	New: func() any { return new(DescribeTimeToLiveInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).DescribeTimeToLive(ctx, in.(*DescribeTimeToLiveInput))
@@ -148,9 +161,35 @@ var opDescribeTimeToLive = wire.Operation{
 	},
 }
 
+var opExecuteStatement = wire.Operation{
+	Name: "ExecuteStatement", Status: 200, Route: wire.Route{},
+	Input: 96, Output: 97, Schema: &schema,
+	New: func() any { return new(ExecuteStatementInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ExecuteStatement(ctx, in.(*ExecuteStatementInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
+var opExecuteTransaction = wire.Operation{
+	Name: "ExecuteTransaction", Status: 200, Route: wire.Route{},
+	Input: 98, Output: 99, Schema: &schema,
+	New: func() any { return new(ExecuteTransactionInput) },
+	Invoke: func(ctx context.Context, api, in any) (any, error) {
+		out, err := api.(API).ExecuteTransaction(ctx, in.(*ExecuteTransactionInput))
+		if err != nil {
+			return nil, err
+		}
+		return out, nil
+	},
+}
+
 var opGetItem = wire.Operation{
 	Name: "GetItem", Status: 200, Route: wire.Route{},
-	Input: 97, Output: 98, Schema: &schema,
+	Input: 108, Output: 109, Schema: &schema,
 	New: func() any { return new(GetItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).GetItem(ctx, in.(*GetItemInput))
@@ -163,7 +202,7 @@ var opGetItem = wire.Operation{
 
 var opListBackups = wire.Operation{
 	Name: "ListBackups", Status: 200, Route: wire.Route{},
-	Input: 142, Output: 143, Schema: &schema,
+	Input: 153, Output: 154, Schema: &schema,
 	New: func() any { return new(ListBackupsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListBackups(ctx, in.(*ListBackupsInput))
@@ -176,7 +215,7 @@ var opListBackups = wire.Operation{
 
 var opListTables = wire.Operation{
 	Name: "ListTables", Status: 200, Route: wire.Route{},
-	Input: 144, Output: 146, Schema: &schema,
+	Input: 155, Output: 157, Schema: &schema,
 	New: func() any { return new(ListTablesInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTables(ctx, in.(*ListTablesInput))
@@ -189,7 +228,7 @@ var opListTables = wire.Operation{
 
 var opListTagsOfResource = wire.Operation{
 	Name: "ListTagsOfResource", Status: 200, Route: wire.Route{},
-	Input: 147, Output: 148, Schema: &schema,
+	Input: 158, Output: 159, Schema: &schema,
 	New: func() any { return new(ListTagsOfResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).ListTagsOfResource(ctx, in.(*ListTagsOfResourceInput))
@@ -202,7 +241,7 @@ var opListTagsOfResource = wire.Operation{
 
 var opPutItem = wire.Operation{
 	Name: "PutItem", Status: 200, Route: wire.Route{},
-	Input: 179, Output: 181, Schema: &schema,
+	Input: 197, Output: 199, Schema: &schema,
 	New: func() any { return new(PutItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).PutItem(ctx, in.(*PutItemInput))
@@ -215,7 +254,7 @@ var opPutItem = wire.Operation{
 
 var opQuery = wire.Operation{
 	Name: "Query", Status: 200, Route: wire.Route{},
-	Input: 183, Output: 184, Schema: &schema,
+	Input: 201, Output: 202, Schema: &schema,
 	New: func() any { return new(QueryInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Query(ctx, in.(*QueryInput))
@@ -228,7 +267,7 @@ var opQuery = wire.Operation{
 
 var opRestoreTableFromBackup = wire.Operation{
 	Name: "RestoreTableFromBackup", Status: 200, Route: wire.Route{},
-	Input: 208, Output: 209, Schema: &schema,
+	Input: 226, Output: 227, Schema: &schema,
 	New: func() any { return new(RestoreTableFromBackupInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).RestoreTableFromBackup(ctx, in.(*RestoreTableFromBackupInput))
@@ -241,7 +280,7 @@ var opRestoreTableFromBackup = wire.Operation{
 
 var opScan = wire.Operation{
 	Name: "Scan", Status: 200, Route: wire.Route{},
-	Input: 220, Output: 221, Schema: &schema,
+	Input: 238, Output: 239, Schema: &schema,
 	New: func() any { return new(ScanInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).Scan(ctx, in.(*ScanInput))
@@ -254,7 +293,7 @@ var opScan = wire.Operation{
 
 var opTagResource = wire.Operation{
 	Name: "TagResource", Status: 200, Route: wire.Route{},
-	Input: 252, Output: 0, Schema: &schema,
+	Input: 270, Output: 0, Schema: &schema,
 	New: func() any { return new(TagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TagResource(ctx, in.(*TagResourceInput))
@@ -267,7 +306,7 @@ var opTagResource = wire.Operation{
 
 var opTransactGetItems = wire.Operation{
 	Name: "TransactGetItems", Status: 200, Route: wire.Route{},
-	Input: 266, Output: 267, Schema: &schema,
+	Input: 284, Output: 285, Schema: &schema,
 	New: func() any { return new(TransactGetItemsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TransactGetItems(ctx, in.(*TransactGetItemsInput))
@@ -280,7 +319,7 @@ var opTransactGetItems = wire.Operation{
 
 var opTransactWriteItems = wire.Operation{
 	Name: "TransactWriteItems", Status: 200, Route: wire.Route{},
-	Input: 270, Output: 271, Schema: &schema,
+	Input: 288, Output: 289, Schema: &schema,
 	New: func() any { return new(TransactWriteItemsInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).TransactWriteItems(ctx, in.(*TransactWriteItemsInput))
@@ -293,7 +332,7 @@ var opTransactWriteItems = wire.Operation{
 
 var opUntagResource = wire.Operation{
 	Name: "UntagResource", Status: 200, Route: wire.Route{},
-	Input: 275, Output: 0, Schema: &schema,
+	Input: 293, Output: 0, Schema: &schema,
 	New: func() any { return new(UntagResourceInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UntagResource(ctx, in.(*UntagResourceInput))
@@ -306,7 +345,7 @@ var opUntagResource = wire.Operation{
 
 var opUpdateItem = wire.Operation{
 	Name: "UpdateItem", Status: 200, Route: wire.Route{},
-	Input: 279, Output: 280, Schema: &schema,
+	Input: 297, Output: 298, Schema: &schema,
 	New: func() any { return new(UpdateItemInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateItem(ctx, in.(*UpdateItemInput))
@@ -319,7 +358,7 @@ var opUpdateItem = wire.Operation{
 
 var opUpdateTable = wire.Operation{
 	Name: "UpdateTable", Status: 200, Route: wire.Route{},
-	Input: 282, Output: 283, Schema: &schema,
+	Input: 300, Output: 301, Schema: &schema,
 	New: func() any { return new(UpdateTableInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateTable(ctx, in.(*UpdateTableInput))
@@ -332,7 +371,7 @@ var opUpdateTable = wire.Operation{
 
 var opUpdateTimeToLive = wire.Operation{
 	Name: "UpdateTimeToLive", Status: 200, Route: wire.Route{},
-	Input: 284, Output: 285, Schema: &schema,
+	Input: 302, Output: 303, Schema: &schema,
 	New: func() any { return new(UpdateTimeToLiveInput) },
 	Invoke: func(ctx context.Context, api, in any) (any, error) {
 		out, err := api.(API).UpdateTimeToLive(ctx, in.(*UpdateTimeToLiveInput))

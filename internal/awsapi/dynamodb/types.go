@@ -69,6 +69,18 @@ type BackupSummary struct {
 	BackupSizeBytes        *int64
 }
 
+// BatchExecuteStatementInput is the model's BatchExecuteStatementInput.
+type BatchExecuteStatementInput struct {
+	Statements             []BatchStatementRequest // required
+	ReturnConsumedCapacity *string
+}
+
+// BatchExecuteStatementOutput is the model's BatchExecuteStatementOutput.
+type BatchExecuteStatementOutput struct {
+	Responses        []BatchStatementResponse
+	ConsumedCapacity []ConsumedCapacity
+}
+
 // BatchGetItemInput is the model's BatchGetItemInput.
 type BatchGetItemInput struct {
 	RequestItems           map[string]KeysAndAttributes // required
@@ -80,6 +92,28 @@ type BatchGetItemOutput struct {
 	Responses        map[string][]map[string]AttributeValue
 	UnprocessedKeys  map[string]KeysAndAttributes
 	ConsumedCapacity []ConsumedCapacity
+}
+
+// BatchStatementError is the model's BatchStatementError.
+type BatchStatementError struct {
+	Code    *string
+	Message *string
+	Item    map[string]AttributeValue
+}
+
+// BatchStatementRequest is the model's BatchStatementRequest.
+type BatchStatementRequest struct {
+	Statement                           string
+	Parameters                          []AttributeValue
+	ConsistentRead                      *bool
+	ReturnValuesOnConditionCheckFailure *string
+}
+
+// BatchStatementResponse is the model's BatchStatementResponse.
+type BatchStatementResponse struct {
+	Error     *BatchStatementError
+	TableName *string
+	Item      map[string]AttributeValue
 }
 
 // BatchWriteItemInput is the model's BatchWriteItemInput.
@@ -187,9 +221,9 @@ type CreateReplicationGroupMemberAction struct {
 
 // CreateTableInput is the model's CreateTableInput.
 type CreateTableInput struct {
-	AttributeDefinitions               []AttributeDefinition
+	AttributeDefinitions               []AttributeDefinition // required
 	TableName                          string
-	KeySchema                          []KeySchemaElement
+	KeySchema                          []KeySchemaElement // required
 	LocalSecondaryIndexes              []LocalSecondaryIndex
 	GlobalSecondaryIndexes             []GlobalSecondaryIndex
 	BillingMode                        *string
@@ -321,6 +355,38 @@ type DescribeTimeToLiveInput struct {
 // DescribeTimeToLiveOutput is the model's DescribeTimeToLiveOutput.
 type DescribeTimeToLiveOutput struct {
 	TimeToLiveDescription *TimeToLiveDescription
+}
+
+// ExecuteStatementInput is the model's ExecuteStatementInput.
+type ExecuteStatementInput struct {
+	Statement                           string
+	Parameters                          []AttributeValue
+	ConsistentRead                      *bool
+	NextToken                           *string
+	ReturnConsumedCapacity              *string
+	Limit                               *int32
+	ReturnValuesOnConditionCheckFailure *string
+}
+
+// ExecuteStatementOutput is the model's ExecuteStatementOutput.
+type ExecuteStatementOutput struct {
+	Items            []map[string]AttributeValue
+	NextToken        *string
+	ConsumedCapacity *ConsumedCapacity
+	LastEvaluatedKey map[string]AttributeValue
+}
+
+// ExecuteTransactionInput is the model's ExecuteTransactionInput.
+type ExecuteTransactionInput struct {
+	TransactStatements     []ParameterizedStatement // required
+	ClientRequestToken     *string
+	ReturnConsumedCapacity *string
+}
+
+// ExecuteTransactionOutput is the model's ExecuteTransactionOutput.
+type ExecuteTransactionOutput struct {
+	Responses        []ItemResponse
+	ConsumedCapacity []ConsumedCapacity
 }
 
 // ExpectedAttributeValue is the model's ExpectedAttributeValue.
@@ -515,6 +581,13 @@ type OnDemandThroughput struct {
 // OnDemandThroughputOverride is the model's OnDemandThroughputOverride.
 type OnDemandThroughputOverride struct {
 	MaxReadRequestUnits *int64
+}
+
+// ParameterizedStatement is the model's ParameterizedStatement.
+type ParameterizedStatement struct {
+	Statement                           string
+	Parameters                          []AttributeValue
+	ReturnValuesOnConditionCheckFailure *string
 }
 
 // PointInTimeRecoveryDescription is the model's PointInTimeRecoveryDescription.

@@ -67,12 +67,11 @@ func (s *Service) batchGets(ctx context.Context, in *api.BatchGetItemInput) ([]b
 			return nil, err
 		}
 		req := in.RequestItems[given]
-		exprs := expressions{req.ExpressionAttributeNames, nil, []param{{projectionParam, req.ProjectionExpression != nil}},
-			[]param{{"AttributesToGet", req.AttributesToGet != nil}}}
-		if err := exprs.check("BatchGetItem"); err != nil {
+		exprs := readExpressions(req.ExpressionAttributeNames, req.ProjectionExpression, req.AttributesToGet)
+		if err := exprs.check(); err != nil {
 			return nil, err
 		}
-		projection, err := exprs.projection(req.ProjectionExpression)
+		projection, err := exprs.readProjection(req.ProjectionExpression, req.AttributesToGet)
 		if err != nil {
 			return nil, err
 		}

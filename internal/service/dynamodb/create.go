@@ -98,9 +98,6 @@ func (t *table) setBilling(call *cloud.Call, mode *string, units *api.Provisione
 
 // checkCreate checks what the model's constraints leave to the service, in DynamoDB's order.
 func checkCreate(in *api.CreateTableInput) error {
-	if err := checkGiven(in); err != nil {
-		return err
-	}
 	if err := checkBilling(in.BillingMode, in.ProvisionedThroughput); err != nil {
 		return err
 	}
@@ -117,21 +114,6 @@ func checkCreate(in *api.CreateTableInput) error {
 		return err
 	}
 	return checkTags(in.Tags)
-}
-
-// checkGiven reports what only a replica of another table may leave out, in the words of the model's constraints.
-func checkGiven(in *api.CreateTableInput) error {
-	var missing []string
-	if in.AttributeDefinitions == nil {
-		missing = append(missing, "attributeDefinitions")
-	}
-	if in.KeySchema == nil {
-		missing = append(missing, "keySchema")
-	}
-	for i, name := range missing {
-		missing[i] = "Value null at '" + name + "' failed to satisfy constraint: Member must not be null"
-	}
-	return constraints(missing)
 }
 
 func refuseCreate(in *api.CreateTableInput) error {

@@ -27,18 +27,31 @@ func storedSize(stored []byte) (int, error) {
 
 // decodeItem returns the attributes of a stored item and its size. The result shares no memory with stored.
 func decodeItem(stored []byte) (map[string]api.AttributeValue, int, error) {
-	size, err := storedSize(stored)
+	size, rest, err := storedParts(stored)
 	if err != nil {
 		return nil, 0, err
 	}
+	item, err := decodeAttributes(rest)
+	return item, size, err
+}
+
+// storedParts returns the size of a stored item and the rest of it: its attributes, in memory of their own.
+func storedParts(stored []byte) (size int, attributes string, err error) {
+	if size, err = storedSize(stored); err != nil {
+		return 0, "", err
+	}
 	_, used := binary.Uvarint(stored[1:])
-	// One copy backs every string of the item.
-	d := decoder{rest: string(stored[1+used:])}
+	return size, string(stored[1+used:]), nil
+}
+
+// decodeAttributes returns the attributes of a stored item, whose strings share the memory of stored.
+func decodeAttributes(stored string) (map[string]api.AttributeValue, error) {
+	d := decoder{rest: stored}
 	item := d.attributes(0)
 	if d.bad || d.rest != "" {
-		return nil, 0, errDamaged
+		return nil, errDamaged
 	}
-	return item, size, nil
+	return item, nil
 }
 
 // roomAhead bounds the room made for a collection before its elements are seen: values are far larger than their stored form.

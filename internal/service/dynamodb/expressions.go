@@ -14,6 +14,9 @@ type expressions struct {
 	values map[string]api.AttributeValue
 	// given are the expressions that the operation takes; legacy what it took before there were any.
 	given, legacy []param
+	// operator is ConditionalOperator, and conditions how many conditions it joins.
+	operator   *string
+	conditions int
 }
 
 const projectionParam = "ProjectionExpression"
@@ -27,8 +30,8 @@ func given(params []param) (names []string) {
 	return names
 }
 
-// check refuses parameters that cannot stand beside each other, and then the legacy ones.
-func (e *expressions) check(operation string) error {
+// check refuses parameters that cannot stand beside each other.
+func (e *expressions) check() error {
 	now, before := given(e.given), given(e.legacy)
 	if len(now) > 0 && len(before) > 0 {
 		return validation("Can not use both expression and non-expression parameters in the same request: "+
@@ -52,7 +55,7 @@ func (e *expressions) check(operation string) error {
 		return validation("ExpressionAttributeValues can only be specified when using expressions: %s %s null",
 			strings.Join(takeValues, " and "), verb)
 	}
-	return refuse(operation, e.legacy...)
+	return checkOperator(e.operator, e.conditions)
 }
 
 // set returns the names and values for the expressions of the request.

@@ -67,22 +67,37 @@ func (s *source) last(item attributes) attributes {
 	return key
 }
 
-// checkStart checks the attributes of an ExclusiveStartKey, which comes before all other checks of it.
-func (s *source) checkStart(start attributes) error {
-	names := s.names()
-	if len(start) != len(names) {
+// checkStartSize checks the number of attributes of an ExclusiveStartKey, which comes before all other checks of it.
+func (s *source) checkStartSize(start attributes) error {
+	if len(start) != len(s.names()) {
 		return validation("The provided starting key is invalid")
 	}
+	return nil
+}
+
+// checkStartPart checks what an ExclusiveStartKey has of one attribute of the source's key.
+func (s *source) checkStartPart(start attributes, part keyPart) error {
+	v, ok := start[part.name]
+	if !ok {
+		return validation("The provided starting key is invalid")
+	}
+	if typeOf(&v) != part.typ {
+		return validation("The provided key element does not match the schema")
+	}
+	if kind := emptyKind(&v); kind != "" && s.index != nil {
+		return invalid("The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", kind, part.name)
+	}
+	return nil
+}
+
+// checkStart checks the attributes of an ExclusiveStartKey by themselves.
+func (s *source) checkStart(start attributes) error {
+	if err := s.checkStartSize(start); err != nil {
+		return err
+	}
 	for _, part := range slices.Concat(s.partition, s.sort) {
-		v, ok := start[part.name]
-		if !ok {
-			return validation("The provided starting key is invalid")
-		}
-		if typeOf(&v) != part.typ {
-			return validation("The provided key element does not match the schema")
-		}
-		if kind := emptyKind(&v); kind != "" && s.index != nil {
-			return invalid("The AttributeValue for a key attribute cannot contain an empty %s value. Key: %s", kind, part.name)
+		if err := s.checkStartPart(start, part); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -141,13 +156,10 @@ func (p *page) checkProjects(s *source, query bool) (err error) {
 	if s.index == nil || s.index.kept == nil {
 		return nil
 	}
-	if p.selected == selectAll {
-		if !s.index.Local {
-			return invalid("Select type %s is not supported for global secondary index %s because its projection type is not ALL",
-				selectAll, s.index.Name)
-		}
-		p.fetch = true
+	if err := p.checkAll(s); err != nil {
+		return err
 	}
+	p.fetch = p.selected == selectAll
 	if p.projection != nil {
 		missing := s.missing(p.projection)
 		if len(missing) > 0 && !s.index.Local {
@@ -160,6 +172,15 @@ func (p *page) checkProjects(s *source, query bool) (err error) {
 	}
 	if missing := s.missing(p.filter); query && len(missing) > 0 {
 		return invalid("Secondary index %s does not project one or more filter attributes: [%s]", s.index.Name, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// checkAll refuses to answer whole items from a global index that does not have them.
+func (p *page) checkAll(s *source) error {
+	if p.selected == selectAll && s.index != nil && s.index.kept != nil && !s.index.Local {
+		return invalid("Select type %s is not supported for global secondary index %s because its projection type is not ALL",
+			selectAll, s.index.Name)
 	}
 	return nil
 }
@@ -202,8 +223,8 @@ func (p *page) consumedRead(mode *string, name string) *api.ConsumedCapacity {
 	return s.answer(mode, name)
 }
 
-// scanRange returns the keys that a Scan has yet to read.
-func (s *source) scanRange(in *api.ScanInput) (kv.Range, error) {
+// scanRange returns the keys that a Scan has yet to read. What is selected is checked between the two checks of the starting key, as on AWS.
+func (s *source) scanRange(in *api.ScanInput, p *page) (kv.Range, error) {
 	rng := kv.PrefixRange(s.prefix())
 	if in.TotalSegments != nil {
 		rng = segment(s.prefix(), *in.Segment, *in.TotalSegments)
@@ -213,6 +234,9 @@ func (s *source) scanRange(in *api.ScanInput) (kv.Range, error) {
 	}
 	if s.index != nil {
 		if err := s.checkStart(in.ExclusiveStartKey); err != nil {
+			return kv.Range{}, err
+		}
+		if err := p.checkAll(s); err != nil {
 			return kv.Range{}, err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	api "croft/internal/awsapi/dynamodb"
 	"croft/internal/cloud"
 	"croft/internal/kv"
+	"croft/internal/service/dynamodb/expression"
 )
 
 // attributes are those of an item.
@@ -265,6 +266,9 @@ func (t *table) checkIndexKeys(item, was attributes, update bool) error {
 					continue
 				}
 				err := check(x, part, &v)
+				if err != nil && update && typeOf(&v) != part.typ {
+					err = validation("The update expression attempted to update the secondary index key to unsupported type")
+				}
 				if err != nil && update && emptyKind(&v) != "" {
 					err = validation("One or more parameter values are not valid. The update expression attempted to update a %s to a value "+
 						"that is not supported. The AttributeValue for a key attribute cannot contain an empty %s value.", indexKeyWords, emptyKind(&v))
@@ -280,9 +284,30 @@ func (t *table) checkIndexKeys(item, was attributes, update bool) error {
 
 func indexKeyType(x *index, part keyPart, v *api.AttributeValue) error {
 	if actual := typeOf(v); actual != part.typ {
-		return invalid("Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", part.name, part.typ, actual, x.Name)
+		return wrongIndexType(x, part, actual)
 	}
 	return nil
+}
+
+// checkIndexTypes refuses an update that is known beforehand to give a key of an index a value of the wrong type.
+func (t *table) checkIndexTypes(u *expression.Update) error {
+	if len(t.byName) == 0 {
+		return nil
+	}
+	given := map[string]string{}
+	u.Types(func(name, typ string) { given[name] = typ })
+	for _, x := range t.byName {
+		for _, part := range x.all {
+			if actual := given[part.name]; actual != "" && actual != part.typ {
+				return wrongIndexType(x, part, actual)
+			}
+		}
+	}
+	return nil
+}
+
+func wrongIndexType(x *index, part keyPart, actual string) error {
+	return invalid("Type mismatch for Index Key %s Expected: %s Actual: %s IndexName: %s", part.name, part.typ, actual, x.Name)
 }
 
 // indexKeyWords stand in both errors of an empty index key, and in no other.

@@ -26,19 +26,9 @@ func (s *Service) writeItem(ctx context.Context, w *write) (out written, err err
 		if err != nil {
 			return err
 		}
-		key, err := w.key(t)
+		key, err := w.target(t)
 		if err != nil {
 			return err
-		}
-		if w.update != nil {
-			if err := t.checkPaths(w.update); err != nil {
-				return err
-			}
-		}
-		if w.condition != nil {
-			if err := t.checkPaths(w.condition); err != nil {
-				return err
-			}
 		}
 		out, err = w.apply(tx, t, key)
 		return err
@@ -54,8 +44,9 @@ func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutIt
 	}
 	exprs := expressions{in.ExpressionAttributeNames, in.ExpressionAttributeValues,
 		[]param{{conditionParam, in.ConditionExpression != nil}},
-		[]param{{"Expected", in.Expected != nil}, {"ConditionalOperator", in.ConditionalOperator != nil}}}
-	if err := exprs.check("PutItem"); err != nil {
+		[]param{{"Expected", in.Expected != nil}, {"ConditionalOperator", in.ConditionalOperator != nil}},
+		in.ConditionalOperator, len(in.Expected)}
+	if err := exprs.check(); err != nil {
 		return nil, err
 	}
 	w := &write{kind: writePut, table: name, onFailure: in.ReturnValuesOnConditionCheckFailure, wantOld: wire.Value(in.ReturnValues) == returnOld}
@@ -68,7 +59,7 @@ func (s *Service) PutItem(ctx context.Context, in *api.PutItemInput) (*api.PutIt
 	if w.size > maxItemBytes {
 		return nil, errItemSize()
 	}
-	if w.condition, err = exprs.condition(conditionParam, in.ConditionExpression); err != nil {
+	if w.condition, err = exprs.writeCondition(in.ConditionExpression, in.Expected, in.ConditionalOperator); err != nil {
 		return nil, err
 	}
 	w.metrics = wantsMetrics(in.ReturnItemCollectionMetrics)
@@ -93,8 +84,9 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 	}
 	exprs := expressions{in.ExpressionAttributeNames, in.ExpressionAttributeValues,
 		[]param{{conditionParam, in.ConditionExpression != nil}},
-		[]param{{"Expected", in.Expected != nil}, {"ConditionalOperator", in.ConditionalOperator != nil}}}
-	if err := exprs.check("DeleteItem"); err != nil {
+		[]param{{"Expected", in.Expected != nil}, {"ConditionalOperator", in.ConditionalOperator != nil}},
+		in.ConditionalOperator, len(in.Expected)}
+	if err := exprs.check(); err != nil {
 		return nil, err
 	}
 	if err := checkValues(in.Key); err != nil {
@@ -105,7 +97,7 @@ func (s *Service) DeleteItem(ctx context.Context, in *api.DeleteItemInput) (*api
 	}
 	w := &write{kind: writeDelete, table: name, item: in.Key, onFailure: in.ReturnValuesOnConditionCheckFailure,
 		wantOld: wire.Value(in.ReturnValues) == returnOld}
-	if w.condition, err = exprs.condition(conditionParam, in.ConditionExpression); err != nil {
+	if w.condition, err = exprs.writeCondition(in.ConditionExpression, in.Expected, in.ConditionalOperator); err != nil {
 		return nil, err
 	}
 	w.metrics = wantsMetrics(in.ReturnItemCollectionMetrics)
@@ -129,8 +121,9 @@ func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api
 	exprs := expressions{in.ExpressionAttributeNames, in.ExpressionAttributeValues,
 		[]param{{"UpdateExpression", in.UpdateExpression != nil}, {conditionParam, in.ConditionExpression != nil}},
 		[]param{{"AttributeUpdates", in.AttributeUpdates != nil}, {"Expected", in.Expected != nil},
-			{"ConditionalOperator", in.ConditionalOperator != nil}}}
-	if err := exprs.check("UpdateItem"); err != nil {
+			{"ConditionalOperator", in.ConditionalOperator != nil}},
+		in.ConditionalOperator, len(in.Expected)}
+	if err := exprs.check(); err != nil {
 		return nil, err
 	}
 	if err := checkValues(in.Key); err != nil {
@@ -140,6 +133,9 @@ func (s *Service) UpdateItem(ctx context.Context, in *api.UpdateItemInput) (*api
 	switch wire.Value(in.ReturnValues) {
 	case returnNew, returnUpdatedNew:
 		w.wantNew = true
+	}
+	if err := w.legacyUpdate(in); err != nil {
+		return nil, err
 	}
 	if err := w.parseUpdate(&exprs, in.UpdateExpression, in.ConditionExpression); err != nil {
 		return nil, err
@@ -203,16 +199,15 @@ func (s *Service) GetItem(ctx context.Context, in *api.GetItemInput) (*api.GetIt
 	if err != nil {
 		return nil, err
 	}
-	exprs := expressions{in.ExpressionAttributeNames, nil, []param{{projectionParam, in.ProjectionExpression != nil}},
-		[]param{{"AttributesToGet", in.AttributesToGet != nil}}}
-	if err := exprs.check("GetItem"); err != nil {
+	exprs := readExpressions(in.ExpressionAttributeNames, in.ProjectionExpression, in.AttributesToGet)
+	if err := exprs.check(); err != nil {
 		return nil, err
 	}
 	if err := checkValues(in.Key); err != nil {
 		return nil, err
 	}
 	g := get{table: name, key: in.Key}
-	if g.projection, err = exprs.projection(in.ProjectionExpression); err != nil {
+	if g.projection, err = exprs.readProjection(in.ProjectionExpression, in.AttributesToGet); err != nil {
 		return nil, err
 	}
 	out, size := new(api.GetItemOutput), 0

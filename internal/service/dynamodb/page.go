@@ -9,7 +9,7 @@ import (
 	"croft/internal/wire"
 )
 
-// maxPageBytes ends a page: the item that reaches it is the page's last. Source: API reference, Scan.
+// maxPageBytes ends a page, by pageSize: the item that reaches it is the page's last. Source: API reference, Scan.
 const maxPageBytes = 1 << 20
 
 // Values of Select.
@@ -40,6 +40,8 @@ type page struct {
 	count, scanned int32
 	bytes          int
 	last           map[string]api.AttributeValue
+	// tail is the last item or entry that was looked at.
+	tail map[string]api.AttributeValue
 }
 
 func newPage(limit *int32, selected *string, consistent *bool) *page {
@@ -47,19 +49,23 @@ func newPage(limit *int32, selected *string, consistent *bool) *page {
 }
 
 // checkSelect checks what may be selected, as far as that goes without the table.
-func checkSelect(selected, index, projection *string) error {
-	mode := wire.Value(selected)
+func checkSelect(selected, index, projection *string, attributes []string) error {
+	mode, given := wire.Value(selected), projectionParam
+	if attributes != nil {
+		given = "AttributesToGet"
+	}
+	some := projection != nil || attributes != nil
 	switch {
 	case mode == selectProjected && index == nil:
 		return invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
-	case mode == selectSpecific && projection == nil:
+	case mode == selectSpecific && !some:
 		return invalid("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
-	case projection != nil && (mode == selectAll || mode == selectProjected || mode == selectCount):
+	case some && (mode == selectAll || mode == selectProjected || mode == selectCount):
 		what := mode
 		if mode == selectCount {
 			what = "only the Count"
 		}
-		return validation("Cannot specify the ProjectionExpression when choosing to get %s", what)
+		return validation("Cannot specify the %s when choosing to get %s", given, what)
 	}
 	return nil
 }
@@ -92,10 +98,11 @@ func (p *page) check(t *table) error {
 
 // read fills the page with the items of rng. The page may have been read before.
 func (p *page) read(ctx context.Context, r kv.Reader, s *source, rng kv.Range) error {
-	p.items, p.count, p.scanned, p.bytes, p.last, p.fetched = nil, 0, 0, 0, nil, 0
+	p.items, p.count, p.scanned, p.bytes, p.last, p.fetched, p.tail = nil, 0, 0, 0, nil, 0, nil
 	if !p.countOnly {
 		p.items = []map[string]api.AttributeValue{}
 	}
+	full := 0
 	for e, err := range r.Scan(rng, kv.ScanOptions{Limit: int(p.limit), Reverse: p.reverse}) {
 		if err == nil {
 			err = ctx.Err()
@@ -103,13 +110,19 @@ func (p *page) read(ctx context.Context, r kv.Reader, s *source, rng kv.Range) e
 		if err != nil {
 			return err
 		}
-		item, size, err := decodeItem(e.Value)
+		size, stored, err := storedParts(e.Value)
+		if err != nil {
+			return err
+		}
+		item, err := decodeAttributes(stored)
 		if err != nil {
 			return err
 		}
 		p.scanned++
 		p.bytes += size
+		full += s.pageSize(stored)
 		key := item
+		p.tail = item
 		if p.fetch {
 			if item, err = p.whole(r, s, item); err != nil {
 				return err
@@ -122,7 +135,7 @@ func (p *page) read(ctx context.Context, r kv.Reader, s *source, rng kv.Range) e
 			}
 		}
 		// As on AWS, a page that is full names its last key even when nothing follows.
-		if p.bytes >= maxPageBytes || p.limit > 0 && p.scanned >= p.limit {
+		if full >= maxPageBytes || p.limit > 0 && p.scanned >= p.limit {
 			p.last = s.last(key)
 			return nil
 		}

@@ -16,6 +16,8 @@ type query struct {
 	page
 	keys  []expression.KeyCondition
 	start map[string]api.AttributeValue
+	// filterName is what messages call the filter.
+	filterName string
 }
 
 // Query reads the items of one partition in the order of their sort keys, page by page.
@@ -38,6 +40,9 @@ func (s *Service) Query(ctx context.Context, in *api.QueryInput) (*api.QueryOutp
 			return err
 		}
 		rng, err := q.rng(src)
+		if err == nil {
+			err = q.checkFilter(src)
+		}
 		if err != nil {
 			return err
 		}
@@ -58,21 +63,27 @@ func parseQuery(in *api.QueryInput) (*query, error) {
 		[]param{{projectionParam, in.ProjectionExpression != nil}, {filterParam, in.FilterExpression != nil},
 			{"KeyConditionExpression", in.KeyConditionExpression != nil}},
 		[]param{{"AttributesToGet", in.AttributesToGet != nil}, {"QueryFilter", in.QueryFilter != nil},
-			{"ConditionalOperator", in.ConditionalOperator != nil}, {"KeyConditions", in.KeyConditions != nil && in.KeyConditionExpression != nil}}}
-	if err := exprs.check("Query"); err != nil {
+			// With the other expressions KeyConditions are no conflict.
+			{"ConditionalOperator", in.ConditionalOperator != nil}, {"KeyConditions", in.KeyConditions != nil && in.KeyConditionExpression != nil}},
+		in.ConditionalOperator, len(in.QueryFilter)}
+	if err := exprs.check(); err != nil {
 		return nil, err
 	}
-	// On AWS these go with the other expressions, which is no conflict to report.
-	if err := refuse("Query", param{"KeyConditions", in.KeyConditions != nil}); err != nil {
+	filter, err := clauses(in.QueryFilter)
+	if err != nil {
+		return nil, err
+	}
+	projection, err := wanted(in.AttributesToGet)
+	if err != nil {
 		return nil, err
 	}
 	if err := checkValues(in.ExclusiveStartKey); err != nil {
 		return nil, badStart(err)
 	}
-	if in.KeyConditionExpression == nil {
+	if in.KeyConditionExpression == nil && in.KeyConditions == nil {
 		return nil, validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
 	}
-	if err := checkSelect(in.Select, in.IndexName, in.ProjectionExpression); err != nil {
+	if err := checkSelect(in.Select, in.IndexName, in.ProjectionExpression, in.AttributesToGet); err != nil {
 		return nil, err
 	}
 	set, err := exprs.set()
@@ -81,30 +92,55 @@ func parseQuery(in *api.QueryInput) (*query, error) {
 	}
 	q := &query{page: *newPage(in.Limit, in.Select, in.ConsistentRead), start: in.ExclusiveStartKey}
 	q.reverse = in.ScanIndexForward != nil && !*in.ScanIndexForward
-	keys, err := set.Condition("KeyConditionExpression", *in.KeyConditionExpression)
+	q.projection, q.filter, q.filterName = projection, expression.Clauses(filter, joinsByOr(in.ConditionalOperator)), "Filter Expression"
+	if q.filter != nil {
+		q.filterName = "QueryFilter"
+	}
+	return q, q.parseKeys(set, in)
+}
+
+// parseKeys takes over the expressions of a query, or KeyConditions and the other expressions.
+func (q *query) parseKeys(set *expression.Set, in *api.QueryInput) (err error) {
+	var keys *expression.Condition
+	if in.KeyConditionExpression != nil {
+		if keys, err = set.Condition("KeyConditionExpression", *in.KeyConditionExpression); err != nil {
+			return err
+		}
+	}
+	if err := q.parse(set, in.FilterExpression, in.ProjectionExpression); err != nil {
+		return err
+	}
+	if err := set.Unused(); err != nil {
+		return err
+	}
+	if keys != nil {
+		q.keys, err = keys.KeyConditions()
+	} else {
+		q.keys, err = legacyKeys(in.KeyConditions)
+	}
+	// The keys of an index may have more attributes.
+	if err == nil && (len(q.keys) == 0 || len(q.keys) > 2 && in.IndexName == nil) {
+		err = validation("Conditions can be of length 1 or 2 only")
+	}
+	return err
+}
+
+func legacyKeys(conditions map[string]api.Condition) ([]expression.KeyCondition, error) {
+	given, err := clauses(conditions)
 	if err != nil {
 		return nil, err
 	}
-	if err := q.parse(set, in.FilterExpression, in.ProjectionExpression); err != nil {
-		return nil, err
+	keys := make([]expression.KeyCondition, len(given))
+	for i := range given {
+		keys[i] = given[i].KeyCondition()
 	}
-	if err := set.Unused(); err != nil {
-		return nil, err
-	}
-	if q.keys, err = keys.KeyConditions(); err != nil {
-		return nil, err
-	}
-	// The keys of an index may have more attributes.
-	if len(q.keys) > 2 && in.IndexName == nil {
-		return nil, validation("Conditions can be of length 1 or 2 only")
-	}
-	return q, nil
+	return keys, nil
 }
 
 // rng returns the keys that the query has yet to read.
 func (q *query) rng(s *source) (kv.Range, error) {
 	if q.start != nil {
-		if err := s.checkStart(q.start); err != nil {
+		if err := s.checkStartSize(q.start); err != nil {
 			return kv.Range{}, err
 		}
 	}
@@ -116,30 +152,32 @@ func (q *query) rng(s *source) (kv.Range, error) {
 	if err != nil {
 		return kv.Range{}, err
 	}
-	if err := q.from(s, whole, sort, &rng); err != nil {
-		return kv.Range{}, err
-	}
-	return rng, q.checkFilter(s)
+	err = q.from(s, whole, sort, &rng)
+	return rng, err
 }
 
-// conditions returns the conditions on the attributes of the partition key, and those on the first attributes of the sort key.
+// conditions returns the conditions on the attributes of the partition key, and those on the first attributes of the sort key. As on AWS,
+// it goes through the attributes of the key one by one, and checks what the starting key has of each first.
 func (q *query) conditions(s *source) (partition, sort []*expression.KeyCondition, err error) {
 	parts := slices.Concat(s.partition, s.sort)
 	if len(q.keys) > len(parts) {
 		return nil, nil, validation("Query key condition not supported")
 	}
 	for i, part := range parts {
-		var found *expression.KeyCondition
-		for k := range q.keys {
-			if q.keys[k].Name == part.name {
-				found = &q.keys[k]
+		if q.start != nil {
+			if err := s.checkStartPart(q.start, part); err != nil {
+				return nil, nil, err
 			}
 		}
+		found := q.condition(part.name)
 		if found == nil {
 			if i < len(s.partition) || len(partition)+len(sort) < len(q.keys) {
 				return nil, nil, validation("Query condition missed key schema element: %s", part.name)
 			}
-			break
+			continue
+		}
+		if !found.Indexable() {
+			return nil, nil, validation("Attempted conditional constraint is not an indexable operation")
 		}
 		if err := checkKeyValues(part, found); err != nil {
 			return nil, nil, err
@@ -155,6 +193,16 @@ func (q *query) conditions(s *source) (partition, sort []*expression.KeyConditio
 		}
 	}
 	return partition, sort, nil
+}
+
+// condition returns what is asked of the attribute called name, nil when it is nothing.
+func (q *query) condition(name string) *expression.KeyCondition {
+	for i := range q.keys {
+		if q.keys[i].Name == name {
+			return &q.keys[i]
+		}
+	}
+	return nil
 }
 
 func checkKeyValues(part keyPart, c *expression.KeyCondition) error {
@@ -239,7 +287,7 @@ func (q *query) from(s *source, whole kv.Range, sort []*expression.KeyCondition,
 	switch {
 	case len(sort) == 0 && !whole.Contains(start):
 		return validation("The provided starting key is outside query boundaries based on provided conditions")
-	case whole.Contains(start) && !rng.Contains(start):
+	case !startMeets(q.start, sort), whole.Contains(start) && !rng.Contains(start):
 		return validation("The provided starting key does not match the range key predicate")
 	case !whole.Contains(start):
 		return validation("The query can return at most one row and cannot be restarted")
@@ -252,6 +300,16 @@ func (q *query) from(s *source, whole kv.Range, sort []*expression.KeyCondition,
 	return nil
 }
 
+// startMeets reports whether a starting key is one that the conditions on the sort key could have given.
+func startMeets(start map[string]api.AttributeValue, sort []*expression.KeyCondition) bool {
+	for _, c := range sort {
+		if v, ok := start[c.Name]; ok && !c.Meets(&v) {
+			return false
+		}
+	}
+	return true
+}
+
 // checkFilter refuses a filter on the key, which is what key conditions are for.
 func (q *query) checkFilter(s *source) error {
 	if q.filter == nil {
@@ -261,7 +319,7 @@ func (q *query) checkFilter(s *source) error {
 	q.filter.Heads(func(name string, _ bool) { found[name] = true })
 	for _, part := range slices.Concat(s.partition, s.sort) {
 		if found[part.name] {
-			return validation("Filter Expression can only contain non-primary key attributes: Primary key attribute: %s", part.name)
+			return validation("%s can only contain non-primary key attributes: Primary key attribute: %s", q.filterName, part.name)
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	api "croft/internal/awsapi/dynamodb"
 	"croft/internal/kv"
+	"croft/internal/service/dynamodb/expression"
 	"croft/internal/wire"
 )
 
@@ -28,7 +29,7 @@ func (s *Service) Scan(ctx context.Context, in *api.ScanInput) (*api.ScanOutput,
 		if err != nil {
 			return err
 		}
-		rng, err := src.scanRange(in)
+		rng, err := src.scanRange(in, page)
 		if err != nil {
 			return err
 		}
@@ -50,8 +51,17 @@ func checkScan(in *api.ScanInput) (*page, error) {
 	exprs := expressions{in.ExpressionAttributeNames, in.ExpressionAttributeValues,
 		[]param{{projectionParam, in.ProjectionExpression != nil}, {filterParam, in.FilterExpression != nil}},
 		[]param{{"AttributesToGet", in.AttributesToGet != nil}, {"ScanFilter", in.ScanFilter != nil},
-			{"ConditionalOperator", in.ConditionalOperator != nil}}}
-	if err := exprs.check("Scan"); err != nil {
+			{"ConditionalOperator", in.ConditionalOperator != nil}},
+		in.ConditionalOperator, len(in.ScanFilter)}
+	if err := exprs.check(); err != nil {
+		return nil, err
+	}
+	projection, err := wanted(in.AttributesToGet)
+	if err != nil {
+		return nil, err
+	}
+	filter, err := clauses(in.ScanFilter)
+	if err != nil {
 		return nil, err
 	}
 	if err := checkValues(in.ExclusiveStartKey); err != nil {
@@ -66,7 +76,7 @@ func checkScan(in *api.ScanInput) (*page, error) {
 		return nil, validation("The Segment parameter is zero-based and must be less than parameter TotalSegments: "+
 			"Segment: %d is not less than TotalSegments: %d", *in.Segment, *in.TotalSegments)
 	}
-	if err := checkSelect(in.Select, in.IndexName, in.ProjectionExpression); err != nil {
+	if err := checkSelect(in.Select, in.IndexName, in.ProjectionExpression, in.AttributesToGet); err != nil {
 		return nil, err
 	}
 	set, err := exprs.set()
@@ -74,6 +84,7 @@ func checkScan(in *api.ScanInput) (*page, error) {
 		return nil, err
 	}
 	p := newPage(in.Limit, in.Select, in.ConsistentRead)
+	p.projection, p.filter = projection, expression.Clauses(filter, joinsByOr(in.ConditionalOperator))
 	if err := p.parse(set, in.FilterExpression, in.ProjectionExpression); err != nil {
 		return nil, err
 	}

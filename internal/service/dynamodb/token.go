@@ -25,13 +25,13 @@ type token struct {
 	sum [sha256.Size]byte
 }
 
-func newToken(now time.Time, in *api.TransactWriteItemsInput) (token, error) {
-	t := token{id: wire.Value(in.ClientRequestToken), now: now}
+func newToken(now time.Time, id *string, asked any) (token, error) {
+	t := token{id: wire.Value(id), now: now}
 	if t.id == "" {
 		return t, nil
 	}
 	// Maps come out in the order of their keys, so that the same request has the same text.
-	request, err := json.Marshal(in.TransactItems)
+	request, err := json.Marshal(asked)
 	t.sum = sha256.Sum256(request)
 	return t, err
 }

@@ -22,7 +22,7 @@ func (s *Service) TransactGetItems(ctx context.Context, in *api.TransactGetItems
 			return nil, err
 		}
 		exprs := expressions{names: req.Get.ExpressionAttributeNames, given: []param{{projectionParam, req.Get.ProjectionExpression != nil}}}
-		if err := exprs.check("TransactGetItems"); err != nil {
+		if err := exprs.check(); err != nil {
 			return nil, err
 		}
 		if err := checkValues(req.Get.Key); err != nil {
@@ -116,7 +116,7 @@ func (s *Service) TransactWriteItems(ctx context.Context, in *api.TransactWriteI
 		}
 		writes[i].metrics = wantsMetrics(in.ReturnItemCollectionMetrics)
 	}
-	token, err := newToken(cloud.CallOf(ctx).Now, in)
+	token, err := newToken(cloud.CallOf(ctx).Now, in.ClientRequestToken, in.TransactItems)
 	if err != nil {
 		return nil, err
 	}
@@ -156,13 +156,7 @@ func (s *Service) transactTargets(r kv.Reader, writes []*write) ([]target, error
 		if err != nil {
 			return nil, err
 		}
-		keys[i], err = w.key(t)
-		if err == nil && w.update != nil {
-			err = t.checkPaths(w.update)
-		}
-		if err == nil && w.condition != nil {
-			err = t.checkPaths(w.condition)
-		}
+		keys[i], err = w.target(t)
 		if err := c.note(i, err); err != nil {
 			return nil, err
 		}
@@ -234,6 +228,8 @@ func (c *cancellation) note(part int, err error) error {
 	case "ConditionalCheckFailedException":
 		reason.Code = wire.Ptr("ConditionalCheckFailed")
 		reason.Item, _ = e.Fields["Item"].(map[string]api.AttributeValue)
+	case "DuplicateItemException":
+		reason.Code = wire.Ptr("DuplicateItem")
 	case "ValidationException":
 		if emptyIndexKey(e) {
 			return err

@@ -55,7 +55,7 @@ func (s *Service) transactItem(ctx context.Context, in *api.TransactWriteItem) (
 	if p.kind == writeUpdate {
 		exprs.given = append([]param{{"UpdateExpression", true}}, exprs.given...)
 	}
-	if err := exprs.check("TransactWriteItems"); err != nil {
+	if err := exprs.check(); err != nil {
 		return nil, err
 	}
 	w := &write{kind: p.kind, table: name, item: p.item, onFailure: p.onFailure}

@@ -51,18 +51,18 @@ func checkUpdate(in *api.UpdateTableInput) error {
 	if err := refuseUpdate(in); err != nil {
 		return err
 	}
-	if in.GlobalSecondaryIndexUpdates != nil && len(in.GlobalSecondaryIndexUpdates) == 0 {
-		return invalid("List of GlobalSecondaryIndexUpdates is empty")
-	}
 	iops := in.ProvisionedThroughput != nil || in.BillingMode != nil
 	parts := 0
-	for _, there := range [...]bool{iops, in.GlobalSecondaryIndexUpdates != nil, in.TableClass != nil,
+	for _, there := range [...]bool{iops, len(in.GlobalSecondaryIndexUpdates) > 0, in.TableClass != nil,
 		in.DeletionProtectionEnabled != nil, in.WarmThroughput != nil, in.StreamSpecification != nil} {
 		if there {
 			parts++
 		}
 	}
+	empty := in.GlobalSecondaryIndexUpdates != nil && len(in.GlobalSecondaryIndexUpdates) == 0
 	switch {
+	case parts > 0 && empty:
+		return invalid("List of GlobalSecondaryIndexUpdates is empty")
 	case parts == 0:
 		return validation("At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, SSESpecification, " +
 			"ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, DeletionProtectionEnabled, " +

@@ -35,6 +35,8 @@ type write struct {
 	onFailure *string
 	// wantOld and wantNew are whether the item before and after is to be answered.
 	wantOld, wantNew bool
+	// insert is whether there must be no such item yet.
+	insert bool
 	// metrics is whether the size of the item's collection is to be answered.
 	metrics bool
 	// expired is whether the item is deleted because its time to live is over.
@@ -80,7 +82,19 @@ func (w *write) key(t *table) (kv.Key, error) {
 			return nil, invalid("Cannot update attribute %s. This attribute is part of the key", part.name)
 		}
 	}
-	return key, nil
+	return key, t.checkIndexTypes(w.update)
+}
+
+// target returns the key that w writes, once its paths have been checked too.
+func (w *write) target(t *table) (kv.Key, error) {
+	key, err := w.key(t)
+	if err == nil && w.update != nil {
+		err = t.checkPaths(expression.Everywhere{Update: w.update})
+	}
+	if err == nil && w.condition != nil {
+		err = t.checkPaths(w.condition)
+	}
+	return key, err
 }
 
 // apply does w. After an error the transaction must not commit.
@@ -88,6 +102,9 @@ func (w *write) apply(tx kv.Tx, t *table, key kv.Key) (out written, err error) {
 	whole := w.condition != nil || w.wantOld || w.kind == writeUpdate || len(t.Indexes) > 0 || t.TTL != nil
 	if out.old, err = readPrevious(tx, key, whole); err != nil {
 		return out, err
+	}
+	if w.insert && out.old.there {
+		return out, api.NewDuplicateItemException("Duplicate primary key exists in table")
 	}
 	if !w.condition.Match(out.old.attributes) {
 		return out, conditionFailed(w.onFailure, out.old.attributes)
@@ -113,6 +130,11 @@ func (w *write) apply(tx kv.Tx, t *table, key kv.Key) (out written, err error) {
 	case writeUpdate:
 		if c.new, c.newStored, out.size, err = w.updated(out.old); err != nil {
 			return out, err
+		}
+		if !out.old.there && w.update != nil && w.update.OnlyRemoves() {
+			// What only takes away makes no item. Source: tests of other implementations, verified against DynamoDB.
+			out.size = 0
+			return out, nil
 		}
 		if err := t.checkIndexKeys(c.new, c.old, true); err != nil {
 			return out, err

@@ -157,6 +157,9 @@ func shape(w *writer, s *model.Shape) {
 	if s.Pattern != "" {
 		w.f(", Pattern: &wire.Pattern{Source: %q%s}", s.Pattern, goPattern(s))
 	}
+	if s.OrARN {
+		w.f(", OrARN: true")
+	}
 	if len(s.Enum) > 0 {
 		w.f(", Enum: %s", stringSlice(s.Enum))
 	}
@@ -177,6 +180,11 @@ func members(w *writer, s *model.Shape) {
 	for i, m := range s.Members {
 		if s.Payload != "" && m.Name == s.Payload {
 			w.f(", Payload: %d", i+1)
+		}
+	}
+	for i, m := range s.Members {
+		if s.First != "" && m.Name == s.First {
+			w.f(", First: %d", i+1)
 		}
 	}
 	for i, m := range s.Members {

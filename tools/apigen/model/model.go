@@ -10,6 +10,8 @@
 //	/metadata/croftPathMember        the member that a query request may leave to its URL
 //	/operations/OP/croftContentType  the content type of an answer whose body is a blob
 //	/shapes/SHAPE/croftPattern       the shape's pattern in Go's syntax; messages keep the model's
+//	/shapes/SHAPE/croftOrARN         true for names in whose place the ARN may stand, to which limits and pattern do not apply
+//	/shapes/SHAPE/croftFirst         the member of an input that is checked before everything else
 //	/shapes/SHAPE/type               "streamed" for a blob whose operations read it while it travels
 //	/shapes/SHAPE/error/queryCode    an error's code for older clients
 package model
@@ -76,6 +78,8 @@ type Shape struct {
 	Min, Max          int64
 	Pattern           string
 	GoPattern         string // the same in Go's syntax, where a patch gives it
+	OrARN             bool
+	First             string
 	Enum              []string
 	TimeFormat        string
 	Payload           string

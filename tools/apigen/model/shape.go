@@ -13,7 +13,8 @@ func (r *reader) shape(name string) (*Shape, error) {
 	}
 	s := &Shape{
 		Name: name, Type: n.str("type"), Flat: n.flag("flattened"), Sensitive: n.flag("sensitive"),
-		Pattern: n.str("pattern"), GoPattern: n.str("croftPattern"), Enum: n.strings("enum"), TimeFormat: n.str("timestampFormat"), Payload: n.str("payload"),
+		Pattern: n.str("pattern"), GoPattern: n.str("croftPattern"),
+		OrARN: n.flag("croftOrARN"), First: n.str("croftFirst"), Enum: n.strings("enum"), TimeFormat: n.str("timestampFormat"), Payload: n.str("payload"),
 	}
 	r.shapes[name] = s
 	switch {

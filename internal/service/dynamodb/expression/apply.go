@@ -89,6 +89,9 @@ type change struct {
 func (a action) change(item map[string]api.AttributeValue) (change, error) {
 	old := find(item, a.target.path)
 	c := change{path: a.target.path, there: old != nil}
+	if a.legacy && a.value != nil && a.op != actionSet && old != nil && typeOf(old) != typeOf(a.value.value) {
+		return c, invalid("Type mismatch for attribute to update")
+	}
 	var err error
 	switch a.op {
 	case actionSet:
@@ -105,7 +108,7 @@ func (a action) change(item map[string]api.AttributeValue) (change, error) {
 	return c, err
 }
 
-// add returns the number or set old with v added.
+// add returns the number, set or list old with v added.
 func add(old, v *api.AttributeValue) (*api.AttributeValue, error) {
 	switch {
 	case old == nil:
@@ -118,6 +121,8 @@ func add(old, v *api.AttributeValue) (*api.AttributeValue, error) {
 		return &api.AttributeValue{SS: union(old.SS, v.SS, textMember)}, nil
 	case v.NS != nil:
 		return &api.AttributeValue{NS: union(old.NS, v.NS, numberMember)}, nil
+	case v.L != nil:
+		return &api.AttributeValue{L: slices.Concat(old.L, v.L)}, nil
 	}
 	return &api.AttributeValue{BS: union(old.BS, v.BS, binaryMember)}, nil
 }

@@ -11,6 +11,8 @@ import (
 type Projection struct {
 	root  branch
 	paths []*node
+	// columns, where there are any, are what is given in the place of root.
+	columns []column
 }
 
 // branch is what is wanted below one place of a document: all of it, or some names or indexes.
@@ -97,16 +99,18 @@ func (b *branch) add(p path) {
 	next.add(p[1:])
 }
 
-// checkOverlap refuses paths of which one contains the other, and paths that cannot both exist.
+// checkOverlap refuses paths of which one contains the other and, after all of those, paths that cannot both exist.
 func checkOverlap(paths []*node) error {
-	text := "must remove or rewrite one of these paths; path one: %s, path two: %s"
-	for i, b := range paths {
-		for _, a := range paths[:i] {
-			switch relate(a.path, b.path) {
-			case overlap:
-				return invalid("Two document paths overlap with each other; "+text, a.path, b.path)
-			case conflict:
-				return invalid("Two document paths conflict with each other; "+text, a.path, b.path)
+	for _, looked := range []struct {
+		relation relation
+		verb     string
+	}{{overlap, "overlap"}, {conflict, "conflict"}} {
+		for i, b := range paths {
+			for _, a := range paths[:i] {
+				if relate(a.path, b.path) == looked.relation {
+					return invalid("Two document paths %s with each other; must remove or rewrite one of these paths; "+
+						"path one: %s, path two: %s", looked.verb, a.path, b.path)
+				}
 			}
 		}
 	}
@@ -141,6 +145,9 @@ func (p *Projection) Heads(f func(name string, nested bool)) { heads(f, p.paths.
 func (p *Projection) Apply(item map[string]api.AttributeValue) map[string]api.AttributeValue {
 	if p == nil {
 		return item
+	}
+	if p.columns != nil {
+		return pick(p.columns, item)
 	}
 	out, _ := p.root.attributes(item)
 	return out

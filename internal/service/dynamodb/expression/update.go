@@ -19,6 +19,8 @@ type action struct {
 	op     string
 	target *node
 	value  *node
+	// legacy is whether the action comes from AttributeUpdates, whose words for a value of the wrong type are other ones.
+	legacy bool
 }
 
 // Update is an update expression.
@@ -40,6 +42,45 @@ func (s *Set) Update(text string) (*Update, error) {
 func (u *Update) Heads(f func(name string, nested bool)) {
 	for _, a := range u.actions {
 		f(a.target.path[0].name, len(a.target.path) > 1)
+	}
+}
+
+// Everywhere is an update with all paths that it names, those that it reads among them.
+type Everywhere struct{ *Update }
+
+// Heads calls f for the first name of each path, and whether the path goes on.
+func (e Everywhere) Heads(f func(name string, nested bool)) {
+	for _, a := range e.actions {
+		heads(f, a.target)
+		if a.value != nil {
+			heads(f, a.value)
+		}
+	}
+}
+
+// OnlyRemoves reports whether u has changes, and all of them take something away.
+func (u *Update) OnlyRemoves() bool {
+	for _, a := range u.actions {
+		if a.op != actionRemove && a.op != actionDelete {
+			return false
+		}
+	}
+	return len(u.actions) > 0
+}
+
+// Types calls f for each attribute that u as a whole gives a value, or members, of a type that is known beforehand.
+func (u *Update) Types(f func(name, typ string)) {
+	for _, a := range u.actions {
+		if a.value == nil || len(a.target.path) > 1 {
+			continue
+		}
+		typ := a.value.resultType()
+		if a.value.op == "+" || a.value.op == "-" {
+			typ = "N"
+		}
+		if typ != "" {
+			f(a.target.path[0].name, typ)
+		}
 	}
 }
 

@@ -146,11 +146,23 @@ func contains(whole, part *api.AttributeValue) bool {
 	return false
 }
 
-// size returns what the function size gives for v: bytes of texts and binaries, elements of everything else.
+// textLength returns the length of a text in units of UTF-16, in which DynamoDB counts.
+func textLength(s string) int {
+	n := 0
+	for _, r := range s {
+		n++
+		if r > 0xffff {
+			n++
+		}
+	}
+	return n
+}
+
+// size returns what the function size gives for v: the length of texts, bytes of binaries, elements of everything else.
 func size(v *api.AttributeValue) (int, bool) {
 	switch {
 	case v.S != nil:
-		return len(*v.S), true
+		return textLength(*v.S), true
 	case v.B != nil:
 		return len(v.B), true
 	case v.SS != nil, v.NS != nil, v.BS != nil, v.L != nil, v.M != nil:
