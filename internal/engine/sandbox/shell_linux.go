@@ -115,7 +115,33 @@ func launch(b Base, id identity) (*isolated, error) {
 	}
 	defer saying.Close()
 	s.said = said
-	s.cmd = &exec.Cmd{
+	s.cmd = firstCommand(b, id, saying, peer)
+	if s.groups, err = makeGroups(theGround()); err != nil {
+		control.conn.Close()
+		unix.Close(said)
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	if err = s.groups.watch(); err == nil {
+		err = s.cmd.Start()
+	}
+	if errors.Is(err, unix.EACCES) {
+		// Everybody may run the program. One in some ten thousand starts side by side was refused all the same, on Linux 6.18, and the next was not.
+		s.cmd = firstCommand(b, id, saying, peer)
+		err = s.cmd.Start()
+	}
+	if err != nil {
+		s.groups.remove()
+		control.conn.Close()
+		unix.Close(said)
+		return nil, explainClone(err)
+	}
+	go s.watch()
+	return s, nil
+}
+
+// firstCommand is the command that starts the first process.
+func firstCommand(b Base, id identity, saying, peer *os.File) *exec.Cmd {
+	cmd := &exec.Cmd{
 		Path: b.First.path(),
 		Args: []string{outerName},
 		// Processors bring threads, and what each keeps for itself: for the little that is done at once here they cost more than they give.
@@ -130,27 +156,12 @@ func launch(b Base, id identity) (*isolated, error) {
 		},
 	}
 	if id.userNamespace {
-		attr := s.cmd.SysProcAttr
+		attr := cmd.SysProcAttr
 		attr.Cloneflags |= unix.CLONE_NEWUSER
 		attr.UidMappings, attr.GidMappings = id.uidMap, id.gidMap
 		attr.GidMappingsEnableSetgroups = id.setGroups
 	}
-	if s.groups, err = makeGroups(theGround()); err != nil {
-		control.conn.Close()
-		unix.Close(said)
-		return nil, fmt.Errorf("sandbox: %w", err)
-	}
-	if err = s.groups.watch(); err == nil {
-		err = s.cmd.Start()
-	}
-	if err != nil {
-		s.groups.remove()
-		control.conn.Close()
-		unix.Close(said)
-		return nil, explainClone(err)
-	}
-	go s.watch()
-	return s, nil
+	return cmd
 }
 
 // errorPipe returns a pipe whose writer never waits: a first process that has much to say must not hang with it.
